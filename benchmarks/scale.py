@@ -34,7 +34,7 @@ from prefect_collect.job_folder.folder import JobFolder, JobRecord, now
 from prefect_collect.job_folder.ledger import ledger_bytes, read_inventory
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 from prefect_collect.packages import verify
-from prefect_collect.sources import Item
+from prefect_collect.sources import Item, Listed, ListingEnd
 from prefect_collect.sources.digests import Digest
 from prefect_collect.statuses import JobKind
 from prefect_collect.stores import Blob, Store, open_store
@@ -52,11 +52,12 @@ class Synthetic:
     count: int
     name: str = "synthetic"
 
-    def items(self) -> Iterator[Item]:
+    def items(self) -> Iterator[Listed]:
         for n in range(self.count):
             path = f"archive/custodian-{n // 50_000:04d}/2024/{n // 500 % 100:02d}/message-{n:010d}.eml"
             etag = hashlib.md5(b"%d" % n).hexdigest()  # like S3's ETags, they do not compress
             yield Item(path, path, 4_096 + n % 1_000, _WHEN, f'"{etag}"')
+        yield ListingEnd("all were yielded", self.count)
 
     def overlap(self, store: Store) -> None:
         """Return None: the source overlaps no store."""
@@ -80,11 +81,11 @@ def commit(folder: JobFolder, part: int) -> None:
     ledger = ShardLedger(read_inventory(folder, 1, part))
     segment = store_keys.segment_name(1, part)
     offset = 0
-    for row in range(len(ledger.outcomes)):
+    for row in range(ledger.inventory.num_rows):
         digest = Digest()
         digest.update(f"{part}/{row}".encode())
-        ledger.succeeded(row, digest, segment, Entry(offset, offset + 120, 4_096, False))
-        ledger.tries[row] = 1
+        ledger.succeeded(row, digest, segment, Entry(offset, offset + 120, digest.size, False))
+        ledger.tried(row)
         offset += 4_216
     data = ledger_bytes(ledger.table(), [Blob(segment, offset)])
     folder.store.create(store_keys.ledger_key(folder.job_id, 1, part), data)
@@ -124,7 +125,7 @@ def stage(folder: JobFolder, part: int) -> None:
         digest, data = Digest(), b"%d/%d" % (part, row) + _ITEM[16:]
         digest.update(data)
         ledger.succeeded(row, digest, name, segment.append(path, data, digest.crc32, _WHEN))
-        ledger.tries[row] = 1
+        ledger.tried(row)
     blob = segment.close()
     committed = ledger_bytes(ledger.table(), [Blob(name, blob.size, blob.etag)])
     folder.store.create(store_keys.ledger_key(folder.job_id, 1, part), committed)

@@ -125,12 +125,15 @@ MOTO_PAGE = 100
 
 
 @contextmanager
-def moto(folder: Path) -> Iterator[S3Server]:
-    """Run moto's server, which checks neither signatures nor checksums, and keeps everything in memory."""
+def moto(folder: Path, smallest_part: int = 5 << 20) -> Iterator[S3Server]:
+    """Run moto's server, which checks neither signatures nor checksums, and keeps everything in memory.
+
+    It refuses parts of less than `smallest_part` bytes, except the last of an upload.
+    """
 
     def command(port: int) -> list[str]:
-        pages = f"MOTO_S3_DEFAULT_MAX_KEYS={MOTO_PAGE}"
-        return ["env", pages, sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        settings = f"MOTO_S3_DEFAULT_MAX_KEYS={MOTO_PAGE}", f"S3_UPLOAD_PART_MIN_SIZE={smallest_part}"
+        return ["env", *settings, sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
 
     with _running("moto", command, folder) as server:
         yield server

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from prefect_collect.errors import StoreError
 from prefect_collect.stores._base import CopyRange
-from prefect_collect.stores._parts import Limits, NewBytes, Part, Span, plan_parts
+from prefect_collect.stores._parts import Limits, NewBytes, Part, Span, join_parts, plan_parts
 from tests.examples import examples
 
 SMALL = Limits(smallest=5, largest=200, parts=40, total=2000, sent=16, copied=50)
@@ -144,3 +145,32 @@ def test_adjacent_ranges_are_one() -> None:
     step = 1 << 20
     spans: list[Span] = [CopyRange("a", start * step, end * step) for start, end in itertools.pairwise(range(31))]
     assert [(part.size, part.copied) for part in plan_parts(spans)] == [(30 << 20, True)]
+
+
+@settings(max_examples=examples(100))
+@given(pieces(), st.integers(12, 40))
+def test_parts_are_joined(given_pieces: list[Span], most: int) -> None:
+    """Too many parts make few groups of the same bytes, none of which is too large or has too many parts."""
+    limits = replace(SMALL, parts=most, joins=True)
+    parts = plan_parts(given_pieces, limits)
+    groups = join_parts(parts, limits)
+    assert [part for group in groups for part in group] == parts
+    assert len(groups) <= most
+    assert all(len(group) <= most for group in groups)
+    sizes = [sum(part.size for part in group) for group in groups]
+    assert all(size <= limits.largest for size in sizes)
+    assert all(size >= limits.smallest for size in sizes[:-1])
+
+
+def test_ranges_of_few_bytes_are_not_sent_where_parts_are_joined() -> None:
+    """A range that a part can have is copied, however many there are; without joining, some pass through here."""
+    ranges: list[Span] = [CopyRange(str(number), 0, 7, "e") for number in range(200)]
+    assert sent(plan_parts(ranges, replace(SMALL, joins=True))) == 0
+    assert sent(plan_parts(ranges, SMALL)) > 0
+
+
+def test_too_many_groups() -> None:
+    """Parts that are too many even when they are joined are refused."""
+    limits = Limits(smallest=5, largest=10, parts=3, total=2000, sent=5, copied=5)
+    with pytest.raises(StoreError, match="at most 3 parts"):
+        join_parts([Part((CopyRange("a", 0, 10, "e"),), copied=True)] * 4, limits)

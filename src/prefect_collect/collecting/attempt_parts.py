@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 import pyarrow as pa
@@ -15,6 +16,10 @@ from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.id_sets import IdSet
 from prefect_collect.job_folder.ledger import read_inventory, read_ledger
 from prefect_collect.job_folder.ledger_rules import is_of_inventory
+from prefect_collect.threads.pool import in_order
+
+_AT_ONCE: Final = 4
+"""The parts that are read at once: on S3 each takes some 30 ms. Each thread that reads takes some 17 MiB."""
 
 _LOST_PARTS: Final = 10_000
 """The most missing parts that an account can name, in addition to twice the number of those that exist."""
@@ -52,14 +57,9 @@ class AttemptParts:
     def redone(self) -> IdSet:
         """Return the ids that this attempt replaces in the account: its items, and the folders it listed again."""
         ids = IdSet()
-        for part in self._parts:
-            table = self._inventory(part)
-            if table is not None:
-                ids.add(table["expands"].drop_null().unique().to_pylist())
-            else:
-                table = self._ledger(part)[0]
-            if table is not None:
-                ids.add(table["item_id"].to_pylist())
+        for of_part in in_order(self._redone, self._parts, _AT_ONCE):
+            for found in of_part:
+                ids.add(found)
         ids.add(self.totals.get("resolved", ()))
         return ids
 
@@ -68,18 +68,13 @@ class AttemptParts:
 
         Damage of ledger parts is added to the `warnings`.
         """
-        for part in self._parts:
-            table, damage = self._ledger(part)
-            if table is not None:
-                yield table
-                continue
+        for part, table, damage in in_order(partial(self._outcome, missing), self._parts, _AT_ONCE):
             if damage is not None:
                 warnings.append(damage.message)
-            inventory = self._inventory(part)
-            if inventory is None:
+            if table is None:
                 self.lost.append(part)
             else:
-                yield not_attempted(inventory, damage or missing)
+                yield table
 
     def is_complete(self, found: int) -> bool:
         """Return whether the source was listed to its end, and every item found has an outcome."""
@@ -101,6 +96,20 @@ class AttemptParts:
             f"Inventory and ledger of shard {parts} are lost, so its items are not accounted for; a retry lists the "
             f"source again. [job={self._folder.job_id}, attempt={self._attempt}]",
         )
+
+    def _redone(self, part: int) -> list[list[str]]:
+        table = self._inventory(part)
+        if table is not None:
+            return [table["expands"].drop_null().unique().to_pylist(), table["item_id"].to_pylist()]
+        table = self._ledger(part)[0]
+        return [] if table is None else [table["item_id"].to_pylist()]
+
+    def _outcome(self, missing: Failure, part: int) -> tuple[int, pa.Table | None, Failure | None]:
+        """Return the part, the outcomes of its items (None if nothing of it can be read), and the ledger's damage."""
+        table, damage = self._ledger(part)
+        if table is None and (inventory := self._inventory(part)) is not None:
+            table = not_attempted(inventory, damage or missing)
+        return part, table, damage
 
     def _ledger(self, part: int) -> tuple[pa.Table | None, Failure | None]:
         if part not in self._committed:

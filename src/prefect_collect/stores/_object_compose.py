@@ -82,14 +82,14 @@ class Composition:
         """Return the object's parts. Raise CorruptSegment if an object of the source is not there as described."""
         return plan_parts(self._checked(), limits)
 
-    def upload(self, parts: list[Part]) -> Blob:
-        """Upload the parts and complete the object."""
+    def upload(self, parts: list[Part], key: str | None = None) -> Blob:
+        """Upload the parts and complete the object; or, with `key`, one that is needed on the way to it."""
         size = sum(part.size for part in parts)
-        with self._uploading() as upload:
+        with self._uploading(self._key if key is None else key) as upload:
             self._fill(upload, parts)
             self._stop.require_going()
             with self._fence.passing():
-                return upload.complete(size, replace=self._replace)
+                return upload.complete(size, replace=self._replace or key is not None)
 
     def pieces(self) -> Iterator[Piece]:
         """Yield the recorded pieces again, to stream them instead."""
@@ -120,8 +120,8 @@ class Composition:
             raise CorruptSegment(f"The segment is lost; restore it from a backup [{location}]") from error
 
     @contextmanager
-    def _uploading(self) -> Iterator[PartUpload]:
-        upload = self._begin(self._key)
+    def _uploading(self, key: str) -> Iterator[PartUpload]:
+        upload = self._begin(key)
         try:
             yield upload
         except BaseException:

@@ -52,7 +52,7 @@ class Limits:
 
     `smallest` and `largest` bound a part; `sent` and `copied` are the sizes aimed at for parts that this process sends
     and the server copies. `total` easily fits into `parts` parts of half of `largest`. Without `copies`, this process
-    sends all bytes.
+    sends all bytes. With `joins`, there may be more than `parts` parts, which `join_parts` then makes into fewer.
     """
 
     smallest: int = 5 * MIB
@@ -62,6 +62,7 @@ class Limits:
     sent: int = 16 * MIB
     copied: int = 512 * MIB
     copies: bool = True
+    joins: bool = False
 
 
 def plan_parts(pieces: Sequence[Span], limits: Limits = Limits()) -> list[Part]:
@@ -77,8 +78,31 @@ def plan_parts(pieces: Sequence[Span], limits: Limits = Limits()) -> list[Part]:
         raise StoreError(f"An object has at most {limits.total} bytes; export fewer items at once [bytes={total}]")
     joined = list(_joined(pieces))
     while len(parts := list(islice(_parts(joined, limits), limits.parts + 1))) > limits.parts:
+        if limits.joins and limits.copied >= limits.largest:
+            return list(_parts(joined, limits))
         limits = _larger(limits)
     return parts
+
+
+def join_parts(parts: Sequence[Part], limits: Limits) -> list[list[Part]]:
+    """Return too many parts as groups, in their order, each of which can be an object, and then one part of another.
+
+    Raise StoreError if even the groups are too many.
+    """
+    total = sum(part.size for part in parts)
+    aim = min(limits.largest, max(limits.copied, -(-2 * total // limits.parts)))
+    groups: list[list[Part]] = []
+    size = 0
+    for part in parts:
+        is_full = size >= aim or size + part.size > limits.largest
+        if not groups or is_full or len(groups[-1]) == limits.parts:
+            groups.append([])
+            size = 0
+        groups[-1].append(part)
+        size += part.size
+    if len(groups) > limits.parts:
+        raise StoreError(f"An object has at most {limits.parts} parts; export fewer items at once [parts={len(parts)}]")
+    return groups
 
 
 def _larger(limits: Limits) -> Limits:

@@ -17,6 +17,7 @@ from prefect_collect.stores._keys import folder_parts, key_parts, prefix_parts
 from prefect_collect.stores._object_compose import stream
 from prefect_collect.stores._object_reader import open_object
 from prefect_collect.stores._object_writer import ObjectWriter
+from prefect_collect.stores._parts import Limits
 from prefect_collect.stores._s3_bucket import Bucket
 from prefect_collect.stores._s3_client import access_key, make_client, session_fields, session_of
 from prefect_collect.stores._s3_compose import ServerCopy
@@ -91,6 +92,8 @@ class S3Store:
             ),
             single_writer=single_writer,
         )
+        self.limits = Limits()
+        """The server's limits of an object and its parts."""
         self._pool: Pool | None = None
         self._lock = threading.Lock()
 
@@ -176,7 +179,8 @@ class S3Store:
         """Write a blob that consists of ranges of `source` and new bytes; see `Store.compose`."""
         if not isinstance(source, S3Store) or not self._same_server(source) or not copies_parts(self._bucket):
             return self._stream(key, pieces, source, replace=replace)
-        copy = ServerCopy(self._bucket, key, source._bucket, self._threads(), replace=replace)
+        pool = self._threads()
+        copy = ServerCopy(self._bucket, key, source._bucket, pool, replace=replace, limits=self.limits)
         try:
             copy.take(pieces)
             try:

@@ -165,3 +165,18 @@ def as_completed(call: Callable[[T], R], items: Iterable[T], concurrency: int) -
                     yield item, error
                 else:
                     raise error
+
+
+def in_order(call: Callable[[S], T], given: Iterable[S], ahead: int) -> Iterator[T]:
+    """Yield `call(each)` for each of `given`, in order; up to `ahead` calls run, or wait for the reader, at once.
+
+    If a call raises, its exception is raised in its place. Closing the iterator waits for no call.
+    """
+    with Pool(ahead, "ahead") as pool:
+        begun: deque[Future[T]] = deque()
+        for each in given:
+            begun.append(pool.submit(call, each))
+            if len(begun) == ahead:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()

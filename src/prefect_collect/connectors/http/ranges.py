@@ -25,17 +25,17 @@ from prefect_collect.threads.byte_budget import RANGES
 from prefect_collect.threads.retry_policy import RetryPolicy
 from prefect_collect.threads.stop import current_stop
 
-_RANGE: Final = 8 << 20
+_RANGE: Final = 4 << 20
 """The most bytes of a range."""
 
 _SMALLEST: Final = 1 << 20
-_MOST: Final = 8
+_MOST: Final = 16
 """The most ranges of an item at once."""
 
 _STEP: Final = PIECE // 4
 """The bytes after which the reader is told that more has arrived."""
 
-_BUFFER: Final = 512 << 10
+_BUFFER: Final = 128 << 10
 _LOOK: Final = 0.2
 _BREAKS: Final = 5
 """How often a range may break off, without `_SMALLEST` bytes between, before the item is given up."""
@@ -66,16 +66,17 @@ class Asked(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Range:
-    """Bytes that are asked for: received up to `at`, and used up to `used`; `parts` are those between the two.
+    """Bytes that are asked for, from `start`: received up to `at`, and used up to `used`.
 
-    The receiving thread appends to `parts` before it moves `at`, and the reader takes from their front.
+    The receiving thread puts bytes into `buffer` before it moves `at`, and the reader copies those before it.
     """
 
+    start: int
     at: int
     end: int
     used: int
     reserved: int
-    parts: deque[bytes] = field(default_factory=deque)
+    buffer: bytearray
     answer: Answer = field(default_factory=Answer)
     wrong: SourceError | None = None
     is_proven: bool = False
@@ -93,7 +94,7 @@ class RangedStream:
 
     def __init__(self, limits: Limits, start: int, size: int, asked: Asked, place: str) -> None:
         self._limits, self._start, self._size, self._asked, self._place = limits, start, size, asked, place
-        self._window = 2
+        self._window = 4
         self._changed = threading.Condition()
         self._ranges: deque[_Range] = deque()
         self._begun = start
@@ -103,6 +104,7 @@ class RangedStream:
         self._loop = Loop()
         self._ring = self._loop.make_bell()
         self._idle: list[pycurl.Curl] = []
+        self._spare: list[bytearray] = []
         self.resumed = 0
         """How many times a range was asked for again."""
         with _lock:
@@ -129,17 +131,17 @@ class RangedStream:
                 if self._failure is not None:
                     raise self._failure
                 first = self._ranges[0]
-            parts: list[bytes] = []
             until = min(first.used + PIECE, first.at)
-            while first.used < until:
-                parts.append(first.parts.popleft())
-                first.used += len(parts[-1])
-            used = first.used
-            yield b"".join(parts)
+            with memoryview(first.buffer) as held:
+                piece = bytes(held[first.used - first.start : until - first.start])
+            first.used = used = until
+            yield piece
             if used == first.end:
                 with self._changed:
-                    self._ranges.popleft()
-                    RANGES.release(first.reserved)
+                    if self._ranges:  # else the thread has ended, and given back what was reserved
+                        self._ranges.popleft()
+                        self._spare.append(first.buffer)
+                        RANGES.release(first.reserved)
                     self._wake()
 
     def close(self) -> None:
@@ -179,8 +181,9 @@ class RangedStream:
                 self._loop.remove(handle)
             with self._changed:
                 RANGES.release(sum(each.reserved for each in self._ranges))
-                for each in self._ranges:
-                    each.reserved = 0
+                self._ranges.clear()
+            self._idle.clear()  # they refer to this object, which would keep the buffers
+            self._spare.clear()
             with _lock:
                 _open.discard(id(self))
             self._loop.close()
@@ -210,7 +213,9 @@ class RangedStream:
             length = min(max(_SMALLEST, min(_RANGE, share // 2)), self._size - self._begun)
             if len(self._ranges) >= min(self._window, max(2, share // _RANGE)) or not RANGES.try_acquire(length):
                 return
-            self._ranges.append(_Range(self._begun, self._begun + length, self._begun, length, mark=self._begun))
+            start, end = self._begun, self._begun + length
+            buffer = self._spare.pop() if self._spare and len(self._spare[-1]) >= length else bytearray(length)
+            self._ranges.append(_Range(start, start, end, start, length, buffer, mark=start))
             self._begun += length
 
     def _send(self, each: _Range) -> None:
@@ -242,7 +247,7 @@ class RangedStream:
         if each.at + len(data) > each.end:
             each.wrong = source_error("source_error", "The server sent more than the range asked for", self._place)
             return 0
-        each.parts.append(data)
+        each.buffer[each.at - each.start : each.at - each.start + len(data)] = data
         before, each.at = each.at, each.at + len(data)
         if each.at // _STEP > before // _STEP or each.at == each.end:
             with self._changed:

@@ -193,6 +193,7 @@ class _Check:
         self._staging, self._spec, self._known, self._progress = staging, spec, known, progress
         self._prefix = f"{spec.base}/data/".encode()
         self._lock = threading.Lock()
+        self._room = self.found._reason_of
         self._digests: Any = tempfile.TemporaryFile() if spec.sha512 else None  # noqa: SIM115
 
     def extend(self, count: int) -> None:
@@ -200,7 +201,11 @@ class _Check:
         found = self.found
         found.items += count
         with self._lock:
-            found._reason_of = np.concatenate([found._reason_of, np.zeros(count, np.int32)])
+            if found.items > len(self._room):  # by a half more, as to copy it for each batch takes quadratic time
+                room = np.zeros(max(found.items, len(self._room) * 3 // 2), np.int32)
+                room[: len(found._reason_of)] = found._reason_of
+                self._room = room
+            found._reason_of = self._room[: found.items]
         if self._digests is not None:
             with self._lock:
                 self._digests.truncate(max(1, found.items) * 64)
