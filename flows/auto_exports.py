@@ -19,6 +19,8 @@ from prefect_collect.escaping import one_line
 from prefect_collect.flows.block_references import saved
 from prefect_collect.flows.deploying import ensure_deployment
 from prefect_collect.formats import FORMAT_WORDS, OPTION_GROUPS, Format, options_json, require_options
+from prefect_collect.formats.bag_options import BagOptions
+from prefect_collect.formats.bag_planning import require_conforming
 from prefect_collect.formats.dataset import Dataset
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.formats.mail_set import MailSet
@@ -83,11 +85,15 @@ class AutoExport(BaseModel):
         title="Dataset",
         description="How a dataset is made: as Parquet or CSV, and how its folders are named.",
     )
+    bag: BagOptions | None = Field(
+        default=None, title="Bag", description="What a bag has beside: tags in bag-info.txt, and a BagIt profile."
+    )
 
     @model_validator(mode="after")
     def _check_options(self) -> AutoExport:
         given = {name: getattr(self, name) for name in ("sha512", "portable_names", *OPTION_GROUPS)}
         require_options(self.format, given)
+        require_conforming(self.bag, self.format, sha512=self.sha512)
         return self
 
     @model_validator(mode="before")

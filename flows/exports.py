@@ -22,6 +22,7 @@ from prefect_collect.collecting.stop_signals import send_signals
 from prefect_collect.errors import JobNotFound, KeyMissing
 from prefect_collect.escaping import one_line
 from prefect_collect.exporting.attempt import Delivery, Steps, run_export
+from prefect_collect.exporting.bag_conformity import require_profile
 from prefect_collect.exporting.bound_collection import BoundCollection, bind_collection
 from prefect_collect.exporting.control_numbers import require_continuable
 from prefect_collect.flows._job_flow import flow
@@ -35,6 +36,7 @@ from prefect_collect.flows.places import require_export_apart
 from prefect_collect.flows.running_job import RunningJob, block_id, keep_log, pin_places
 from prefect_collect.flows.stores import store_of
 from prefect_collect.formats import Format, options_json, parsed_options, require_source
+from prefect_collect.formats.bag_options import BagOptions
 from prefect_collect.formats.dataset import Dataset
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.formats.mail_set import MailSet
@@ -72,6 +74,7 @@ def export(
     load_file: LoadFile | dict[str, Any] | None = None,
     mail: MailSet | dict[str, Any] | None = None,
     dataset: Dataset | dict[str, Any] | None = None,
+    bag: BagOptions | dict[str, Any] | None = None,
 ) -> State[Any]:
     """Export what a collection holds as a package that proves its own completeness.
 
@@ -91,6 +94,7 @@ def export(
         load_file: How a load file is made: its numbers, columns, encoding and volumes.
         mail: How mail is made: as mbox or EML files, and how large these get.
         dataset: How a dataset is made: as Parquet or CSV, and how its folders are named.
+        bag: What a bag has beside: tags in bag-info.txt, and the BagIt profile that it conforms to.
 
     Returns:
         A state with the documented name, whose result is the attempt's `TaskResult`, with the `package`.
@@ -101,7 +105,7 @@ def export(
         opened = store_of(store)
         delivery = Delivery(
             store_of(destination, field="destination"), format, sha512, portable_names=portable_names,
-            **parsed_options({"load_file": load_file, "mail": mail, "dataset": dataset}),
+            **parsed_options({"load_file": load_file, "mail": mail, "dataset": dataset, "bag": bag}),
         )  # fmt: skip
         pin_places(taken.session, store=opened.url, destination=delivery.destination.url)
         opened.require_exclusive_creates()
@@ -121,6 +125,7 @@ def export(
             require_export_apart(bound.record, opened, delivery.destination)
             delivery.require_free(bound.record.package_base)
             require_continuable(opened, delivery.load_file)
+            require_profile(bound, delivery)
         block = block_id(job.run, "destination", destination) if isinstance(destination, Block) else None
         record = create_job(folder, _record(folder.job_id, bound, delivery, name or runtime.flow_run.name, block))
         if not is_known:

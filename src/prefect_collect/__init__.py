@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from prefect_collect.errors import CollectError
     from prefect_collect.flows import AutoExport, collect, export
+    from prefect_collect.formats.bag_options import BagOptions
     from prefect_collect.formats.dataset import Dataset
     from prefect_collect.formats.load_file import LoadFile
     from prefect_collect.formats.mail_set import MailSet
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AutoExport",
+    "BagOptions",
     "CollectError",
     "DataSource",
     "Dataset",
@@ -76,6 +78,7 @@ __all__ = [
 
 _HOMES: Final = {
     "AutoExport": "flows",
+    "BagOptions": "formats.bag_options",
     "CollectError": "errors",
     "DataSource": "blocks",
     "Dataset": "formats.dataset",

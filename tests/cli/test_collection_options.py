@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
@@ -24,7 +25,9 @@ DECLARED = get_type_hints(CollectionOptions, include_extras=True)
 TAKEN = {
     "flow": collect.parameters.properties,
     "export": AutoExport.model_json_schema()["properties"],
-    "format": {each.name: {} for group in OPTION_GROUPS.values() for each in fields(group)},
+    "format": {
+        group.renamed.get(each.name, each.name): {} for group in OPTION_GROUPS.values() for each in fields(group)
+    },
     "query": {each.name: {} for each in fields(Query)},
     "source": {**FileSource.model_fields, **HttpListSource.model_fields, **ObjectStoreSource.model_fields},
 }
@@ -82,6 +85,41 @@ def test_the_format_of_an_export_to_follow_changes(
     wrong = CollectionOptions(prefix="A", export_format="bagit", given=frozenset({"prefix", "export_format"}))
     with pytest.raises(UsageError, match="prefix, width and the like"):
         AutoExport(**(wrong.auto_export(present) or {}))
+
+
+def test_a_bag_to_follow(tmp_path: Path) -> None:
+    """The export that follows takes tags and a profile's file, which an edit changes one by one, or is refused."""
+    (tmp_path / "p.json").write_text('{"BagIt-Profile-Info": {"BagIt-Profile-Identifier": "urn:p"}}', encoding="utf-8")
+    text = (tmp_path / "p.json").read_text(encoding="utf-8")
+    given = CollectionOptions(
+        export_to=str(tmp_path), tag=["A=b", "A=c"], bag_profile=str(tmp_path / "p.json"),
+        given=frozenset({"export_to", "tag", "bag_profile"}),
+    )  # fmt: skip
+    made = given.auto_export()
+    assert made is not None
+    assert made["bag"] == {"tags": ["A=b", "A=c"], "profile": text}
+    changed = CollectionOptions(tag=["D=e"], given=frozenset({"tag"})).auto_export(made)
+    assert changed is not None
+    assert changed["bag"] == {"tags": ["D=e"], "profile": text}
+    with pytest.raises(UsageError, match="--tag needs --export-to"):
+        CollectionOptions(tag=["D=e"], given=frozenset({"tag"})).auto_export()
+    with pytest.raises(UsageError, match="cannot be read"):
+        format_options_of("bagit", {"bag_profile": str(tmp_path / "missing")}, None)
+    (tmp_path / "p.json").write_bytes(b"\xff")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        format_options_of("bagit", {"tag": ["A=b"], "bag_profile": str(tmp_path / "p.json")}, None)
+    assert format_options_of("bagit", {"tag": None, "bag_profile": None}, None) == {}
+
+
+def test_an_export_to_follow_that_could_not_conform() -> None:
+    """A draft or schedule whose bag would lack a tag of its profile is refused when it is made."""
+    rules = {"BagIt-Profile-Info": {"BagIt-Profile-Identifier": "urn:p"}, "Bag-Info": {"Funder": {"required": True}}}
+    bag = {"profile": json.dumps(rules | {"Accept-Serialization": ["application/zip"]})}
+    with pytest.raises(UsageError, match=r"lacks the tag Funder \(give each, as --tag 'Funder=…'\)"):
+        AutoExport.model_validate({"destination": "/exports", "bag": bag})
+    made = AutoExport.model_validate({"destination": "/exports", "bag": {**bag, "tags": ["Funder=X"]}})
+    assert made.bag is not None
+    assert made.bag.lines == (("Funder", "X"),)
 
 
 def test_options_of_a_load_file(tmp_path: Path) -> None:

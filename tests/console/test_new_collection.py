@@ -13,6 +13,7 @@ from prefect_collect.console.routes_packages import export_parameters
 from prefect_collect.console.samples import FIRST, MOST, Samples
 from prefect_collect.errors import InvalidQuery, UsageError
 from prefect_collect.flows.auto_exports import AutoExport
+from prefect_collect.formats.bag_options import BagOptions
 from prefect_collect.formats.dataset import Dataset
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.formats.mail_set import MailSet
@@ -226,3 +227,13 @@ def test_samples() -> None:
     now = 121.0
     samples.large(one)
     assert len(looks) == 4
+
+
+def test_the_fields_of_a_bag() -> None:
+    """The dialog's tags, one a line, and its profile become the options of a bag; another format takes none."""
+    typed = {"destination": "/exports", "format": "bagit-tar", "bag_tags": "A=é\r\n\r\n A = b=c \r\n"}
+    assert BagOptions.of(export_parameters(typed)["bag"]).lines == (("A", "é"), ("A", "b=c"))
+    assert "bag" not in export_parameters({**typed, "bag_tags": ""})
+    assert "bag" not in export_parameters({**typed, "format": "loadfile"})
+    with pytest.raises(UsageError, match="no JSON"):
+        export_parameters({**typed, "bag_profile": "{"})

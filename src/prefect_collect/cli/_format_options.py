@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from prefect_collect.cli._bag_options import bag_profile_text
 from prefect_collect.cli._options import size
 from prefect_collect.errors import UsageError
 from prefect_collect.formats import grouped_options, parsed_options
@@ -115,6 +116,13 @@ AutoProfile = Annotated[
 AutoMessages = Annotated[Messages | None, typer.Option(help="For that export as mail: mbox files, or EML files.")]
 AutoRows = Annotated[Rows | None, typer.Option(help="For that export as a dataset: Parquet, or CSV.")]
 
+ExportPrefix = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="For that export: what control numbers begin with.")
+]
+ExportColumns = Annotated[
+    str | None, typer.Option(metavar="NAME|FILE", help="For that export: the columns of the load file.")
+]
+
 
 def format_options_of(format: str, given: dict[str, Any], store: str | None) -> dict[str, dict[str, Any]]:
     """Return the options that were given (are neither None nor False), by the parameters of the flow that take them.
@@ -124,13 +132,18 @@ def format_options_of(format: str, given: dict[str, Any], store: str | None) -> 
     from prefect_collect.cli._find_job import find_job
 
     fields = {name: value for name, value in given.items() if value is not None and value is not False}
-    if "profile" in fields:
-        fields["profile"] = profile_text(fields["profile"])
+    fields = with_files(fields)
     if "continue_from" in fields:
         fields["continue_from"] = find_job(fields["continue_from"], store, served=True).id
     made = grouped_options(format, fields)
     parsed_options(made)
     return made
+
+
+def with_files(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options with the texts of the files that they name. Raise UsageError."""
+    read = {"profile": profile_text, "bag_profile": bag_profile_text}
+    return {name: read[name](value) if name in read else value for name, value in given.items()}
 
 
 def profile_text(given: str) -> str:

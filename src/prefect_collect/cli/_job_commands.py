@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from prefect_collect.cli._bag_options import BagProfileFile, Tags
 from prefect_collect.cli._collection_options import CollectionOptions
 from prefect_collect.cli._format_options import (
     ContinueFrom,
@@ -100,6 +101,8 @@ def export(
             help="Rename items whose names Windows or macOS cannot unpack; items.csv has the original names.",
         ),
     ] = False,
+    tag: Tags = None,
+    bag_profile: BagProfileFile = None,
     prefix: Prefix = None,
     width: Width = None,
     profile: ProfileName = None,
@@ -125,6 +128,7 @@ def export(
         "prefix": prefix, "width": width, "profile": profile, "tables": tables, "encoding": encoding,
         "unencodable": unencodable, "volume_items": volume_items, "volume_bytes": volume_bytes,
         "continue_from": continue_from, "messages": messages, "mbox_of": mbox_of, "rows": rows, "hive": hive,
+        "tag": tag, "bag_profile": bag_profile,
     }  # fmt: skip
     options = {
         "format": format, "sha512": sha512, "portable_names": portable_names, "name": name,

@@ -137,6 +137,7 @@ def _run_of(state: Any) -> str:
 def run_export(text: str, to: str, store: str | None, *, single_writer: bool, json: bool, **options: Any) -> int:
     """Run ``export``; `options` are parameters of the flow."""
     from prefect_collect.exporting.attempt import Delivery
+    from prefect_collect.exporting.bag_conformity import require_profile
     from prefect_collect.exporting.bound_collection import bind_collection
     from prefect_collect.exporting.control_numbers import require_continuable
 
@@ -150,10 +151,14 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
     if found.in_store:
         bound = bind_collection(open_store(found.location), found.id)
         require_source(options["format"], bound.record.source)
-        require_continuable(bound.folder.store, parsed_options(options).get("load_file"))
+        parsed = parsed_options(options)
+        require_continuable(bound.folder.store, parsed.get("load_file"))
+        opened = bound.folder.store if is_saved(goal) else open_store(goal)
+        delivery = Delivery(opened, options["format"], options["sha512"], bag=parsed.get("bag"))
+        require_profile(bound, delivery)
         if not is_saved(goal):
             require_apart_from_folder(bound.record, found.location, goal)
-            Delivery(open_store(goal), options["format"]).require_free(bound.record.package_base)
+            delivery.require_free(bound.record.package_base)
         if single_writer:
             require_bucket(*_unsaved(found.location, goal))
     with one_interrupt():

@@ -58,6 +58,7 @@ class WantedExport(BaseModel):
     load_file: dict[str, Any] | None = Field(default=None, description="The fields of prefect_collect.LoadFile.")
     mail: dict[str, Any] | None = Field(default=None, description="The fields of prefect_collect.MailSet.")
     dataset: dict[str, Any] | None = Field(default=None, description="The fields of prefect_collect.Dataset.")
+    bag: dict[str, Any] | None = Field(default=None, description="The fields of prefect_collect.BagOptions.")
 
 
 def api_source_routes(index: JobIndex) -> APIRouter:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
 from typing import Annotated, Any, Final, cast
 
 from fastapi import APIRouter, Depends, Request
@@ -18,6 +17,7 @@ from prefect_collect.console.pages import Pages, session_of
 from prefect_collect.console.ranges import file_answer
 from prefect_collect.errors import UsageError
 from prefect_collect.formats import FORMATS, Format
+from prefect_collect.formats.bag_rules import MEDIA_TYPES
 from prefect_collect.formats.profiles import PRESETS
 from prefect_collect.statuses import JobKind, NextStep, require_step
 
@@ -93,7 +93,8 @@ def package_routes(index: JobIndex, pages: Pages) -> APIRouter:
 
 
 def _media_type(name: str) -> str:
-    return {".tar": "application/x-tar", ".zst": "application/zstd"}.get(PurePath(name).suffix, "application/zip")
+    kind = next((kind for kind in MEDIA_TYPES if name.endswith(f".{kind}")), "zip")
+    return MEDIA_TYPES[kind][0]
 
 
 def export_parameters(fields: dict[str, str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Self, get_args
 
@@ -15,10 +16,12 @@ class FormatOptions:
     Attributes:
         parameter: The name of the parameter.
         example: A value of the parameter, for messages.
+        renamed: The options of the command line that have another name than the field they set, by the field.
     """
 
     parameter: ClassVar[str] = ""
     example: ClassVar[str] = ""
+    renamed: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
     def of(cls, value: Self | dict[str, Any] | None) -> Self:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
 from prefect_collect.errors import UsageError
+from prefect_collect.formats.bag_options import BagOptions
 from prefect_collect.formats.dataset import Dataset
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.formats.mail_set import MailSet
@@ -52,7 +53,7 @@ class FormatFacts:
     sources: frozenset[str] = frozenset()
 
 
-_OF_BAGS: Final = frozenset({"sha512", "portable_names"})
+_OF_BAGS: Final = frozenset({"sha512", "portable_names", "bag"})
 _IN_BAGS: Final = "The bag is complete without it: items.csv and items.parquet list it with its error code."
 _OF_LOAD_FILES: Final = frozenset({"load_file"})
 _IN_LOAD_FILES: Final = "EXCEPTIONS.csv lists it with its error code, and its control number is kept for it."
@@ -135,7 +136,7 @@ FORMAT_WORDS: Final = "; ".join(f'"{name}": {one.words}' for name, one in FORMAT
 """The descriptions of all formats, for forms and help."""
 
 OPTION_GROUPS: Final[Mapping[str, type[FormatOptions]]] = {
-    group.parameter: group for group in (LoadFile, MailSet, Dataset)
+    group.parameter: group for group in (BagOptions, LoadFile, MailSet, Dataset)
 }
 """The options that only some formats take, by the parameter of an export that carries them."""
 
@@ -164,8 +165,8 @@ def grouped_options(format: str, given: Mapping[str, Any]) -> dict[str, dict[str
     for field, value in given.items():
         if value is not None:
             order = (*taken, *OPTION_GROUPS)
-            group = next(name for name in order if field in _fields(name))
-            made.setdefault(group, {})[field] = value
+            group = next(name for name in order if field in _users(name))
+            made.setdefault(group, {})[_users(group)[field]] = value
     return made
 
 
@@ -209,8 +210,10 @@ def _said(name: str) -> str:
     """Return how a parameter is named to users of the command line or a form, where its fields are options."""
     if name not in OPTION_GROUPS:
         return name
-    return f"{name} ({', '.join(_fields(name)[:2])} and the like)"
+    return f"{name} ({', '.join([*_users(name)][:2])} and the like)"
 
 
-def _fields(group: str) -> list[str]:
-    return [field.name for field in fields(OPTION_GROUPS[group])]
+def _users(group: str) -> dict[str, str]:
+    """Return the fields of a group by the names of the options that users give."""
+    renamed = OPTION_GROUPS[group].renamed
+    return {renamed.get(field.name, field.name): field.name for field in fields(OPTION_GROUPS[group])}

@@ -22,6 +22,7 @@ from prefect_collect.errors import (
 )
 from prefect_collect.escaping import one_line
 from prefect_collect.exporting.attempt import Delivery
+from prefect_collect.exporting.bag_conformity import require_profile
 from prefect_collect.exporting.bound_collection import bind_collection
 from prefect_collect.exporting.control_numbers import require_continuable
 from prefect_collect.flows import export
@@ -30,6 +31,7 @@ from prefect_collect.flows.deploying import ensure_deployment
 from prefect_collect.flows.places import require_export_apart
 from prefect_collect.flows.stores import store_of
 from prefect_collect.formats import Format, options_json, parsed_options, require_source
+from prefect_collect.formats.bag_options import BagOptions
 from prefect_collect.formats.dataset import Dataset
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.formats.mail_set import MailSet
@@ -59,6 +61,7 @@ def start_export(
     load_file: LoadFile | dict[str, Any] | None = None,
     mail: MailSet | dict[str, Any] | None = None,
     dataset: Dataset | dict[str, Any] | None = None,
+    bag: BagOptions | dict[str, Any] | None = None,
     *,
     here: bool | None = None,
 ) -> Job:
@@ -84,6 +87,7 @@ def start_export(
         load_file: How a load file is made: its numbers, columns, encoding and volumes.
         mail: How mail is made: as mbox or EML files, and how large these get.
         dataset: How a dataset is made: as Parquet or CSV, and how its folders are named.
+        bag: What a bag has beside: tags in bag-info.txt, and the BagIt profile that it conforms to.
         here: True to run the job in this process, unless a worker is faster; False to queue it for a worker.
 
     Raises:
@@ -101,7 +105,7 @@ def start_export(
         "collection_job": collection.id, "destination": goal, "format": format, "sha512": sha512,
         "portable_names": portable_names,
     }  # fmt: skip
-    options = parsed_options({"load_file": load_file, "mail": mail, "dataset": dataset})
+    options = parsed_options({"load_file": load_file, "mail": mail, "dataset": dataset, "bag": bag})
     given |= options_json(options)
     _require_valid({**given, **({"name": name} if name else {})})
     staging = collection.folder.store
@@ -112,6 +116,7 @@ def start_export(
     delivery = Delivery(opened, format, sha512, portable_names=portable_names, **options)
     delivery.require_free(bound.record.package_base)
     require_continuable(staging, delivery.load_file)
+    require_profile(bound, delivery)
     title = name or f"export of {collection.name}"
     parameters = export.serialize_parameters({**given, "name": title, **({} if store is None else {"store": store})})
     parameters.setdefault("store", collection.parameters.get("store") or staging.url)

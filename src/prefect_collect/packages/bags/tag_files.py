@@ -225,7 +225,9 @@ class TagFiles:
         if len(named) > _MOST_CUSTODIANS:
             named[_MOST_CUSTODIANS:] = ["and more, whom items.csv names"]
         pairs = [*lines.items(), *(("Custodian", name) for name in named)]
-        return "".join(f"{_one_line(label)}: {_one_line(value)}\n" for label, value in pairs if value)
+        lines_ours = "".join(f"{_one_line(label)}: {_one_line(value)}\n" for label, value in pairs if value)
+        named_profile = [("BagIt-Profile-Identifier", self._spec.profile)] if self._spec.profile else []
+        return lines_ours + "".join(f"{label}: {value}\n" for label, value in (*named_profile, *self._spec.tags))
 
 
 def _one_line(text: str) -> str:

@@ -43,7 +43,8 @@ class PackageSpec:
     item lists say whose each item is, and bag-info.txt whose they are. A load file is made by the options `load_file`,
     mail by `mail` and a dataset by `dataset`; they state the `source`, and `continued` has the numbers that an earlier
     export gave. `custody` is the account of the collection (`documents.account`), of which the chain of custody
-    documents are made; none are made without it.
+    documents are made; none are made without it. `tags` are lines of bag-info.txt that the user
+    gave, and `profile` names the BagIt profile that the bag conforms to.
     """
 
     base: str
@@ -61,6 +62,8 @@ class PackageSpec:
     source: str = ""
     continued: Continued | None = None
     custody: Mapping[str, Any] | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    profile: str = ""
 
     @property
     def algorithms(self) -> list[str]:
