@@ -77,6 +77,9 @@ class AutoExport(BaseModel):
     load_file: LoadFile | None = Field(
         default=None, title="Load file", description="How a load file is made: numbers, columns, encoding, volumes."
     )
+    bag: BagOptions | None = Field(
+        default=None, title="Bag", description="What a bag has beside: tags in bag-info.txt, and a BagIt profile."
+    )
     mail: MailSet | None = Field(
         default=None, title="Mail", description="How mail is made: as mbox or EML files, and how large these get."
     )
@@ -84,9 +87,6 @@ class AutoExport(BaseModel):
         default=None,
         title="Dataset",
         description="How a dataset is made: as Parquet or CSV, and how its folders are named.",
-    )
-    bag: BagOptions | None = Field(
-        default=None, title="Bag", description="What a bag has beside: tags in bag-info.txt, and a BagIt profile."
     )
 
     @model_validator(mode="after")

@@ -72,9 +72,9 @@ def export(
     sha512: Annotated[bool, Field(title="SHA-512")] = False,
     portable_names: bool = False,
     load_file: LoadFile | dict[str, Any] | None = None,
+    bag: BagOptions | dict[str, Any] | None = None,
     mail: MailSet | dict[str, Any] | None = None,
     dataset: Dataset | dict[str, Any] | None = None,
-    bag: BagOptions | dict[str, Any] | None = None,
 ) -> State[Any]:
     """Export what a collection holds as a package that proves its own completeness.
 
@@ -92,9 +92,9 @@ def export(
         sha512: Put SHA-512 manifests into the bag too; every item is read for it.
         portable_names: Rename items whose names Windows or macOS cannot unpack; items.csv has the original names.
         load_file: How a load file is made: its numbers, columns, encoding and volumes.
+        bag: What a bag has beside: tags in bag-info.txt, and the BagIt profile that it conforms to.
         mail: How mail is made: as mbox or EML files, and how large these get.
         dataset: How a dataset is made: as Parquet or CSV, and how its folders are named.
-        bag: What a bag has beside: tags in bag-info.txt, and the BagIt profile that it conforms to.
 
     Returns:
         A state with the documented name, whose result is the attempt's `TaskResult`, with the `package`.
@@ -105,7 +105,7 @@ def export(
         opened = store_of(store)
         delivery = Delivery(
             store_of(destination, field="destination"), format, sha512, portable_names=portable_names,
-            **parsed_options({"load_file": load_file, "mail": mail, "dataset": dataset, "bag": bag}),
+            **parsed_options({"load_file": load_file, "bag": bag, "mail": mail, "dataset": dataset}),
         )  # fmt: skip
         pin_places(taken.session, store=opened.url, destination=delivery.destination.url)
         opened.require_exclusive_creates()

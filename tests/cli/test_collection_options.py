@@ -25,9 +25,7 @@ DECLARED = get_type_hints(CollectionOptions, include_extras=True)
 TAKEN = {
     "flow": collect.parameters.properties,
     "export": AutoExport.model_json_schema()["properties"],
-    "format": {
-        group.renamed.get(each.name, each.name): {} for group in OPTION_GROUPS.values() for each in fields(group)
-    },
+    "format": {name: {} for group in OPTION_GROUPS.values() for name in group.option_names()},
     "query": {each.name: {} for each in fields(Query)},
     "source": {**FileSource.model_fields, **HttpListSource.model_fields, **ObjectStoreSource.model_fields},
 }

@@ -13,8 +13,7 @@ from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
 
 import typer
 
-from prefect_collect.cli._bag_options import ExportProfile, ExportTags
-from prefect_collect.cli._format_options import AutoMessages, AutoPrefix, AutoProfile, AutoRows, with_files
+from prefect_collect.cli import _format_options as of_formats
 from prefect_collect.cli._options import custodian, custodian_of, hash_name, size
 from prefect_collect.cli._options import custodian_folder as custodian_folder_of
 from prefect_collect.errors import UsageError
@@ -216,12 +215,12 @@ class CollectionOptions:
         typer.Option("--portable-names", help="For that export: names that Windows and macOS accept too."),
         _EXPORT,
     ] = False
-    tag: Annotated[ExportTags, _FORMAT] = None
-    bag_profile: Annotated[ExportProfile, _FORMAT] = None
-    prefix: Annotated[AutoPrefix, _FORMAT] = None
-    profile: Annotated[AutoProfile, _FORMAT] = None
-    messages: Annotated[AutoMessages, _FORMAT] = None
-    rows: Annotated[AutoRows, _FORMAT] = None
+    tag: Annotated[of_formats.AutoTags, _FORMAT] = None
+    bag_profile: Annotated[of_formats.AutoBagProfile, _FORMAT] = None
+    prefix: Annotated[of_formats.AutoPrefix, _FORMAT] = None
+    profile: Annotated[of_formats.AutoProfile, _FORMAT] = None
+    messages: Annotated[of_formats.AutoMessages, _FORMAT] = None
+    rows: Annotated[of_formats.AutoRows, _FORMAT] = None
     given: frozenset[str] = frozenset()
 
     @cached_property
@@ -264,7 +263,7 @@ class CollectionOptions:
         changed = self._of("export", only_given=True)
         if present is not None and "format" in changed:
             present = fitting_options(changed["format"], present)
-        given = with_files(self._of("format", only_given=True))
+        given = of_formats.texts_of_files(self._of("format", only_given=True))
         format = changed.get("format") or (present or {}).get("format") or self.export_format
         for name, group in grouped_options(format, given).items():
             changed[name] = {**((present or {}).get(name) or {}), **group}

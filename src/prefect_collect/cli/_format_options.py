@@ -8,16 +8,17 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from prefect_collect.cli._bag_options import bag_profile_text
 from prefect_collect.cli._options import size
 from prefect_collect.errors import UsageError
 from prefect_collect.formats import grouped_options, parsed_options
+from prefect_collect.formats.bag_profile import LONGEST
 from prefect_collect.formats.dataset import Dataset, Rows
 from prefect_collect.formats.load_file import WIDTHS, Encoding, LoadFile, Tables, Unencodable
 from prefect_collect.formats.mail_set import MailSet, MboxOf, Messages
 from prefect_collect.formats.profiles import PRESETS
 
 _PANEL: Final = "Load files (--format loadfile)"
+_BAGS: Final = "Bags (--format bagit, directory, bagit-tar, bagit-tar-zst)"
 _MAIL: Final = "Mail (--format mail)"
 _DATASETS: Final = "Datasets (--format dataset)"
 _LONGEST: Final = 64 << 10
@@ -107,6 +108,32 @@ HiveOption = Annotated[
         "--hive", help="Name folders and files as Hive does: table=NAME/part-00000.parquet.", rich_help_panel=_DATASETS
     ),
 ]
+TagsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tag",
+        metavar="LABEL=VALUE",
+        help="A further line of bag-info.txt; can be repeated, also with the same label.",
+        rich_help_panel=_BAGS,
+    ),
+]
+BagProfileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--bag-profile",
+        metavar="FILE",
+        help="The BagIt profile (JSON) that the bag must conform to. Nothing is fetched.",
+        rich_help_panel=_BAGS,
+    ),
+]
+AutoTags = Annotated[
+    list[str] | None,
+    typer.Option("--tag", metavar="LABEL=VALUE", help="For that export: a line of bag-info.txt; can be repeated."),
+]
+AutoBagProfile = Annotated[
+    str | None,
+    typer.Option("--bag-profile", metavar="FILE", help="For that export: the BagIt profile that the bag conforms to."),
+]
 AutoPrefix = Annotated[
     str | None, typer.Option(metavar="TEXT", help="For that export: what control numbers begin with.")
 ]
@@ -131,8 +158,9 @@ def format_options_of(format: str, given: dict[str, Any], store: str | None) -> 
     """
     from prefect_collect.cli._find_job import find_job
 
-    fields = {name: value for name, value in given.items() if value is not None and value is not False}
-    fields = with_files(fields)
+    fields = texts_of_files(
+        {name: value for name, value in given.items() if value is not None and value is not False and value != []}
+    )
     if "continue_from" in fields:
         fields["continue_from"] = find_job(fields["continue_from"], store, served=True).id
     made = grouped_options(format, fields)
@@ -140,8 +168,8 @@ def format_options_of(format: str, given: dict[str, Any], store: str | None) -> 
     return made
 
 
-def with_files(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the options with the texts of the files that they name. Raise UsageError."""
+def texts_of_files(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options with the text of each file that they name. Raise UsageError."""
     read = {"profile": profile_text, "bag_profile": bag_profile_text}
     return {name: read[name](value) if name in read else value for name, value in given.items()}
 
@@ -159,3 +187,17 @@ def profile_text(given: str) -> str:
         raise UsageError(f"The profile cannot be read ({error.strerror}). [profile={given}]") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"The profile is not UTF-8. [profile={given}]") from error
+
+
+def bag_profile_text(file: str) -> str:
+    """Return the text of a profile's file. Raise UsageError."""
+    try:
+        with Path(file).open("rb") as opened:
+            data = opened.read(4 * LONGEST + 1)
+        if len(data) > 4 * LONGEST:
+            raise UsageError(f"The BagIt profile is larger than {4 * LONGEST:,} bytes. [profile={file}]")
+        return data.decode("utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"The BagIt profile cannot be read ({error.strerror}). [profile={file}]") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"The BagIt profile is not UTF-8. [profile={file}]") from error

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from prefect_collect.cli._bag_options import BagProfileFile, Tags
 from prefect_collect.cli._collection_options import CollectionOptions
 from prefect_collect.cli._format_options import (
+    BagProfileOption,
     ContinueFrom,
     EncodingOption,
     HiveOption,
@@ -18,6 +18,7 @@ from prefect_collect.cli._format_options import (
     ProfileName,
     RowsOption,
     TablesOption,
+    TagsOption,
     UnencodableOption,
     VolumeBytes,
     VolumeItems,
@@ -101,8 +102,8 @@ def export(
             help="Rename items whose names Windows or macOS cannot unpack; items.csv has the original names.",
         ),
     ] = False,
-    tag: Tags = None,
-    bag_profile: BagProfileFile = None,
+    tag: TagsOption = None,
+    bag_profile: BagProfileOption = None,
     prefix: Prefix = None,
     width: Width = None,
     profile: ProfileName = None,

@@ -151,10 +151,10 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
     if found.in_store:
         bound = bind_collection(open_store(found.location), found.id)
         require_source(options["format"], bound.record.source)
-        parsed = parsed_options(options)
-        require_continuable(bound.folder.store, parsed.get("load_file"))
+        grouped = parsed_options(options)
+        require_continuable(bound.folder.store, grouped.get("load_file"))
         opened = bound.folder.store if is_saved(goal) else open_store(goal)
-        delivery = Delivery(opened, options["format"], options["sha512"], bag=parsed.get("bag"))
+        delivery = Delivery(opened, options["format"], options["sha512"], bag=grouped.get("bag"))
         require_profile(bound, delivery)
         if not is_saved(goal):
             require_apart_from_folder(bound.record, found.location, goal)

@@ -12,8 +12,8 @@ from prefect_collect.formats import FORMATS, OPTION_GROUPS
 
 _NUMBERS: Final = ("width", "volume_items")
 _SIZES: Final = ("volume_bytes",)
+_LISTS: Final = ("tags",)
 _CHECKED: Final = ("hive",)
-_LINES: Final = ("tags",)
 _SHORT: Final = {"load_file": "lf"}
 """How the names of a group's fields begin in forms, if not by the group's name."""
 
@@ -32,16 +32,16 @@ def format_fields(fields: Mapping[str, str], format: str, prefix: str = "") -> d
             }
             if lines := fields.get(f"{start}lines", "").strip():
                 given["profile"] = f"{lines}\n"
-            options = group.of({field: _value(field, text) for field, text in given.items()}).to_json()
-            made |= {name: options} if options else {}
+            if values := group.of({field: _value(field, text) for field, text in given.items()}).to_json():
+                made[name] = values
     return made
 
 
 def _value(name: str, text: str) -> Any:
+    if name in _LISTS:
+        return [line.strip() for line in text.splitlines() if line.strip()]
     if name in _CHECKED:
         return text == "yes"
-    if name in _LINES:
-        return [line.strip() for line in text.splitlines() if line.strip()]
     if name in _NUMBERS:
         if not text.isascii() or not text.isdigit() or len(text) > 15:
             raise UsageError(f"{name} must be a whole number of 1 or more. [{name}={text:.40}]")

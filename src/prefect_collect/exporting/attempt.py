@@ -39,7 +39,15 @@ from prefect_collect.job_folder.ledger_counts import cut_off, ledger_counts
 from prefect_collect.job_folder.lifecycle import record_result
 from prefect_collect.job_folder.parquet import PartWriter
 from prefect_collect.job_folder.result import Counts, TaskResult, receipt_of
-from prefect_collect.packages import PACKAGE_FORMATS, Built, Checked, Owner, PackageSpec, check_items, package_key
+from prefect_collect.packages import (
+    PACKAGE_FORMATS,
+    Built,
+    Checked,
+    Owner,
+    PackageSpec,
+    check_items,
+    package_key,
+)
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore, Store
 from prefect_collect.threads.abandoned import CallAbandoned, abandonable
@@ -63,9 +71,9 @@ class Delivery:
     owner: Owner | None = None
     portable_names: bool = False
     load_file: LoadFile | None = None
+    bag: BagOptions | None = None
     mail: MailSet | None = None
     dataset: Dataset | None = None
-    bag: BagOptions | None = None
 
     def __post_init__(self) -> None:
         require_options(self.format, {n: getattr(self, n) for n in ("sha512", "portable_names", *OPTION_GROUPS)})
@@ -105,13 +113,10 @@ def spec_of(bound: BoundCollection, delivery: Delivery) -> PackageSpec:
     if record.custodian:
         info["Custodian"] = record.custodian
     custodians = bool(record.custodian or record.custodian_folder or record.custodians)
-    bag = delivery.bag or BagOptions()
     ways = delivery.sha512, delivery.portable_names
     return PackageSpec(
         record.package_base, record.job_id, result.ended.date(), record.name, *ways, info, record.hashes, custodians,
-        source=str(record.source.get("name", "")), tags=bag.lines,
-        profile="" if bag.rules is None else bag.rules.identifier,
-        **{name: options for name, options in delivery.options.items() if name != "bag"},
+        source=str(record.source.get("name", "")), **delivery.options,
     )  # fmt: skip
 
 

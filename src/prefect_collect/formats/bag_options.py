@@ -51,7 +51,7 @@ class BagOptions(FormatOptions):
 
     parameter: ClassVar[str] = "bag"
     example: ClassVar[str] = "{'tags': ['A=B']}"
-    renamed: ClassVar[Mapping[str, str]] = {"tags": "tag", "profile": "bag_profile"}
+    named: ClassVar[Mapping[str, str]] = {"tags": "tag", "profile": "bag_profile"}
 
     tags: tuple[str, ...] = ()
     profile: str | None = None

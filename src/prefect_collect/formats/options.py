@@ -16,12 +16,17 @@ class FormatOptions:
     Attributes:
         parameter: The name of the parameter.
         example: A value of the parameter, for messages.
-        renamed: The options of the command line that have another name than the field they set, by the field.
+        named: What fields are called where those of all formats stand beside each other, if not by their own names.
     """
 
     parameter: ClassVar[str] = ""
     example: ClassVar[str] = ""
-    renamed: ClassVar[Mapping[str, str]] = {}
+    named: ClassVar[Mapping[str, str]] = {}
+
+    @classmethod
+    def option_names(cls) -> dict[str, str]:
+        """Return the fields by what they are called where those of all formats stand beside each other."""
+        return {cls.named.get(field.name, field.name): field.name for field in fields(cls)}
 
     @classmethod
     def of(cls, value: Self | dict[str, Any] | None) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from prefect_collect.errors import UsageError
@@ -165,8 +165,8 @@ def grouped_options(format: str, given: Mapping[str, Any]) -> dict[str, dict[str
     for field, value in given.items():
         if value is not None:
             order = (*taken, *OPTION_GROUPS)
-            group = next(name for name in order if field in _users(name))
-            made.setdefault(group, {})[_users(group)[field]] = value
+            group = next(name for name in order if field in OPTION_GROUPS[name].option_names())
+            made.setdefault(group, {})[OPTION_GROUPS[group].option_names()[field]] = value
     return made
 
 
@@ -210,10 +210,4 @@ def _said(name: str) -> str:
     """Return how a parameter is named to users of the command line or a form, where its fields are options."""
     if name not in OPTION_GROUPS:
         return name
-    return f"{name} ({', '.join([*_users(name)][:2])} and the like)"
-
-
-def _users(group: str) -> dict[str, str]:
-    """Return the fields of a group by the names of the options that users give."""
-    renamed = OPTION_GROUPS[group].renamed
-    return {renamed.get(field.name, field.name): field.name for field in fields(OPTION_GROUPS[group])}
+    return f"{name} ({', '.join([*OPTION_GROUPS[name].option_names()][:2])} and the like)"

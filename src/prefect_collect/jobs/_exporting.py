@@ -59,9 +59,9 @@ def start_export(
     sha512: bool = False,
     portable_names: bool = False,
     load_file: LoadFile | dict[str, Any] | None = None,
+    bag: BagOptions | dict[str, Any] | None = None,
     mail: MailSet | dict[str, Any] | None = None,
     dataset: Dataset | dict[str, Any] | None = None,
-    bag: BagOptions | dict[str, Any] | None = None,
     *,
     here: bool | None = None,
 ) -> Job:
@@ -85,9 +85,9 @@ def start_export(
         sha512: Put SHA-512 manifests into the bag too; every item is read for it.
         portable_names: Rename items whose names Windows or macOS cannot unpack; items.csv has the original names.
         load_file: How a load file is made: its numbers, columns, encoding and volumes.
+        bag: What a bag has beside: tags in bag-info.txt, and the BagIt profile that it conforms to.
         mail: How mail is made: as mbox or EML files, and how large these get.
         dataset: How a dataset is made: as Parquet or CSV, and how its folders are named.
-        bag: What a bag has beside: tags in bag-info.txt, and the BagIt profile that it conforms to.
         here: True to run the job in this process, unless a worker is faster; False to queue it for a worker.
 
     Raises:
@@ -105,7 +105,7 @@ def start_export(
         "collection_job": collection.id, "destination": goal, "format": format, "sha512": sha512,
         "portable_names": portable_names,
     }  # fmt: skip
-    options = parsed_options({"load_file": load_file, "mail": mail, "dataset": dataset, "bag": bag})
+    options = parsed_options({"load_file": load_file, "bag": bag, "mail": mail, "dataset": dataset})
     given |= options_json(options)
     _require_valid({**given, **({"name": name} if name else {})})
     staging = collection.folder.store

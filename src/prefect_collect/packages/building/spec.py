@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any, Final
 
 from prefect_collect.codes import Failure
+from prefect_collect.formats.bag_options import BagOptions
 from prefect_collect.formats.dataset import Dataset
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.formats.mail_set import MailSet
@@ -43,8 +44,8 @@ class PackageSpec:
     item lists say whose each item is, and bag-info.txt whose they are. A load file is made by the options `load_file`,
     mail by `mail` and a dataset by `dataset`; they state the `source`, and `continued` has the numbers that an earlier
     export gave. `custody` is the account of the collection (`documents.account`), of which the chain of custody
-    documents are made; none are made without it. `tags` are lines of bag-info.txt that the user
-    gave, and `profile` names the BagIt profile that the bag conforms to.
+    documents are made; none are made without it. `bag` has lines of bag-info.txt that the user gave, and the BagIt
+    profile that the bag conforms to.
     """
 
     base: str
@@ -62,8 +63,7 @@ class PackageSpec:
     source: str = ""
     continued: Continued | None = None
     custody: Mapping[str, Any] | None = None
-    tags: tuple[tuple[str, str], ...] = ()
-    profile: str = ""
+    bag: BagOptions = field(default_factory=BagOptions)
 
     @property
     def algorithms(self) -> list[str]:
