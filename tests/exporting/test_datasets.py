@@ -7,11 +7,16 @@ import json
 import sqlite3
 import zipfile
 from collections.abc import Callable
+from datetime import UTC, datetime, time
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pandas
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from prefect_collect.blocks import SqlSource
@@ -21,7 +26,7 @@ from prefect_collect.formats.dataset import Dataset
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.packages import verify
 from prefect_collect.packages.datasets.places import TablePlaces, escaped
-from prefect_collect.packages.datasets.table_rows import count_csv
+from prefect_collect.packages.datasets.table_rows import count_csv, csv_chunks
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
 from tests.support.run_attempts import attempt, export, held, new_job
@@ -218,6 +223,30 @@ def test_folders_of_tables_are_apart_on_every_system() -> None:
     assert all(len(folder.encode()) <= 255 for folder in folders)
     assert [places.folder(name) for name in names] == folders
     assert escaped("a/b\nc. ") == "a%2Fb%0Ac.%20"
+
+
+def test_every_type_is_written_as_csv(tmp_path: Path) -> None:
+    """Decimals keep their digits, times are ISO 8601 and say whether they are UTC, bytes are hexadecimal digits."""
+    at = datetime(2024, 1, 2, 3, 4, 5, 60, tzinfo=UTC)
+    table = pa.table(
+        {
+            "d": pa.array([Decimal("1.50"), None], pa.decimal128(10, 2)),
+            "big": pa.array([Decimal(10**45), None], pa.decimal256(60, 0)),
+            "utc": pa.array([at, None], pa.timestamp("us", "UTC")),
+            "local": pa.array([at.replace(tzinfo=None), None], pa.timestamp("us")),
+            "day": pa.array([at.date(), None]),
+            "time": pa.array([time(1, 2, 3), None], pa.time64("us")),
+            "yes": pa.array([True, None]),
+            "bytes": pa.array([b"\x00\xff", b""]),
+        }
+    )
+    pq.write_table(table, tmp_path / "t.parquet")
+    rows = b"".join(csv_chunks(partial(open, tmp_path / "t.parquet", "rb"))).decode().splitlines()
+    numbers, times = (
+        f"1.50,{10**45}",
+        "2024-01-02 03:04:05.000060Z,2024-01-02 03:04:05.000060,2024-01-02,01:02:03.000000",
+    )
+    assert rows[1:] == [f'{numbers},{times},true,"\\x00ff"', ',,,,,,,"\\x"']
 
 
 def test_counting_csv_needs_no_parser() -> None:

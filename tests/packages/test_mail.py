@@ -21,6 +21,7 @@ from prefect_collect.formats.mail_set import MailSet
 from prefect_collect.packages import PACKAGE_FORMATS, Built, Owner, check_items, verify
 from prefect_collect.packages.mail.quoting import quoted, unquoted
 from prefect_collect.stores import DirectoryStore
+from tests.support.package_modules import ROOT
 
 HEAD = b"From: Ann <ann@example.com>\r\nTo: bob@example.com, eve@example.com\r\nSubject: =HYPERLINK\r\n"
 DATED = HEAD + b"Date: Mon, 1 Jan 2024 00:30:00 +0200\r\nMessage-ID: <1@example.com>\r\n\r\n"
@@ -233,6 +234,20 @@ def test_the_list_of_items_may_have_another_order(filled: Any, exports: Director
     assert verify(exports.locate(built.key)).problems == []
 
 
+def test_the_example_of_the_page_proves_a_package(
+    filled: Any, exports: DirectoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The example of docs/mail.md undoes the quoting of every message, and finds one that was changed."""
+    [example] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "mail.md").read_text(encoding="utf-8"), re.DOTALL)
+    built = build(filled, exports, "mail-directory")
+    monkeypatch.chdir(exports.locate(built.key))
+    exec(example, {})
+    box = Path("MAIL/INBOX.mbox")
+    box.write_bytes(box.read_bytes().replace(b"Hello", b"Hallo"))
+    with pytest.raises(AssertionError):
+        exec(example, {})
+
+
 def test_quoting_is_undone_whatever_the_chunks_are() -> None:
     """mboxrd's quoting, in chunks of any size, is what its rule says, and is undone exactly."""
     odd = [b"", b">", b"From ", b">>>From x", b"\n>>From", b"From From \nFrom \n>F\nFro", b">From \r\n>>"]
@@ -249,7 +264,17 @@ def test_quoting_is_undone_whatever_the_chunks_are() -> None:
 
 def test_odd_folders_become_names_that_can_be_listed(staging: Any, exports: DirectoryStore) -> None:
     """Folders that end as mbox files do, differ in case, or have line breaks have files of their own or share one."""
-    names = ["a\nb/1", "A.mbox/1", "a/1", "A/2", "a.002/1", ".mbox/1", "top.eml", "x.eml/00000001.eml"]
+    names = [
+        "a\nb/1",
+        "A.mbox/1",
+        "a/1",
+        "A/2",
+        "a.002/1",
+        ".mbox/1",
+        "top.eml",
+        "x.eml/00000001.eml",
+        "é" * 127 + "/1",
+    ]
     staging.stage({name: DATED + name.encode() for name in names})
     for format in ("mail", "mail-directory"):
         for messages_as in ("mbox", "eml"):
@@ -259,5 +284,6 @@ def test_odd_folders_become_names_that_can_be_listed(staging: Any, exports: Dire
     table: Any = pq.read_table(io.BytesIO(contents(exports, "mail-mbox")["items.parquet"])).to_pydict()
     assert table["path"] == [
         "MAIL/a_b.mbox", "MAIL/A.mbox", "MAIL/A.mbox", "MAIL/A.mbox", "MAIL/a.002.mbox", "MAIL/_.mbox",
-        "MAIL/messages.mbox", "MAIL/x.mbox",
+        "MAIL/messages.mbox", "MAIL/x.mbox", table["path"][-1],
     ]  # fmt: skip
+    assert len(table["path"][-1].encode()) < 255

@@ -23,6 +23,8 @@ from prefect_collect.errors import (
 )
 from prefect_collect.job_folder.store_keys import segment_key
 from prefect_collect.packages.building.folder_contents import FolderContents
+from prefect_collect.packages.building.pieces import Deflated
+from prefect_collect.packages.building.placing import until_canceled
 from prefect_collect.packages.building.reading import SegmentReader, each_item, plain_chunks
 from prefect_collect.packages.building.replacing import FolderLeft, Marker, Owner, refusal
 from prefect_collect.packages.building.rows import Row, by_segment
@@ -31,7 +33,7 @@ from prefect_collect.packages.building.tag_file import PackageFile, fingerprint_
 from prefect_collect.stores import Blob, DirectoryStore, Store
 from prefect_collect.threads.abandoned import current_fence
 from prefect_collect.threads.pool import Pool
-from prefect_collect.threads.stop import Stop
+from prefect_collect.threads.stop import Stop, stopped_by
 
 _LOCAL_THREADS: Final = 4
 _REMOTE_THREADS: Final = 32
@@ -103,12 +105,12 @@ def build_folder(
             for file in files:
                 if file is not last:
                     stop.require_going()
-                    _put(staging, destination, folder + file.name, file, replace=over)
+                    _put(staging, destination, folder + file.name, file, stop, replace=over)
             if contents.form.empty and not lists.items and isinstance(destination, DirectoryStore):
                 with current_fence().passing():  # RFC 8493, 2.1.2: it may be empty
                     os.makedirs(destination.locate(f"{folder}{contents.form.empty}"), exist_ok=True)
             stop.require_going()
-            blob = _put(staging, destination, folder + last.name, last, replace=over)
+            blob = _put(staging, destination, folder + last.name, last, stop, replace=over)
             built = Built(key, blob, lists.items, lists.bytes, fingerprint_of(files, contents.form.seal), failed)
     except JobCanceled:
         _remove(contents, destination, key, marker)
@@ -162,12 +164,14 @@ def _remove_payload(contents: FolderContents, destination: Store, folder: str, l
             destination.delete(f"{folder}{top}")
 
 
-def _put(staging: Store, destination: Store, key: str, file: PackageFile, *, replace: bool) -> Blob:
+def _put(staging: Store, destination: Store, key: str, file: PackageFile, stop: Stop, *, replace: bool) -> Blob:
+    pieces = (piece for piece in until_canceled(file.pieces(), stop) if not isinstance(piece, Deflated))
     if file.is_composed:
-        return destination.compose(key, file.pieces(), staging, replace=replace)
+        with stopped_by(stop):
+            return destination.compose(key, pieces, staging, replace=replace)
     writer = destination.writer(key, replace=replace)
     try:
-        for chunk in file.pieces():
+        for chunk in pieces:
             if isinstance(chunk, bytes):
                 writer.write(chunk)
         return writer.commit()

@@ -23,7 +23,7 @@ def item_file(staging: Store, key: str, row: Row, stop: Stop) -> Iterator[Any]:
     Raises KeyMissing, CorruptSegment, StoreError, JobCanceled.
     """
     if not row.deflated:
-        yield _Range(staging, key, row)
+        yield _Range(staging, key, row, stop)
         return
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
         each_item(staging, key, [row], lambda reader, one, ahead: _unpack(file, plain_chunks(reader, one, ahead)), stop)
@@ -37,9 +37,9 @@ def _unpack(file: IO[bytes], chunks: Iterator[bytes | memoryview]) -> None:
 
 
 class _Range(io.RawIOBase):
-    def __init__(self, staging: Store, key: str, row: Row) -> None:
+    def __init__(self, staging: Store, key: str, row: Row, stop: Stop) -> None:
         super().__init__()
-        self._staging, self._key, self._row, self._at = staging, key, row, 0
+        self._staging, self._key, self._row, self._stop, self._at = staging, key, row, stop, 0
 
     def readable(self) -> bool:
         return True
@@ -55,6 +55,7 @@ class _Range(io.RawIOBase):
         return self._at
 
     def read(self, size: int = -1) -> bytes:
+        self._stop.require_going()
         start = self._row.offset + self._at
         end = self._row.end if size is None or size < 0 else min(self._row.end, start + size)
         data = self._staging.read(self._key, start, end) if start < end else b""

@@ -64,7 +64,7 @@ def place_file(
     fingerprint = fingerprint_of(files, seal)
     left = file_left(destination, key, base, seal) if replace and owner is not None else None
     ours = left is not None and owner is not None and left[1] in owner.fingerprints
-    pieces = _until_canceled(layout.pieces(), stop)
+    pieces = until_canceled(layout.pieces(), stop)
     if left is not None and not ours:
         blob = left[0]
         same = left[1] == fingerprint and (
@@ -90,7 +90,7 @@ def place_file(
             raise PackageExists(f"The package already exists; name another one or remove it. [{where}]") from error
 
 
-def _until_canceled(pieces: Iterator[Piece | Deflated], stop: Stop) -> Iterator[Piece | Deflated]:
+def until_canceled(pieces: Iterator[Piece | Deflated], stop: Stop) -> Iterator[Piece | Deflated]:
     """Yield the pieces, large ranges in steps, so that a store checks `stop` between them and at the end.
 
     Raises JobCanceled.

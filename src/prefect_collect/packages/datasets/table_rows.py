@@ -46,13 +46,13 @@ def csv_chunks(open_slice: Opener) -> Iterator[bytes]:
 
 
 def _csv_type(kind: pa.DataType) -> pa.DataType:
-    return pa.string() if pa.types.is_binary(kind) or pa.types.is_decimal(kind) else kind
+    return pa.string() if pa.types.is_binary(kind) else kind
 
 
 def _as_text(column: Any) -> Any:
     if pa.types.is_binary(column.type):
         return pa.array([None if value is None else f"\\x{value.hex()}" for value in column.to_pylist()], pa.string())
-    return column.cast(pa.string()) if pa.types.is_decimal(column.type) else column
+    return column
 
 
 def _csv(table: pa.Table, *, header: bool) -> bytes:

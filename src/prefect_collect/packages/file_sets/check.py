@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -16,8 +15,9 @@ from prefect_collect.packages.bags.safe_names import check_safe
 from prefect_collect.packages.building.agent import AGENT
 from prefect_collect.packages.contents.index import FileIndex
 from prefect_collect.packages.file_sets.items import ItemsCheck
-from prefect_collect.packages.file_sets.lists import LARGEST_DESCRIPTION, SEAL, VERSION
+from prefect_collect.packages.file_sets.lists import SEAL, VERSION, parsed_description
 from prefect_collect.packages.load_files.hash_lists import read_hash_list, report_folders, report_unlisted
+from prefect_collect.untrusted.bounded_json import MAX_BYTES, BadValue
 
 
 def is_file_set(index: FileIndex, description: str) -> bool:
@@ -78,16 +78,11 @@ class SetCheck(ABC):
 
     def _described(self) -> dict[str, Any]:
         """Return what the description says. Raises Damaged."""
-        data = self.files.start(self.description, LARGEST_DESCRIPTION + 1)
-        if not data:
-            raise Damaged("it is missing or empty")
-        if len(data) > LARGEST_DESCRIPTION:
-            raise Damaged(f"it has more than {LARGEST_DESCRIPTION:,} bytes")
         try:
-            said = json.loads(data)
-        except (ValueError, RecursionError) as error:
-            raise Damaged("it is no JSON") from error
-        if not isinstance(said, dict) or said.get("version") != VERSION:
+            said = parsed_description(self.files.start(self.description, MAX_BYTES + 1))
+        except BadValue as error:
+            raise Damaged(str(error)) from error
+        if said.get("version") != VERSION:
             raise Damaged(f"it is not of version {VERSION}, the only one that is known")
         counts = [said.get(name) for name in ("found", "delivered", "exceptions")]
         if not all(is_count(count) for count in counts) or not isinstance(said.get("tool"), str):

@@ -27,15 +27,13 @@ from prefect_collect.packages.building.spec import DELIVERED, NOT_DELIVERED, Pac
 from prefect_collect.packages.building.tag_file import PackageFile, hashed
 from prefect_collect.packages.file_sets.plan import SetPlan
 from prefect_collect.packages.load_files.exceptions import Exceptions
+from prefect_collect.untrusted.bounded_json import BadValue, parse_json
 
 SEAL: Final = "manifest-sha256.txt"
 EXCEPTIONS: Final = "EXCEPTIONS.csv"
 ITEMS: Final = "items.parquet"
 VERSION: Final = 1
 """The version of the layout of file sets."""
-
-LARGEST_DESCRIPTION: Final = 32 << 20
-"""The most bytes of a package's description."""
 
 MANIFEST_COLUMNS: Final = [
     "item_id",
@@ -170,11 +168,13 @@ class SetLists:
         self._exceptions.close()
         self._items.close()
         described = self._described(more).encode()
-        if len(described) > LARGEST_DESCRIPTION:
+        try:
+            parsed_description(described)
+        except BadValue as error:
             raise PackageError(
-                f"{self._description} would have {len(described):,} bytes, more than {LARGEST_DESCRIPTION:,}; export "
-                f"fewer tables. [collection={self._spec.job_id}]"
-            )
+                f"{self._description} cannot be written, because its readers would refuse it: {error}; collect fewer "
+                f"tables at once. [collection={self._spec.job_id}]"
+            ) from error
         (self._folder / self._description).write_bytes(described)
         lists = [*own, *(hashed(name, self._folder / name) for name in (self._description, EXCEPTIONS, ITEMS))]
         lists += custody_documents(self._folder, self._spec, lists)
@@ -199,3 +199,8 @@ class SetLists:
             **more,
         }
         return json.dumps(said, ensure_ascii=False, indent=1) + "\n"
+
+
+def parsed_description(data: bytes) -> dict[str, Any]:
+    """Return what a package's description says, read within bounds. Raises BadValue."""
+    return parse_json(data, lambda values, field: None)

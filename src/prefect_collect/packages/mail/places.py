@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
+from prefect_collect.archive.item_paths import marked_path
 from prefect_collect.formats.mail_set import MailSet
 
 FOLDER: Final = "MAIL"
@@ -13,13 +14,17 @@ FOLDER: Final = "MAIL"
 
 _ALL: Final = "messages"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_LONGEST: Final = 240
+"""The most bytes of a folder's own name: its mbox file has an ending and perhaps a number after it."""
+
 _SUFFIX: Final = re.compile(r"(?:\.mbox|\.eml)+\Z", re.IGNORECASE)
 
 
 def folder_of(path: str) -> str:
     """Return the folder of an item, without the ending .mbox or .eml of any of its parts: only files end so."""
     parts = _CONTROL.sub("_", path).split("/")[:-1]
-    return "/".join(_SUFFIX.sub("", part) or "_" for part in parts)
+    folder = "/".join(_SUFFIX.sub("", part) or "_" for part in parts)
+    return marked_path(folder, folder, _LONGEST) if parts and len(parts[-1].encode()) > _LONGEST else folder
 
 
 def eml_path(number: int, path: str) -> str:
