@@ -7,12 +7,16 @@ import os
 import re
 import subprocess
 import sys
+from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from prefect_collect.codes import CODES
 from prefect_collect.documents.account import (
     LONGEST,
     MOST_ASKED,
@@ -30,6 +34,7 @@ from prefect_collect.job_folder import custody_log
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.untrusted.bounded_json import BadValue
 from tests.documents.conftest import CUSTODIAN, account_of
+from tests.examples import examples
 
 
 class _Texts(HTMLParser):
@@ -112,11 +117,11 @@ def test_the_largest_account_fits(account: dict[str, Any]) -> None:
     """The longest texts and lists that an account may hold, in a wide script, stay within its bytes and its pages."""
     wide, sha256, large = "\U0001f600" * LONGEST, "f" * 64, copy.deepcopy(account)
     large["job"] |= {"name": wide, "custodian": wide, "created_by": wide, "source": [["location", wide]] * 3}
-    large["job"]["asked"] = [[wide, wide]] * MOST_ASKED
-    large["custody"]["events"] = [[1, "2026-11-30T07:00:00+00:00", wide, "a" * 60, 1, sha256]] * 60
+    large["job"]["asked"] = [[wide, wide]] * 9
+    large["custody"]["events"] = [[1, "2026-11-30T07:00:00+00:00", wide, "a" * 60, 1, sha256]] * 9
     large["package"] = {
         "base": wide, "date": "2026-11-30", "delivered": 1, "bytes": 1, "lists_left": 0,
-        "lists": [[wide, sha256]] * MOST_LISTS, "not_delivered": {"failed": {"w" * 100: 1}},
+        "lists": [[wide, sha256]] * 9, "not_delivered": {"failed": {"w" * 100: 1}},
     }  # fmt: skip
     assert read_account(account_bytes(large)) == large
     assert pdf_of(large).startswith(b"%PDF")
@@ -149,3 +154,34 @@ def test_another_spelling_of_the_same_account_is_refused(account: dict[str, Any]
     """An account is written in one form only, so that its bytes and what it says cannot differ."""
     with pytest.raises(BadValue, match="form in which it is written"):
         read_account(account_bytes(account) + b" ")
+
+
+def test_bytes_that_are_not_utf8_are_refused(account: dict[str, Any]) -> None:
+    """An account with a byte that is no UTF-8 is refused, as one in another form."""
+    with pytest.raises(BadValue, match="form in which it is written"):
+        read_account(account_bytes(account).replace(b"Partially", b"Partiall\xff"))
+
+
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(max_size=LONGEST), st.datetimes(timezones=st.timezones()))
+def test_any_text_and_time_makes_pages(account: dict[str, Any], text: str, at: datetime) -> None:
+    """Whatever a name, a user, a code or a time is, the pages are made, and a PDF reader finds as many as there are."""
+    changed = copy.deepcopy(account)
+    changed["job"] |= {"name": text, "custodian": text, "asked": [[text, text]], "created_at": text[:64]}
+    changed["result"] |= {"ended": at.isoformat(), "outcomes": {"failed": {text[:100]: 1}}, "warnings": [text]}
+    changed["custody"]["events"][0][2] = text
+    files = document_files(read_account(account_bytes(changed)))
+    assert files[PDF_FILE].rstrip().endswith(b"%%EOF")
+    assert _Texts(files[HTML_FILE]).elements.isdisjoint({"script", "img", "a"})
+
+
+def test_the_first_page_is_one_page(account: dict[str, Any], tmp_path: Path) -> None:
+    """Long names, places and warnings, and many codes, leave the account on one page; the appendix is the next."""
+    long = "Some long words of a name that goes on and on, " * 8
+    account["job"] |= {"name": long[:LONGEST], "custodian": long[:LONGEST], "created_by": long[:LONGEST]}
+    account["job"] |= {"asked": [["include", long[:LONGEST]]] * 10, "source": [["location", "/very/long" * 40]]}
+    account["result"] |= {"warnings": [long[:LONGEST]] * 5, "outcomes": {"failed": dict.fromkeys([*CODES][:30], 1)}}
+    text, _ = _shown_in_pdf(pdf_of(account), tmp_path)
+    first, second = text.split("\f")[:2]
+    assert "Handed over" in first
+    assert second.startswith("Appendix")

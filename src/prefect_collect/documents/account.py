@@ -144,6 +144,10 @@ def account_bytes(account: Mapping[str, Any]) -> bytes:
 def read_account(data: bytes) -> dict[str, Any]:
     """Return the account in the bytes. Raises BadValue."""
     account = parse_json(data, ACCOUNT, MOST_BYTES, _MOST_VALUES)
-    if account_bytes(account) != data:
+    try:
+        is_written = account_bytes(account) == data
+    except UnicodeEncodeError:
+        is_written = False
+    if not is_written:
         raise BadValue("it is not in the form in which it is written")
     return account

@@ -12,17 +12,18 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
 from prefect_collect.documents.account import account_bytes
-from prefect_collect.documents.page import Block, page_of
+from prefect_collect.documents.page import Block, page_of, utc_of
 from prefect_collect.escaping import one_line
 
 _FONTS: Final = {"Vera": "Vera.ttf", "VeraBd": "VeraBd.ttf"}
 _WIDTH: Final = 174.0
-"""The width of the text in millimetres."""
+_HEIGHT: Final = 267.0
+"""The width and the height of the text in millimetres."""
 
 _LONGEST: Final = 700
 """The most characters of a cell, so that a row fits on a page, also when escapes make a text ten times longer."""
@@ -37,7 +38,7 @@ def pdf_of(account: Mapping[str, Any]) -> bytes:
     """Return the document of the account."""
     # ReportLab is imported only where a document is made: it takes a tenth of a second.
     from reportlab.pdfgen.canvas import Canvas
-    from reportlab.platypus import BaseDocTemplate, Frame, PageBreak, PageTemplate, Paragraph
+    from reportlab.platypus import BaseDocTemplate, Frame, KeepInFrame, PageBreak, PageTemplate, Paragraph
 
     written = _Writer()
     page = page_of(account)
@@ -51,11 +52,11 @@ def pdf_of(account: Mapping[str, Any]) -> bytes:
     if written.escaped:
         later.append(Paragraph(written.text(_ESCAPED), written.style("note")))
     out = io.BytesIO()
-    ended = datetime.fromisoformat(account["result"]["ended"]).astimezone(UTC)
+    ended = utc_of(account["result"]["ended"]) or datetime.min
 
     def canvas(*arguments: Any, **named: Any) -> Any:
         made = Canvas(*arguments, **named)
-        made.setDateFormatter(lambda *_: f"D:{ended:%Y%m%d%H%M%S}Z")
+        made.setDateFormatter(lambda *_: f"D:{ended.year:04}{ended:%m%d%H%M%S}Z")
         # ReportLab seeds the id with its own time, which is fixed, but is another one if SOURCE_DATE_EPOCH is set.
         made._doc.signature = hashlib.md5(account_bytes(account), usedforsecurity=False)
         return made
@@ -65,7 +66,7 @@ def pdf_of(account: Mapping[str, Any]) -> bytes:
         out, pagesize=(210 * millimetre, 297 * millimetre), title=one_line(page.title), author="prefect-collect",
         subject=one_line(page.subtitle), lang="en", invariant=1, pageCompression=0, initialFontName="Vera",
     )  # fmt: skip
-    frame = Frame(18 * millimetre, 16 * millimetre, _WIDTH * millimetre, 267 * millimetre, 0, 0, 0, 0)
+    frame = Frame(18 * millimetre, 16 * millimetre, _WIDTH * millimetre, _HEIGHT * millimetre, 0, 0, 0, 0)
     footer = written.plain(f"Chain of custody, {account['job']['kind']} {account['job']['id']}")
 
     def foot(canvas: Any, _document: Any) -> None:
@@ -74,7 +75,9 @@ def pdf_of(account: Mapping[str, Any]) -> bytes:
         canvas.drawRightString(192 * millimetre, 9 * millimetre, f"Page {canvas.getPageNumber()}")
 
     document.addPageTemplates([PageTemplate("page", [frame], onPage=foot)])
-    document.build([*story, PageBreak(), *later], canvasmaker=canvas)
+    # However long its texts are, the first part is one page: it shrinks, if it must.
+    whole = KeepInFrame(_WIDTH * millimetre, _HEIGHT * millimetre, story, mode="shrink")
+    document.build([whole, PageBreak(), *later], canvasmaker=canvas)
     return out.getvalue()
 
 
@@ -184,5 +187,5 @@ _SHARES: Final[Mapping[str, Sequence[float]]] = {
 
 
 def _widths(block: Block) -> list[float]:
-    shares = _SHARES[block.title] if block.head else (26, 74)
+    shares = _SHARES[block.title] if block.head else (30, 70)
     return [share * _WIDTH / sum(shares) for share in shares]

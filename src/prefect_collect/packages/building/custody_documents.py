@@ -43,26 +43,27 @@ class Counted:
 def count_items(file: Any) -> Counted:
     """Count the items of an item list, which is read within bounds. Raises BadParquet."""
     counted = Counted()
-    for batch in BoundedParquet(file).batches(_COLUMNS):
-        given = pc.equal(batch["outcome"], DELIVERED)
-        counted.bytes += pc.sum(batch["size"].filter(given)).as_py() or 0
-        pairs = batch.select(["outcome", "error_code"])
-        for row in _grouped(pairs):
-            outcome, code, items = row["outcome"], row["error_code"] or "", row["outcome_count"]
-            if outcome == DELIVERED:
-                counted.delivered += items
-                continue
-            if outcome not in _OUTCOMES:
-                raise BadParquet(f"it has an item with the outcome {str(outcome)[:60]!r}")
-            codes = counted.not_delivered.setdefault(outcome, {})
-            codes[code] = codes.get(code, 0) + items
+    try:
+        for batch in BoundedParquet(file).batches(_COLUMNS):
+            given = pc.equal(batch["outcome"], DELIVERED)
+            counted.bytes += pc.sum(batch["size"].filter(given)).as_py() or 0
+            _count(pa.Table.from_batches([batch]), counted)
+    except (pa.ArrowException, KeyError, TypeError) as error:
+        raise BadParquet("it has no items with outcomes, codes and sizes") from error
     return counted
 
 
-def _grouped(pairs: pa.RecordBatch) -> Iterable[dict[str, Any]]:
-    table = pa.Table.from_batches([pairs])
-    rows: list[dict[str, Any]] = table.group_by(["outcome", "error_code"]).aggregate([("outcome", "count")]).to_pylist()
-    return rows
+def _count(table: pa.Table, counted: Counted) -> None:
+    """Add the items of a table to what was counted. Raises BadParquet if one has an outcome that no item has."""
+    for row in table.group_by(["outcome", "error_code"]).aggregate([([], "count_all")]).to_pylist():
+        outcome, code, items = row["outcome"], row["error_code"] or "", row["count_all"]
+        if outcome == DELIVERED:
+            counted.delivered += items
+            continue
+        if outcome not in _OUTCOMES:
+            raise BadParquet(f"it has an item with the outcome {str(outcome)[:60]!r}")
+        codes = counted.not_delivered.setdefault(outcome, {})
+        codes[code] = codes.get(code, 0) + items
 
 
 def custody_documents(
