@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import os
 import re
 import subprocess
 import sys
 from datetime import datetime
 from html.parser import HTMLParser
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from prefect_collect.documents.account import (
     MOST_CODES,
     MOST_EVENTS,
     MOST_LISTS,
+    PAGES,
     account_bytes,
     read_account,
 )
@@ -35,6 +38,12 @@ from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.untrusted.bounded_json import BadValue
 from tests.documents.conftest import CUSTODIAN, account_of
 from tests.examples import examples
+
+_PAGES_1 = {
+    "html": "c6764a342d6945919a12c4a7af893aa92caf36463141f2b58c55f9ce06249119",
+    "pdf": "2f334865c5bf02de7097240f70d17a1df41a36d466df615f6ff7614dad2f7826",
+}
+"""The SHA-256 of the pages of version 1; the PDF's is that by ReportLab 5.1.0."""
 
 
 class _Texts(HTMLParser):
@@ -185,3 +194,39 @@ def test_the_first_page_is_one_page(account: dict[str, Any], tmp_path: Path) -> 
     first, second = text.split("\f")[:2]
     assert "Handed over" in first
     assert second.startswith("Appendix")
+
+
+def test_the_pages_change_only_with_their_version(tmp_path: Path) -> None:
+    """The pages of a fixed account are what they were: else verify would refuse the packages that were made before.
+
+    Whoever changes what the pages look like or say raises `PAGES`, and writes the new hashes here.
+    """
+    sha256, at = "ab" * 32, "2026-11-30T07:00:00+00:00"
+    fixed = {
+        "form": 1, "pages": PAGES, "tools": {"prefect-collect": "1.0", "reportlab": "5.1.0"},
+        "meanings": {"not_found": "The item is gone."},
+        "files": [["job.json", sha256], ["manifest/0001.parquet", sha256]],
+        "job": {
+            "id": "j", "kind": "collection", "name": "Matter <b>\u202e", "source": [["location", "/data"]],
+            "custodian": "Łucja", "created_by": "anna", "created_at": at, "asked": [["hashes", "md5"]], "asked_left": 1,
+        },
+        "result": {
+            "attempt": 2, "status": "Partially completed", "started": at, "ended": at, "found": 3, "succeeded": 1,
+            "failed": 2, "skipped": 0, "not_attempted": 0, "bytes": 12345, "outcomes": {"failed": {"not_found": 2}},
+            "job_codes": {"canceled": "The job was canceled."}, "warnings": ["Careful."], "listing_complete": True,
+        },
+        "custody": {
+            "entries": 9, "sha256": sha256, "late": "", "events_left": 8,
+            "events": [[9, at, "anna", "ended", 2, sha256]],
+        },
+        "package": {
+            "base": "matter", "date": "2026-11-30", "delivered": 1, "bytes": 12345, "lists_left": 2,
+            "not_delivered": {"failed": {"not_found": 2}}, "lists": [["manifest-sha256.txt", sha256]],
+        },
+        "export": None,
+    }  # fmt: skip
+    assert read_account(account_bytes(fixed)) == fixed
+    made = {"html": html_of(fixed)} | ({"pdf": pdf_of(fixed)} if version("reportlab") == "5.1.0" else {})
+    found = {name: hashlib.sha256(data).hexdigest() for name, data in made.items()}
+    assert PAGES == 1
+    assert found == {name: _PAGES_1[name] for name in found}

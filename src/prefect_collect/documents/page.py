@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from prefect_collect.codes import CODES
 from prefect_collect.job_folder.result import CodeCount, counts_by_outcome
 
 _FIRST_CODES: Final = 6
@@ -158,7 +157,9 @@ def _exceptions(account: Mapping[str, Any], most: int | None) -> list[Block]:
     codes = _codes(account)
     if not codes:
         return [Block("Exceptions", notes=["None: every item that was found succeeded."])]
-    rows = [[one.outcome, one.code, f"{one.items:,}" if one.items else "", _meaning(one)] for one in codes[:most]]
+    rows = [
+        [one.outcome, one.code, f"{one.items:,}" if one.items else "", _meaning(account, one)] for one in codes[:most]
+    ]
     left = len(codes) - len(rows)
     notes = [f"These are the first of {len(codes)}; all are in the appendix."] if left else []
     title = "Exceptions by code" if most else "All exceptions by code"
@@ -166,8 +167,9 @@ def _exceptions(account: Mapping[str, Any], most: int | None) -> list[Block]:
     return [Block(title, rows, head, frozenset({2}), frozenset({1}), notes)]
 
 
-def _meaning(one: CodeCount) -> str:
-    return one.meaning if one.code in CODES else "not known to this version"
+def _meaning(account: Mapping[str, Any], one: CodeCount) -> str:
+    known: Mapping[str, str] = account["meanings"] if one.items else account["result"]["job_codes"]
+    return known.get(one.code) or "not known to this version"
 
 
 def _hashes(account: Mapping[str, Any]) -> Block:

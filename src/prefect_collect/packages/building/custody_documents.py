@@ -13,7 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prefect_collect.documents.account import MOST_LISTS
+from prefect_collect.documents.account import MOST_LISTS, meanings_of
 from prefect_collect.documents.files import document_files
 from prefect_collect.packages.building.spec import DELIVERED, PackageSpec
 from prefect_collect.packages.building.tag_file import TagFile, hashed
@@ -78,7 +78,9 @@ def custody_documents(
     items = next(file for file in lists if file.name == ITEM_LIST)
     with open(items.file, "rb") as opened:
         counted = count_items(opened)
-    account = {**spec.custody, "package": package_account(spec, counted, lists)}
+    codes = {code for outcome in counted.not_delivered.values() for code in outcome}
+    meanings = {**spec.custody["meanings"], **meanings_of(codes)}
+    account = {**spec.custody, "meanings": meanings, "package": package_account(spec, counted, lists)}
     made = []
     for name, data in document_files(account).items():
         (folder / name).write_bytes(data)
