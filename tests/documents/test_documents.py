@@ -171,7 +171,7 @@ def test_bytes_that_are_not_utf8_are_refused(account: dict[str, Any]) -> None:
         read_account(account_bytes(account).replace(b"Partially", b"Partiall\xff"))
 
 
-@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=LONGEST), st.datetimes(timezones=st.timezones()))
 def test_any_text_and_time_makes_pages(account: dict[str, Any], text: str, at: datetime) -> None:
     """Whatever a name, a user, a code or a time is, the pages are made, and a PDF reader finds as many as there are."""
