@@ -152,9 +152,9 @@ def test_the_wheel_holds_every_module_under_its_name(tmp_path: Path) -> None:
         "prefect_collect/deployments/prefect.yaml",
         *(f"prefect_collect/blocks/logos/{path.name}" for path in (ROOT / "blocks" / "logos").iterdir()),
         *(
-            f"prefect_collect/console/{folder}/{path.name}"
-            for folder in ("static", "templates")
-            for path in (ROOT / "src" / "prefect_collect" / "console" / folder).iterdir()
+            f"prefect_collect/{folder}/{path.name}"
+            for folder in ("console/static", "console/templates", "documents/fonts")
+            for path in (ROOT / "src" / "prefect_collect" / folder).iterdir()
         ),
     }
     assert sorted(names) == sorted(expected | data)

@@ -124,4 +124,4 @@ def test_wrong_use_is_refused_in_words(signed: Signed, capsys: pytest.CaptureFix
     locked = folder / "locked.pem"
     openssl(folder, "pkey", "-in", "key.pem", "-aes256", "-passout", "pass:secret", "-out", str(locked))
     assert run(["sign", package, "--key", str(locked), "--to", str(folder)]) == 2
-    assert "needs its passphrase" in capsys.readouterr().err
+    assert "--passphrase-from" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from prefect_collect.stores import DirectoryStore
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.run_attempts import attempt, new_job
 
-CUSTODIAN = 'Łucja <script>alert("1")</script> \u202e你好'
+CUSTODIAN = 'Łucja Дмитрий Ωmega <script>alert("1")</script> \u202e你好'
 
 
 @pytest.fixture

@@ -87,6 +87,7 @@ def test_every_format_carries_them(tmp_path: Path, format: Format) -> None:
         (lambda account: account["result"].update(succeeded=1), "do not add up to the found items"),
         (lambda account: account["result"].update(outcomes={}, failed=0, skipped=1), None),
         (lambda account: account["result"]["outcomes"].update(failed={"access_denied": 2}), "codes do not add up"),
+        (lambda account: account["meanings"].update(access_denied="All is well."), None),
         (lambda account: account["tools"].update({"prefect-collect": "9"}), "names 'prefect-collect 9' as the tool"),
         (lambda account: account.update(package=None), "not the account of a package"),
         (lambda account: account.update(form=9), "cannot be read as the account"),
@@ -122,11 +123,21 @@ def test_a_page_that_says_something_else_is_found(tmp_path: Path, name: str) -> 
     ]
 
 
-def test_pages_of_another_version_are_told(tmp_path: Path) -> None:
-    """Pages that another version of ReportLab made cannot be compared word for word: a warning says so."""
-    found = _forge(_folder(tmp_path), lambda account: account["tools"].update(reportlab="1.0"))
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        (lambda account: account["tools"].update(reportlab="1.0"), [PDF_FILE]),
+        (lambda account: account.update(pages=2), [HTML_FILE, PDF_FILE]),
+        (lambda account: account["tools"].update(Unicode="1.1"), [HTML_FILE, PDF_FILE]),
+        (lambda account: account["meanings"].update(access_denied="All is well."), [ACCOUNT_FILE]),
+        (lambda account: account["result"]["job_codes"].update(canceled="All is well."), [ACCOUNT_FILE]),
+    ],
+)
+def test_what_cannot_be_compared_is_told(tmp_path: Path, change: Any, names: list[str]) -> None:
+    """Pages that another version made, and meanings of codes that are not those of here, are warnings."""
+    found = _forge(_folder(tmp_path), change)
     assert found.problems == []
-    assert "another version made the pages" in str(found.warnings[0])
+    assert [warning.path for warning in found.warnings] == names
 
 
 @pytest.mark.parametrize("names", [DOCUMENT_FILES, (PDF_FILE,)])

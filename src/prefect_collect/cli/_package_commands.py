@@ -78,7 +78,13 @@ def sign(
     ],
     key: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Sign with this private key of Ed25519 (PEM); its passphrase is asked for."),
+        typer.Option(metavar="FILE", help="Sign with this private key of Ed25519 (PEM)."),
+    ] = None,
+    passphrase_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BLOCK", help="The Secret block of Prefect with the key's passphrase.", show_default="asked for"
+        ),
     ] = None,
     timestamp: Annotated[
         str | None, typer.Option(metavar="URL", help="Ask this server (RFC 3161) for a time stamp.")
@@ -94,4 +100,4 @@ def sign(
     """Verify a package, and sign its fingerprint: PACKAGE.sig; or have it stamped with the time: PACKAGE.tsr."""
     from prefect_collect.cli._signing import sign_package
 
-    return sign_package(package, key, timestamp, to, json=json)
+    return sign_package(package, key, timestamp, to, passphrase_from=passphrase_from, json=json)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from prefect_collect.cli._exits import FAILED, OK
 from prefect_collect.cli._output import Output
+from prefect_collect.cli._passphrases import known_passphrase
 from prefect_collect.cli._progress import shown_files
 from prefect_collect.cli._seals import SIGNATURE, TIMESTAMP, beside, read_small
 from prefect_collect.cli._verifying import print_verification, require_package, verification_json
@@ -23,15 +22,17 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 
-def sign_package(package: str, key: Path | None, server: str | None, to: Path | None, *, json: bool) -> int:
+def sign_package(
+    package: str, key: Path | None, server: str | None, to: Path | None, *, passphrase_from: str | None, json: bool
+) -> int:
     """Run ``sign``, and return the exit code: a package that is not valid is not signed."""
     if key is None and server is None:
         raise UsageError("Name what to sign with: --key FILE, or --timestamp URL, or both.")
     places = [
         _place(package, to, ending) for ending, given in ((SIGNATURE, key), (TIMESTAMP, server)) if given is not None
     ]
-    private = None if key is None else _private_key(key)
     out = Output(as_json=json)
+    private = None if key is None else _private_key(key, lambda: known_passphrase(passphrase_from, out.say))
     require_package(package)
     with shown_files("Verifying") as count:
         found = verify(package, progress=count)
@@ -69,14 +70,12 @@ def _place(package: str, to: Path | None, ending: str) -> Path:
     return path
 
 
-def _private_key(path: Path) -> Ed25519PrivateKey:
+def _private_key(path: Path, passphrase: Callable[[], str]) -> Ed25519PrivateKey:
     pem = read_small(path)
     try:
         return ed25519.read_private_key(pem)
     except ed25519.WrongPassphrase:
-        if not sys.stdin.isatty():
-            raise
-    return ed25519.read_private_key(pem, typer.prompt("Passphrase of the key", hide_input=True, err=True))
+        return ed25519.read_private_key(pem, passphrase())
 
 
 def _write(path: Path, data: bytes) -> None:

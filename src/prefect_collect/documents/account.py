@@ -1,19 +1,23 @@
 """What a chain of custody document says, as JSON: the page and the PDF are made of nothing else.
 
-    {"form": 1, "tools": {…}, "job": {…}, "result": {…}, "custody": {…}, "files": […], "package": {…}, "export": {…}}
+    {"form": 1, "pages": 1, "tools": {…}, "meanings": {…}, "job": {…}, "result": {…}, "custody": {…}, "files": […],
+     "package": {…}, "export": {…}}
 
 `package` is null in the document of a job, `export` in that of a collection. Texts are clipped and lists are cut, with
-the number of what was left out, so that a document stays small whatever a job holds.
+the number of what was left out, so that a document stays small whatever a job holds. The meanings of codes are in the
+account, as their words may change with a version.
 """
 
 from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
+from prefect_collect.codes import CODES
 from prefect_collect.untrusted.bounded_json import (
     BadValue,
     Check,
@@ -31,6 +35,9 @@ from prefect_collect.untrusted.bounded_json import (
 
 FORM: Final = 1
 """The version of the account's form."""
+
+PAGES: Final = 1
+"""The version of the pages: raise it with every change of what `page`, `html_page` or `pdf_page` make of an account."""
 
 MOST_BYTES: Final = 1 << 20
 """The most bytes of an account; clipped texts and cut lists keep one far below."""
@@ -75,10 +82,13 @@ def _rows(most: int, *columns: Check) -> Check:
 
 
 _OUTCOMES: Final = table_of(_most(MOST_CODES, table_of(whole(1), text(100))), text(30, "failed|skipped|not_attempted"))
+_MEANINGS: Final = _most(MOST_CODES, table_of(_TEXT, text(100)))
 
 ACCOUNT: Final = fields(
     {
         "form": whole(FORM, FORM),
+        "pages": whole(1),
+        "meanings": _MEANINGS,
         "tools": _most(10, table_of(text(60), text(60))),
         "job": fields(
             {
@@ -91,7 +101,7 @@ ACCOUNT: Final = fields(
             {
                 "attempt": whole(1), "status": text(40), "started": moment, "ended": moment, "found": whole(),
                 "succeeded": whole(), "failed": whole(), "skipped": whole(), "not_attempted": whole(), "bytes": whole(),
-                "outcomes": _OUTCOMES, "job_codes": _most(MOST_CODES, list_of(text(100))),
+                "outcomes": _OUTCOMES, "job_codes": _MEANINGS,
                 "warnings": _most(MOST_WARNINGS, list_of(_TEXT)),
                 "listing_complete": flag,
             }
@@ -127,13 +137,18 @@ def clipped(value: str, most: int = LONGEST) -> str:
 
 def tool_versions() -> dict[str, str]:
     """Return the versions of what makes packages and documents."""
-    found = {"Python": platform.python_version()}
+    found = {"Python": platform.python_version(), "Unicode": unicodedata.unidata_version}
     for name in _TOOLS:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = ""
     return found
+
+
+def meanings_of(codes: Iterable[str], *, whole: bool = False) -> dict[str, str]:
+    """Return what each code that this version knows means, of an item or of the job as a whole."""
+    return {code: clipped(CODES[code].meaning_for(whole=whole)) for code in sorted({*codes}) if code in CODES}
 
 
 def account_bytes(account: Mapping[str, Any]) -> bytes:
@@ -144,6 +159,10 @@ def account_bytes(account: Mapping[str, Any]) -> bytes:
 def read_account(data: bytes) -> dict[str, Any]:
     """Return the account in the bytes. Raises BadValue."""
     account = parse_json(data, ACCOUNT, MOST_BYTES, _MOST_VALUES)
-    if account_bytes(account) != data:
+    try:
+        is_written = account_bytes(account) == data
+    except UnicodeEncodeError:
+        is_written = False
+    if not is_written:
         raise BadValue("it is not in the form in which it is written")
     return account

@@ -17,7 +17,9 @@ from prefect_collect.documents.account import (
     MOST_CODES,
     MOST_EVENTS,
     MOST_WARNINGS,
+    PAGES,
     clipped,
+    meanings_of,
     tool_versions,
 )
 from prefect_collect.errors import CorruptPart
@@ -45,6 +47,8 @@ def account_of_job(vouched: Vouched, record: JobRecord, result: TaskResult) -> d
     collection = result.collection or {}
     return {
         "form": FORM,
+        "pages": PAGES,
+        "meanings": meanings_of(code for codes in result.outcomes.values() for code in codes),
         "tools": tool_versions(),
         "job": _job(record),
         "result": _result(result),
@@ -94,6 +98,8 @@ def _plain(value: object) -> str:
 
 def _result(result: TaskResult) -> dict[str, Any]:
     listed = {code for codes in result.outcomes.values() for code in codes}
+    whole = sorted(code for code, items in result.codes.items() if not items and code not in listed)
+    meanings = meanings_of(whole, whole=True)
     outcomes = {outcome: dict([*codes.items()][:MOST_CODES]) for outcome, codes in result.outcomes.items() if codes}
     return {
         "attempt": result.attempt,
@@ -102,7 +108,7 @@ def _result(result: TaskResult) -> dict[str, Any]:
         "ended": result.ended.isoformat(),
         **asdict(result.counts),
         "outcomes": outcomes,
-        "job_codes": sorted(code for code, items in result.codes.items() if not items and code not in listed),
+        "job_codes": {code: meanings.get(code, "") for code in whole},
         "warnings": [clipped(warning) for warning in result.warnings[:MOST_WARNINGS]],
         "listing_complete": result.listing_complete,
     }

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from prefect_collect.codes import CODES
 from prefect_collect.job_folder.result import CodeCount, counts_by_outcome
 
 _FIRST_CODES: Final = 6
+_FIRST_WARNINGS: Final = 3
 _SHOWN_ASKED: Final = 4
 _SHORT: Final = 160
+"""The most characters of a text on the first page; the appendix has more of it."""
+
 OUTCOMES: Final = ("failed", "skipped", "not_attempted")
 
 
@@ -54,7 +56,7 @@ def page_of(account: Mapping[str, Any]) -> Page:
     job, package = account["job"], account["package"]
     what = "Package" if package else f"{job['kind'].capitalize()} job"
     return Page(
-        f"Chain of custody: {job['name']}",
+        f"Chain of custody: {_short(job['name'])}",
         f"{what} {package['base'] if package else job['id']}",
         [
             _asked(account),
@@ -68,6 +70,7 @@ def page_of(account: Mapping[str, Any]) -> Page:
         [
             _attempts(account),
             *(_exceptions(account, None) if len(_codes(account)) > _FIRST_CODES else ()),
+            *_warnings(account),
             _all_asked(account),
             _log(account),
             _files(account),
@@ -80,10 +83,10 @@ def _asked(account: Mapping[str, Any]) -> Block:
     job = account["job"]
     source = ", ".join(value for _, value in job["source"])
     rows = [
-        [f"{job['kind'].capitalize()}", f"{job['name']} (job {job['id']})"],
+        [f"{job['kind'].capitalize()}", f"{_short(job['name'])} (job {job['id']})"],
         ["Data source", _short(source)],
-        ["Custodian", job["custodian"] or "not named for the whole job"],
-        ["Asked by", f"{job['created_by'] or 'not recorded'}, {_time(job['created_at'])}"],
+        ["Custodian", _short(job["custodian"]) or "not named for the whole job"],
+        ["Asked by", f"{_short(job['created_by']) or 'not recorded'}, {_time(job['created_at'])}"],
     ]
     selected = [f"{name} = {_short(value)}" for name, value in job["asked"][:_SHOWN_ASKED]]
     left = len(job["asked"]) - len(selected) + job["asked_left"]
@@ -102,11 +105,23 @@ def _done(account: Mapping[str, Any]) -> Block:
         rows.append(["Data source", complete])
     else:
         rows.append(["Of the collection", export["collection"]])
-        rows.append(["Package", f"{export['package'] or 'none was made'}"])
+        rows.append(["Package", _short(export["package"] or "none was made")])
     if package:
         rows.append(["Package", f"{package['base']}, {package['delivered']:,} items, {package['bytes']:,} bytes"])
-    notes = [*result["warnings"], *([account["custody"]["late"]] if account["custody"]["late"] else [])]
-    return Block("What was done", rows, notes=[_short(note) for note in notes[:3]])
+    notes = [_short(warning) for warning in _all_warnings(account)[:_FIRST_WARNINGS]]
+    return Block("What was done", rows, notes=notes)
+
+
+def _all_warnings(account: Mapping[str, Any]) -> list[str]:
+    late = account["custody"]["late"]
+    return [*([late] if late else []), *account["result"]["warnings"]]
+
+
+def _warnings(account: Mapping[str, Any]) -> list[Block]:
+    """Return a block of all warnings, if the first page lacks some, or shortens them."""
+    found = _all_warnings(account)
+    is_whole = len(found) <= _FIRST_WARNINGS and all(_short(warning) == warning for warning in found)
+    return [] if is_whole else [Block("All warnings", notes=found)]
 
 
 def _counts(account: Mapping[str, Any]) -> Block:
@@ -142,16 +157,19 @@ def _exceptions(account: Mapping[str, Any], most: int | None) -> list[Block]:
     codes = _codes(account)
     if not codes:
         return [Block("Exceptions", notes=["None: every item that was found succeeded."])]
-    rows = [[one.outcome, one.code, f"{one.items:,}" if one.items else "", _meaning(one)] for one in codes[:most]]
+    rows = [
+        [one.outcome, one.code, f"{one.items:,}" if one.items else "", _meaning(account, one)] for one in codes[:most]
+    ]
     left = len(codes) - len(rows)
-    notes = [f"{left} more codes are in the appendix."] if left else []
+    notes = [f"These are the first of {len(codes)}; all are in the appendix."] if left else []
     title = "Exceptions by code" if most else "All exceptions by code"
     head = ("Outcome", "Code", "Items", "Meaning")
     return [Block(title, rows, head, frozenset({2}), frozenset({1}), notes)]
 
 
-def _meaning(one: CodeCount) -> str:
-    return one.meaning if one.code in CODES else "not known to this version"
+def _meaning(account: Mapping[str, Any], one: CodeCount) -> str:
+    known: Mapping[str, str] = account["meanings"] if one.items else account["result"]["job_codes"]
+    return known.get(one.code) or "not known to this version"
 
 
 def _hashes(account: Mapping[str, Any]) -> Block:
@@ -182,9 +200,10 @@ def _attempts(account: Mapping[str, Any]) -> Block:
 
 def _all_asked(account: Mapping[str, Any]) -> Block:
     job = account["job"]
-    rows = [[f"source: {name}", value] for name, value in job["source"]]
+    rows = [["name", job["name"]], ["custodian", job["custodian"]], ["asked by", job["created_by"]]]
+    rows += [[f"source: {name}", value] for name, value in job["source"]]
     left = [f"{job['asked_left']} more are in the job's record."] if job["asked_left"] else []
-    return Block("All that was asked", [*rows, *job["asked"]], notes=left)
+    return Block("All that was asked", [*(row for row in rows if row[1]), *job["asked"]], notes=left)
 
 
 def _log(account: Mapping[str, Any]) -> Block:
@@ -224,10 +243,16 @@ def _short(value: str) -> str:
     return value if len(value) <= _SHORT else f"{value[: _SHORT - 1]}…"
 
 
+def utc_of(value: str) -> datetime | None:
+    """Return a time in ISO 8601 as one in UTC; None if it is none, has no offset, or is beyond what UTC can say."""
+    try:
+        at = datetime.fromisoformat(value)
+        return None if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
 def _time(value: str) -> str:
     """Return a time in UTC, to the second."""
-    try:
-        at = datetime.fromisoformat(value).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return "time not recorded"
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    at = utc_of(value)
+    return "time not recorded" if at is None else f"{at:%Y-%m-%d %H:%M:%S} UTC"

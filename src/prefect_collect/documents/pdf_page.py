@@ -1,9 +1,11 @@
 """A chain of custody document as PDF: the same bytes for the same account and the same version of ReportLab.
 
-The fonts are Bitstream Vera, which ReportLab brings, and all are embedded, as courts ask. They have the letters of
-Western and, in part, Central European languages; other characters are shown as escapes, as ``\\u4f60``, and the HTML
-beside has them. Streams are not compressed: the output of a compressor depends on its version too. The document's date
-is the end of the attempt, and its id is computed from what it says.
+The fonts are parts of DejaVu Sans, in the folder ``fonts``, and all are embedded, as courts ask: no package on PyPI
+with such fonts is maintained, and fonts of the system would make other bytes on another machine. They have the Latin,
+Greek and Cyrillic letters. Other characters are shown as escapes, as ``\\u4f60``, and the HTML beside has them: Arabic
+and Hebrew need shaping, and fonts of Chinese, Japanese and Korean have 10 MB and more. Streams are not compressed: the
+output of a compressor depends on its version too. The document's date is the end of the attempt, and its id is computed
+from what it says.
 """
 
 from __future__ import annotations
@@ -11,18 +13,21 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
 from prefect_collect.documents.account import account_bytes
-from prefect_collect.documents.page import Block, page_of
+from prefect_collect.documents.page import Block, page_of, utc_of
 from prefect_collect.escaping import one_line
 
-_FONTS: Final = {"Vera": "Vera.ttf", "VeraBd": "VeraBd.ttf"}
+_FOLDER: Final = os.path.join(os.path.dirname(__file__), "fonts")
+_FONTS: Final = {"DejaVu": "DejaVuSans.ttf", "DejaVuBd": "DejaVuSans-Bold.ttf"}
 _WIDTH: Final = 174.0
-"""The width of the text in millimetres."""
+_HEIGHT: Final = 267.0
+"""The width and the height of the text in millimetres."""
 
 _LONGEST: Final = 700
 """The most characters of a cell, so that a row fits on a page, also when escapes make a text ten times longer."""
@@ -37,7 +42,7 @@ def pdf_of(account: Mapping[str, Any]) -> bytes:
     """Return the document of the account."""
     # ReportLab is imported only where a document is made: it takes a tenth of a second.
     from reportlab.pdfgen.canvas import Canvas
-    from reportlab.platypus import BaseDocTemplate, Frame, PageBreak, PageTemplate, Paragraph
+    from reportlab.platypus import BaseDocTemplate, Frame, KeepInFrame, PageBreak, PageTemplate, Paragraph
 
     written = _Writer()
     page = page_of(account)
@@ -51,11 +56,11 @@ def pdf_of(account: Mapping[str, Any]) -> bytes:
     if written.escaped:
         later.append(Paragraph(written.text(_ESCAPED), written.style("note")))
     out = io.BytesIO()
-    ended = datetime.fromisoformat(account["result"]["ended"]).astimezone(UTC)
+    ended = utc_of(account["result"]["ended"]) or datetime.min
 
     def canvas(*arguments: Any, **named: Any) -> Any:
         made = Canvas(*arguments, **named)
-        made.setDateFormatter(lambda *_: f"D:{ended:%Y%m%d%H%M%S}Z")
+        made.setDateFormatter(lambda *_: f"D:{ended.year:04}{ended:%m%d%H%M%S}Z")
         # ReportLab seeds the id with its own time, which is fixed, but is another one if SOURCE_DATE_EPOCH is set.
         made._doc.signature = hashlib.md5(account_bytes(account), usedforsecurity=False)
         return made
@@ -63,18 +68,20 @@ def pdf_of(account: Mapping[str, Any]) -> bytes:
     millimetre = 72 / 25.4
     document = BaseDocTemplate(
         out, pagesize=(210 * millimetre, 297 * millimetre), title=one_line(page.title), author="prefect-collect",
-        subject=one_line(page.subtitle), lang="en", invariant=1, pageCompression=0, initialFontName="Vera",
+        subject=one_line(page.subtitle), lang="en", invariant=1, pageCompression=0, initialFontName="DejaVu",
     )  # fmt: skip
-    frame = Frame(18 * millimetre, 16 * millimetre, _WIDTH * millimetre, 267 * millimetre, 0, 0, 0, 0)
+    frame = Frame(18 * millimetre, 16 * millimetre, _WIDTH * millimetre, _HEIGHT * millimetre, 0, 0, 0, 0)
     footer = written.plain(f"Chain of custody, {account['job']['kind']} {account['job']['id']}")
 
     def foot(canvas: Any, _document: Any) -> None:
-        canvas.setFont("Vera", 7)
+        canvas.setFont("DejaVu", 7)
         canvas.drawString(18 * millimetre, 9 * millimetre, footer)
         canvas.drawRightString(192 * millimetre, 9 * millimetre, f"Page {canvas.getPageNumber()}")
 
     document.addPageTemplates([PageTemplate("page", [frame], onPage=foot)])
-    document.build([*story, PageBreak(), *later], canvasmaker=canvas)
+    # However long its texts are, the first part is one page: it shrinks, if it must.
+    whole = KeepInFrame(_WIDTH * millimetre, _HEIGHT * millimetre, story, mode="shrink")
+    document.build([whole, PageBreak(), *later], canvasmaker=canvas)
     return out.getvalue()
 
 
@@ -82,35 +89,33 @@ class _Writer:
     """Makes ReportLab's parts of a document; `escaped` tells whether any character was not in the font."""
 
     def __init__(self) -> None:
-        import reportlab
         from reportlab.lib.colors import HexColor
         from reportlab.lib.styles import ParagraphStyle
         from reportlab.pdfbase import pdfmetrics
         from reportlab.pdfbase.ttfonts import TTFont
 
-        folder = os.path.join(os.path.dirname(reportlab.__file__), "fonts")
         for name, file in _FONTS.items():
             if name not in pdfmetrics.getRegisteredFontNames():
-                pdfmetrics.registerFont(TTFont(name, os.path.join(folder, file)))
+                pdfmetrics.registerFont(TTFont(name, os.path.join(_FOLDER, file)))
         known = [set(pdfmetrics.getFont(name).face.charToGlyph) for name in _FONTS]
         self._known = known[0] & known[1]
         self._lines, self._shade = HexColor(0x999999), HexColor(0xEEEEEE)
         self.escaped = False
         base = ParagraphStyle(
-            "cell", fontName="Vera", bulletFontName="Vera", fontSize=8, leading=10.2, splitLongWords=1
+            "cell", fontName="DejaVu", bulletFontName="DejaVu", fontSize=8, leading=10.2, splitLongWords=1
         )
         self._styles = {
             "cell": base,
             "number": ParagraphStyle("number", base, alignment=2),
             "code": ParagraphStyle("code", base, fontSize=6.9),
-            "head": ParagraphStyle("head", base, fontName="VeraBd"),
+            "head": ParagraphStyle("head", base, fontName="DejaVuBd"),
             "note": ParagraphStyle("note", base, spaceBefore=2),
-            "title": ParagraphStyle("title", base, fontName="VeraBd", fontSize=14, leading=18),
+            "title": ParagraphStyle("title", base, fontName="DejaVuBd", fontSize=14, leading=18),
             "about": ParagraphStyle("about", base, fontSize=9, leading=12, spaceAfter=2, textColor=HexColor(0x444444)),
             "section": ParagraphStyle(
                 "section",
                 base,
-                fontName="VeraBd",
+                fontName="DejaVuBd",
                 fontSize=9.5,
                 leading=12,
                 spaceBefore=7,
@@ -125,7 +130,7 @@ class _Writer:
 
     def plain(self, value: str) -> str:
         """Return the text with escapes for what the font lacks."""
-        line = one_line(value)
+        line = one_line(unicodedata.normalize("NFC", value))
         shown = "".join(one if ord(one) in self._known else one.encode("unicode_escape").decode() for one in line)
         self.escaped = self.escaped or shown != line
         return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
@@ -163,7 +168,7 @@ class _Writer:
         return [
             ("GRID", (0, 0), (-1, -1), 0.4, self._lines),
             ("VALIGN", (0, 0), (-1, -1), "TOP"),
-            ("FONTNAME", (0, 0), (-1, -1), "Vera"),
+            ("FONTNAME", (0, 0), (-1, -1), "DejaVu"),
             *padding,
             *shade,
         ]
@@ -184,5 +189,5 @@ _SHARES: Final[Mapping[str, Sequence[float]]] = {
 
 
 def _widths(block: Block) -> list[float]:
-    shares = _SHARES[block.title] if block.head else (26, 74)
+    shares = _SHARES[block.title] if block.head else (30, 70)
     return [share * _WIDTH / sum(shares) for share in shares]

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from prefect_collect.archive.problems import Damaged
-from prefect_collect.documents.account import MOST_BYTES, read_account, tool_versions
-from prefect_collect.documents.files import ACCOUNT_FILE, DOCUMENT_FILES, HTML_FILE, PDF_FILE, document_files
+from prefect_collect.documents.account import MOST_BYTES, PAGES, meanings_of, read_account, tool_versions
+from prefect_collect.documents.files import ACCOUNT_FILE, DOCUMENT_FILES, HTML_FILE, PDF_FILE
+from prefect_collect.documents.html_page import html_of
+from prefect_collect.documents.pdf_page import pdf_of
 from prefect_collect.packages._format import PackageCheck
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.building.agent import AGENT
@@ -45,6 +47,7 @@ def check_documents(files: BagFiles, check: PackageCheck) -> None:
         problems.add(ACCOUNT_FILE, "it is not the account of a package")
         return
     _check_account(files, check, account)
+    _check_meanings(files, account)
     _check_pages(files, account, missing)
 
 
@@ -91,22 +94,31 @@ def _counted(files: BagFiles) -> Counted | None:
         return None
 
 
+def _check_meanings(files: BagFiles, account: Mapping[str, Any]) -> None:
+    """Warn of codes that mean something else here: the words may have changed with a version, or were forged."""
+    stated = {False: account["meanings"], True: account["result"]["job_codes"]}
+    for whole, meanings in stated.items():
+        here = meanings_of(meanings, whole=whole)
+        for code, meaning in meanings.items():
+            if meaning != here.get(code, ""):
+                what = f"the meaning that it states of the code {code[:60]} is not the one of this version"
+                files.findings.warnings.add(ACCOUNT_FILE, what)
+
+
 def _check_pages(files: BagFiles, account: Mapping[str, Any], missing: list[str]) -> None:
-    """Compare the HTML and the PDF with those that this version makes, if it is the one that made the package."""
-    made_with, here = account["tools"], tool_versions()
-    others = [name for name in (AGENT, "reportlab") if made_with.get(name) != here[name]]
-    if others:
-        what = ", ".join(f"{name} {made_with.get(name, 'of no version')} (here {here[name]})" for name in others)
-        files.findings.warnings.add(
-            ACCOUNT_FILE, f"another version made the pages, so that their words were not compared with it: {what}"
-        )
-        return
-    made = document_files(account)
-    for name in (HTML_FILE, PDF_FILE):
+    """Compare the HTML and the PDF with those that this version makes of the account, if it makes the same."""
+    stated, here = {**account["tools"], "pages": f"{account['pages']}"}, {**tool_versions(), "pages": f"{PAGES}"}
+    makers = {HTML_FILE: (html_of, ["pages", "Unicode"]), PDF_FILE: (pdf_of, ["pages", "Unicode", "reportlab"])}
+    for name, (make, versions) in makers.items():
         if name in missing:
             continue
+        others = [one for one in versions if stated.get(one) != here[one]]
+        if others:
+            what = ", ".join(f"{one} {stated.get(one, 'of no version')} (here {here[one]})" for one in others)
+            files.findings.warnings.add(name, f"its words were not compared, as another version made it: {what}")
+            continue
         try:
-            if files.start(name, _MOST_PAGE) != made[name]:
+            if files.start(name, _MOST_PAGE) != make(account):
                 files.findings.problems.add(name, f"it does not say what {ACCOUNT_FILE} says")
         except Damaged:
             continue

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prefect_collect.documents.account import MOST_LISTS
+from prefect_collect.documents.account import MOST_LISTS, meanings_of
 from prefect_collect.documents.files import document_files
 from prefect_collect.packages.building.spec import DELIVERED, PackageSpec
 from prefect_collect.packages.building.tag_file import TagFile, hashed
@@ -43,26 +43,27 @@ class Counted:
 def count_items(file: Any) -> Counted:
     """Count the items of an item list, which is read within bounds. Raises BadParquet."""
     counted = Counted()
-    for batch in BoundedParquet(file).batches(_COLUMNS):
-        given = pc.equal(batch["outcome"], DELIVERED)
-        counted.bytes += pc.sum(batch["size"].filter(given)).as_py() or 0
-        pairs = batch.select(["outcome", "error_code"])
-        for row in _grouped(pairs):
-            outcome, code, items = row["outcome"], row["error_code"] or "", row["outcome_count"]
-            if outcome == DELIVERED:
-                counted.delivered += items
-                continue
-            if outcome not in _OUTCOMES:
-                raise BadParquet(f"it has an item with the outcome {str(outcome)[:60]!r}")
-            codes = counted.not_delivered.setdefault(outcome, {})
-            codes[code] = codes.get(code, 0) + items
+    try:
+        for batch in BoundedParquet(file).batches(_COLUMNS):
+            given = pc.equal(batch["outcome"], DELIVERED)
+            counted.bytes += pc.sum(batch["size"].filter(given)).as_py() or 0
+            _count(pa.Table.from_batches([batch]), counted)
+    except (pa.ArrowException, KeyError, TypeError) as error:
+        raise BadParquet("it has no items with outcomes, codes and sizes") from error
     return counted
 
 
-def _grouped(pairs: pa.RecordBatch) -> Iterable[dict[str, Any]]:
-    table = pa.Table.from_batches([pairs])
-    rows: list[dict[str, Any]] = table.group_by(["outcome", "error_code"]).aggregate([("outcome", "count")]).to_pylist()
-    return rows
+def _count(table: pa.Table, counted: Counted) -> None:
+    """Add the items of a table to what was counted. Raises BadParquet if one has an outcome that no item has."""
+    for row in table.group_by(["outcome", "error_code"]).aggregate([([], "count_all")]).to_pylist():
+        outcome, code, items = row["outcome"], row["error_code"] or "", row["count_all"]
+        if outcome == DELIVERED:
+            counted.delivered += items
+            continue
+        if outcome not in _OUTCOMES:
+            raise BadParquet(f"it has an item with the outcome {str(outcome)[:60]!r}")
+        codes = counted.not_delivered.setdefault(outcome, {})
+        codes[code] = codes.get(code, 0) + items
 
 
 def custody_documents(
@@ -77,7 +78,9 @@ def custody_documents(
     items = next(file for file in lists if file.name == ITEM_LIST)
     with open(items.file, "rb") as opened:
         counted = count_items(opened)
-    account = {**spec.custody, "package": package_account(spec, counted, lists)}
+    codes = {code for outcome in counted.not_delivered.values() for code in outcome}
+    meanings = {**spec.custody["meanings"], **meanings_of(codes)}
+    account = {**spec.custody, "meanings": meanings, "package": package_account(spec, counted, lists)}
     made = []
     for name, data in document_files(account).items():
         (folder / name).write_bytes(data)
