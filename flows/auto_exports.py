@@ -20,7 +20,7 @@ from prefect_collect.flows.block_references import saved
 from prefect_collect.flows.deploying import ensure_deployment
 from prefect_collect.formats import FORMAT_WORDS, Format, require_options
 from prefect_collect.formats.bag_options import BagOptions
-from prefect_collect.formats.bag_planning import require_conforming
+from prefect_collect.formats.bag_planning import require_conforming, require_fitting
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.parameters import When
 from prefect_collect.runs.custodian_label import custodian_labels, custodian_of
@@ -83,6 +83,7 @@ class AutoExport(BaseModel):
     def _check_options(self) -> AutoExport:
         names = ("sha512", "portable_names", "load_file", "bag")
         require_options(self.format, {name: getattr(self, name) for name in names})
+        require_fitting(self.bag, self.format)
         require_conforming(self.bag, self.format, sha512=self.sha512)
         return self
 

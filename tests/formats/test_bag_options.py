@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from prefect_collect.errors import UsageError
 from prefect_collect.formats import FORMATS
-from prefect_collect.formats.bag_options import WRITTEN, BagOptions
+from prefect_collect.formats.bag_options import WRITTEN, BagOptions, Volumes
 from prefect_collect.formats.bag_planning import require_conforming
 from prefect_collect.formats.bag_profile import LONGEST, read_profile
 from prefect_collect.formats.bag_rules import MEDIA_TYPES
@@ -127,5 +127,5 @@ def test_what_conforms_and_what_is_not_yet_known() -> None:
 def test_every_format_of_bags_has_a_media_type() -> None:
     """Whatever a bag is as one file has media types that a profile may accept; MEDIA_TYPES has no others."""
     kinds = {facts.suffix[1:] for facts in FORMATS.values() if "bag" in facts.options} - {""}
-    assert kinds == {*MEDIA_TYPES}
+    assert kinds == {*MEDIA_TYPES} == {*get_args(Volumes)}
     assert len({name.lower() for name in WRITTEN}) == len(WRITTEN)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from prefect_collect.errors import UsageError
-from prefect_collect.formats.bag_options import BagOptions
+from prefect_collect.formats.bag_options import BagOptions, Volumes
 from prefect_collect.formats.bag_profile import LONGEST
 
 _PANEL: Final = "Bags (--format bagit, directory, bagit-tar, bagit-tar-zst)"
@@ -43,16 +43,21 @@ ExportProfile = Annotated[
 ]
 
 
+VolumesOption = Annotated[
+    Volumes | None,
+    typer.Option("--volumes", help="For bagit-group: what each bag is.", show_default="zip", rich_help_panel=_PANEL),
+]
+
+
 def bag_fields(given: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of `BagOptions` with the text of the profile instead of its file. Raise UsageError."""
     return {**given, "profile": bag_profile_text(given["profile"])} if "profile" in given else given
 
 
-def bag_of(tags: list[str] | None, profile: str | None) -> dict[str, Any] | None:
+def bag_of(tags: list[str] | None, profile: str | None, **more: Any) -> dict[str, Any] | None:
     """Return the options that were given, as the flow takes them; None if none were. Raise UsageError."""
-    fields: dict[str, Any] = {"tags": tags} if tags else {}
-    if profile is not None:
-        fields["profile"] = profile
+    given: dict[str, Any] = {"tags": tags or None, "profile": profile, **more}
+    fields = {name: value for name, value in given.items() if value is not None}
     return BagOptions.of(bag_fields(fields)).to_json() if fields else None
 
 

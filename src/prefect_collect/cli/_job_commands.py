@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from prefect_collect.cli._bag_options import BagProfileFile, Tags, bag_of
+from prefect_collect.cli._bag_options import BagProfileFile, Tags, VolumesOption, bag_of
 from prefect_collect.cli._collection_options import CollectionOptions
 from prefect_collect.cli._load_file_options import (
     ContinueFrom,
@@ -99,6 +99,7 @@ def export(
     ] = False,
     tag: Tags = None,
     bag_profile: BagProfileFile = None,
+    volumes: VolumesOption = None,
     prefix: Prefix = None,
     width: Width = None,
     profile: ProfileName = None,
@@ -116,14 +117,15 @@ def export(
     """Export a collection as a package that proves its own completeness."""
     from prefect_collect.cli._jobs import run_export
 
+    of_bags = format == "bagit-group"
     given = {
         "prefix": prefix, "width": width, "profile": profile, "tables": tables, "encoding": encoding,
-        "unencodable": unencodable, "volume_items": volume_items, "volume_bytes": volume_bytes,
+        "unencodable": unencodable, "volume_items": volume_items, "volume_bytes": None if of_bags else volume_bytes,
         "continue_from": continue_from,
     }  # fmt: skip
     options = {
         "format": format, "sha512": sha512, "portable_names": portable_names, "load_file": load_file_of(given, store),
-        "bag": bag_of(tag, bag_profile), "name": name,
+        "bag": bag_of(tag, bag_profile, volumes=volumes, volume_bytes=volume_bytes if of_bags else None), "name": name,
     }  # fmt: skip
     return run_export(job, to, store, single_writer=single_writer, json=json, **options)
 

@@ -62,7 +62,7 @@ VolumeItems = Annotated[
 VolumeBytes = Annotated[
     int | None,
     typer.Option(
-        "--volume-size", parser=size, metavar="SIZE", help="Begin a new volume before it gets larger, as 4G.",
+        "--volume-size", parser=size, metavar="SIZE", help="Begin a new volume, or bag, before it is larger.",
         rich_help_panel=_PANEL,
     ),
 ]  # fmt: skip

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
+from prefect_collect.console.page_query import bytes_of
+from prefect_collect.errors import UsageError
 from prefect_collect.formats import FORMATS
-from prefect_collect.formats.bag_options import BagOptions
+from prefect_collect.formats.bag_options import BagOptions, Volumes
 
 
 def bag_fields(fields: Mapping[str, str], format: str, prefix: str = "") -> dict[str, Any] | None:
@@ -15,4 +17,12 @@ def bag_fields(fields: Mapping[str, str], format: str, prefix: str = "") -> dict
         return None
     lines = fields.get(f"{prefix}bag_tags", "").splitlines()
     profile = fields.get(f"{prefix}bag_profile", "").strip() or None
-    return BagOptions(tuple(line.strip() for line in lines if line.strip()), profile).to_json() or None
+    tags = tuple(line.strip() for line in lines if line.strip())
+    if format != "bagit-group":
+        return BagOptions(tags, profile).to_json() or None
+    typed = fields.get(f"{prefix}bag_size", "").strip()
+    size = bytes_of(typed) if typed else None
+    if typed and size is None:
+        raise UsageError(f"The size of each bag must be a size such as 700 MB or 4 GiB. [volume_bytes={typed:.40}]")
+    volumes = cast("Volumes", fields.get(f"{prefix}bag_volumes", "zip"))
+    return BagOptions(tags, profile, size, volumes).to_json() or None

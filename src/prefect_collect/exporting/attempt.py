@@ -25,7 +25,8 @@ from prefect_collect.exporting.control_numbers import claim_numbers, continued_b
 from prefect_collect.exporting.export_ledger import ExportLedger
 from prefect_collect.exporting.portability import report_names
 from prefect_collect.formats import FORMATS, Format, require_options
-from prefect_collect.formats.bag_options import BagOptions
+from prefect_collect.formats.bag_options import VOLUME_BYTES, BagOptions
+from prefect_collect.formats.bag_planning import require_fitting
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.job_folder.account import result_of
@@ -74,6 +75,7 @@ class Delivery:
     def __post_init__(self) -> None:
         given = {name: getattr(self, name) for name in ("sha512", "portable_names", "load_file", "bag")}
         require_options(self.format, given)
+        require_fitting(self.bag, self.format)
 
     def key(self, base: str) -> str:
         """Return the package's key at the destination."""
@@ -102,15 +104,14 @@ def spec_of(bound: BoundCollection, delivery: Delivery) -> PackageSpec:
         "External-Description": f"{record.name}, collected from {record.source.get('location', '')}",
         "Collected-Items": f"{result.counts.succeeded} of {result.counts.found}",
     }
-    if record.custodian:
-        info["Custodian"] = record.custodian
+    info |= {"Custodian": record.custodian} if record.custodian else {}
     custodians = bool(record.custodian or record.custodian_folder or record.custodians)
     bag = delivery.bag or BagOptions()
     ways = delivery.sha512, delivery.portable_names
     return PackageSpec(
         record.package_base, record.job_id, result.ended.date(), record.name, *ways, info, record.hashes, custodians,
         delivery.load_file or LoadFile(), str(record.source.get("name", "")), tags=bag.lines,
-        profile="" if bag.rules is None else bag.rules.identifier,
+        profile=bag.profile_name, volume_bytes=bag.volume_bytes or VOLUME_BYTES, volumes=bag.volumes,
     )  # fmt: skip
 
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 from prefect_collect.errors import UsageError
 from prefect_collect.formats.bag_profile import BagProfile, read_profile
+
+Volumes = Literal["zip", "tar", "tar.zst"]
+"""What each bag of a group is, as the suffix of its name says."""
+
+VOLUME_BYTES: Final = 4_000_000_000
+"""The most bytes of the items in each bag of a group, if no other number is asked for: what FAT32 takes as one file."""
 
 WRITTEN: Final = (
     "Bag-Software-Agent",
@@ -42,6 +48,9 @@ class BagOptions:
     Attributes:
         tags: Further lines of bag-info.txt as LABEL=VALUE, in their order; a label may stand in several.
         profile: The BagIt profile (JSON) that the bag must conform to, and names in bag-info.txt.
+        volume_bytes: The most bytes of the items in each bag of a group, by default 4 GB; an item that is larger has a
+            bag of its own.
+        volumes: What each bag of a group is: "zip", "tar" or "tar.zst".
 
     Raises:
         UsageError: A field cannot be used; the message names it.
@@ -49,6 +58,8 @@ class BagOptions:
 
     tags: tuple[str, ...] = ()
     profile: str | None = None
+    volume_bytes: int | None = None
+    volumes: Volumes = "zip"
 
     def __post_init__(self) -> None:
         if isinstance(self.tags, str) or not all(isinstance(tag, str) for tag in self.tags):
@@ -56,6 +67,11 @@ class BagOptions:
         object.__setattr__(self, "tags", tuple(self.tags))
         if len(self.tags) > _MOST:
             raise UsageError(f"A bag takes at most {_MOST} tags of yours. [tags={len(self.tags)}]")
+        size = self.volume_bytes
+        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+            raise UsageError(f"volume_bytes must be a whole number of 1 or more. [volume_bytes={size!s:.40}]")
+        if self.volumes not in get_args(Volumes):
+            raise UsageError(f"volumes must be {' or '.join(get_args(Volumes))}. [volumes={self.volumes!s:.40}]")
         self.lines  # noqa: B018 (checks the tags)
         self.rules  # noqa: B018 (checks the profile)
 
@@ -68,6 +84,11 @@ class BagOptions:
     def rules(self) -> BagProfile | None:
         """The profile that the bag must conform to. Raises UsageError."""
         return None if self.profile is None else read_profile(self.profile)
+
+    @property
+    def profile_name(self) -> str:
+        """The URI of that profile; "" if there is none."""
+        return "" if self.rules is None else self.rules.identifier
 
     @classmethod
     def of(cls, value: BagOptions | dict[str, Any] | None) -> BagOptions:
@@ -84,7 +105,9 @@ class BagOptions:
     def to_json(self) -> dict[str, Any]:
         """Return the fields that are set, as JSON values, from which `BagOptions.of` makes the same options."""
         made: dict[str, Any] = {"tags": [*self.tags]} if self.tags else {}
-        return made if self.profile is None else {**made, "profile": self.profile}
+        given = {"profile": self.profile, "volume_bytes": self.volume_bytes}
+        given["volumes"] = None if self.volumes == "zip" else self.volumes
+        return made | {name: value for name, value in given.items() if value is not None}
 
 
 def _tag(text: str) -> tuple[str, str]:

@@ -24,6 +24,20 @@ _BY_COLLECTING: Final = {
 _MOST: Final = 20
 
 
+_OF_GROUPS: Final = ("bag-group-identifier", "bag-count")
+
+
+def require_fitting(bag: BagOptions | None, format: str) -> None:
+    """Raise UsageError if an option of groups is given for one bag, or a tag that the bags of a group have anyway."""
+    if bag is None:
+        return
+    if format != "bagit-group" and (bag.volume_bytes is not None or bag.volumes != "zip"):
+        raise UsageError(f"volume_bytes and volumes are options of bagit-group; leave them out. [format={format}]")
+    labels = [label for label, _ in bag.lines if label.lower() in _OF_GROUPS]
+    if format == "bagit-group" and labels:
+        raise UsageError(f"{labels[0]} is written into each bag of a group; leave this tag out. [tag={labels[0]}]")
+
+
 def require_conforming(
     bag: BagOptions | None,
     format: Format,
@@ -49,11 +63,16 @@ def require_conforming(
         tags["custodian"] = [None]
     tags |= {label.lower(): [value] for label, value in (known or {}).items()}
     tags["bagit-profile-identifier"] = [profile.identifier]
+    files: Sequence[str] = TAG_FILES
+    kind = FORMATS[format].suffix.removeprefix(".")
+    if format == "bagit-group":
+        tags |= {label: [None] for label in _OF_GROUPS}
+        del tags["chain-of-custody"]  # one for all bags is beside them
+        files, kind = TAG_FILES[:3], bag.volumes
     for label, value in bag.lines:
         tags.setdefault(label.lower(), []).append(value)
     algorithms = None if hashes is None else frozenset({"sha256", *hashes, *(["sha512"] if sha512 else [])})
-    kind = FORMATS[format].suffix.removeprefix(".")
-    facts = BagFacts(tags, algorithms, algorithms, TAG_FILES, False, None, kind, (1, 0))
+    facts = BagFacts(tags, algorithms, algorithms, files, False, None, kind, (1, 0))
     found = [*_missing(profile, facts), *(f"{path}: {what}{_hint(path)}" for path, what in breaches(profile, facts))]
     if found:
         more = f"; and {len(found) - _MOST:,} more" if len(found) > _MOST else ""

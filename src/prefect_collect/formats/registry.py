@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from prefect_collect.errors import UsageError
 
-Format = Literal["bagit", "directory", "bagit-tar", "bagit-tar-zst", "loadfile", "loadfile-directory"]
+Format = Literal["bagit", "directory", "bagit-tar", "bagit-tar-zst", "bagit-group", "loadfile", "loadfile-directory"]
 """The name of a package format, a key of `FORMATS`."""
 
 
@@ -54,6 +54,13 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
         "One TAR file, compressed",
         "the same bag as one TAR file, compressed with Zstandard",
         suffix=".tar.zst",
+        options=_OF_BAGS,
+        undelivered=_IN_BAGS,
+    ),
+    "bagit-group": FormatFacts(
+        "A group of bags",
+        "bags of at most a size each, as ZIP or TAR files, in one folder with one list over all",
+        is_folder=True,
         options=_OF_BAGS,
         undelivered=_IN_BAGS,
     ),

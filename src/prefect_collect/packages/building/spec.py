@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any, Final
 
 from prefect_collect.codes import Failure
+from prefect_collect.formats.bag_options import VOLUME_BYTES, Volumes
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.packages.building.continued import Continued
 from prefect_collect.parameters import Hash
@@ -41,7 +42,8 @@ class PackageSpec:
     item lists say whose each item is, and bag-info.txt whose they are. A load file is made by the options `load_file`;
     it states the `source`, and `continued` has the numbers that an earlier export gave. `custody` is the account of the
     collection (`documents.account`), of which the chain of custody documents are made; none are made without it. `tags`
-    are lines of bag-info.txt that the user gave, and `profile` names the BagIt profile that the bag conforms to.
+    are lines of bag-info.txt that the user gave, and `profile` names the BagIt profile that the bag conforms to. The
+    bags of a group hold items of at most `volume_bytes` each, and are files of the form `volumes`.
     """
 
     base: str
@@ -59,6 +61,8 @@ class PackageSpec:
     custody: Mapping[str, Any] | None = None
     tags: tuple[tuple[str, str], ...] = ()
     profile: str = ""
+    volume_bytes: int = VOLUME_BYTES
+    volumes: Volumes = "zip"
 
     @property
     def algorithms(self) -> list[str]:
