@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration import cloud_servers, servers
 from tests.integration import mail_server as mail_server_module
-from tests.integration import servers
+from tests.integration.cloud_servers import Azurite, GcsServer
 from tests.integration.databases import Database, MariaDb, mariadb, postgres_database, sqlite_database
 from tests.integration.faults import FaultProxy
 from tests.integration.mail_server import Mailbox, MailServer
@@ -37,6 +38,20 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A server ``rclone serve s3``, which has no conditional creates and no part copies."""
     with servers.rclone(tmp_path_factory.mktemp("rclone")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GcsServer]:
+    """A server of Google Cloud Storage, which checks no credentials."""
+    with cloud_servers.gcs_server(tmp_path_factory.mktemp("gcs")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """A server of Azure Blob Storage, which checks signatures."""
+    with cloud_servers.azurite(tmp_path_factory.mktemp("azurite")) as server:
         yield server
 
 

@@ -32,8 +32,10 @@ def patterned(size: int, seed: int = 0) -> bytes:
 class StoreContract:
     """Tests of the fixture `store`, which is an empty store for each test."""
 
+    unit = MIB
+    """An eighth of a part of an upload."""
     large = 40 * MIB
-    """More than two parts of an S3 upload."""
+    """More than two parts of an upload."""
     many = 1_050
     """More than S3 lists on a page."""
     removed = 1_050
@@ -166,13 +168,15 @@ class StoreContract:
                 file.seek(0)
                 assert file.read() == data
 
-    @pytest.mark.parametrize("size", [0, 1, 8 * MIB, 8 * MIB + 1, 16 * MIB, 16 * MIB + 1, 27 * MIB + 7])
-    def test_writer(self, store: Store, size: int) -> None:
+    @pytest.mark.parametrize(("units", "more"), [(0, 0), (0, 1), (8, 0), (8, 1), (16, 0), (16, 1), (27, 7)])
+    def test_writer(self, store: Store, units: int, more: int) -> None:
         """Blobs of all sizes around the sizes of parts arrive as written."""
+        size = units * self.unit + more
         data = patterned(size)
         writer = store.writer("job/segment")
-        for start in range(0, size, 3 * MIB + 1):
-            writer.write(memoryview(data)[start : start + 3 * MIB + 1])
+        step = 3 * self.unit + 1
+        for start in range(0, size, step):
+            writer.write(memoryview(data)[start : start + step])
         assert writer.position == size
         with pytest.raises(KeyMissing):
             store.stat("job/segment")
@@ -181,9 +185,10 @@ class StoreContract:
         assert store.stat("job/segment") == blob
         assert store.read("job/segment") == data
 
-    @pytest.mark.parametrize("size", [100_000, 40 * MIB])
-    def test_patch(self, store: Store, size: int) -> None:
+    @pytest.mark.parametrize("is_large", [False, True])
+    def test_patch(self, store: Store, is_large: bool) -> None:
         """The head of a blob can be replaced until the commit, in small and in large ones."""
+        size = self.large if is_large else 100_000
         data = bytearray(patterned(size))
         writer = store.writer("patched")
         writer.write(data[: size // 2])
@@ -208,9 +213,10 @@ class StoreContract:
         writer.abort()
         assert [blob.key for blob in store.list()] == ["a/kept"]
 
-    @pytest.mark.parametrize("size", [10, 40 * MIB])
-    def test_writer_replaces_only_if_asked(self, store: Store, size: int) -> None:
+    @pytest.mark.parametrize("is_large", [False, True])
+    def test_writer_replaces_only_if_asked(self, store: Store, is_large: bool) -> None:
         """Without `replace` an existing key is refused at the commit; with it the new blob replaces the old one."""
+        size = self.large if is_large else 10
         store.create("k", b"old")
         writer = store.writer("k")
         writer.write(b"n" * size)
@@ -302,26 +308,26 @@ class StoreContract:
         pieces: list[Piece] = [
             b"head",
             CopyRange("seg/small", 10, 20),
-            CopyRange("seg/large", 100, 30 * MIB, etag),
+            CopyRange("seg/large", 100, 30 * self.unit, etag),
             CopyRange("seg/small", 0, 1000),
-            CopyRange("seg/large", 3, 12 * MIB),
+            CopyRange("seg/large", 3, 12 * self.unit),
             b"",
             CopyRange("seg/small", 5, 5),
             b"tail",
         ]
         blob = store.compose("out/package.zip", iter(pieces), store)
-        expected = b"head" + small[10:20] + large[100 : 30 * MIB] + small + large[3 : 12 * MIB] + b"tail"
+        expected = b"head" + small[10:20] + large[100 : 30 * self.unit] + small + large[3 : 12 * self.unit] + b"tail"
         assert store.read("out/package.zip") == expected
         assert blob == store.stat("out/package.zip")
 
     def test_compose_from_another_store(self, store: Store, other: DirectoryStore) -> None:
         """The source of the ranges may be a store of another kind; its bytes are then streamed."""
-        data = patterned(20 * MIB)
+        data = patterned(20 * self.unit)
         other.create("segment", data)
-        store.compose("out", [b"<", CopyRange("segment", 5, 20 * MIB), b">"], other)
+        store.compose("out", [b"<", CopyRange("segment", 5, 20 * self.unit), b">"], other)
         assert store.read("out") == b"<" + data[5:] + b">"
-        other.compose("back", [CopyRange("out", 1, 18 * MIB), b"."], store)
-        assert other.read("back") == data[5 : 18 * MIB + 4] + b"."
+        other.compose("back", [CopyRange("out", 1, 18 * self.unit), b"."], store)
+        assert other.read("back") == data[5 : 18 * self.unit + 4] + b"."
 
     def test_compose_of_nothing(self, store: Store) -> None:
         """Without pieces the blob is empty."""
@@ -330,17 +336,18 @@ class StoreContract:
 
     def test_compose_replaces_only_if_asked(self, store: Store) -> None:
         """An existing key is refused before anything is copied, and its blob stays."""
-        store.create("segment", patterned(6 * MIB))
+        store.create("segment", patterned(6 * self.unit))
         store.create("out", b"old")
         with pytest.raises(KeyExists):
-            store.compose("out", [CopyRange("segment", 0, 6 * MIB)], store)
+            store.compose("out", [CopyRange("segment", 0, 6 * self.unit)], store)
         assert store.read("out") == b"old"
-        store.compose("out", [CopyRange("segment", 0, 6 * MIB), b"!"], store, replace=True)
-        assert store.stat("out").size == 6 * MIB + 1
+        store.compose("out", [CopyRange("segment", 0, 6 * self.unit), b"!"], store, replace=True)
+        assert store.stat("out").size == 6 * self.unit + 1
 
-    @pytest.mark.parametrize("size", [1000, 12 * MIB])
-    def test_compose_finds_lost_and_shortened_segments(self, store: Store, size: int) -> None:
+    @pytest.mark.parametrize("is_large", [False, True])
+    def test_compose_finds_lost_and_shortened_segments(self, store: Store, is_large: bool) -> None:
         """The error names a segment that is missing or too short; no blob appears and nothing is left over."""
+        size = 12 * self.unit if is_large else 1000
         store.create("segment", patterned(size))
         for piece in (CopyRange("lost", 0, size), CopyRange("segment", size // 2, size + 1)):
             with pytest.raises(CorruptSegment) as caught:

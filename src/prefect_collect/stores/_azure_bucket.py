@@ -101,7 +101,8 @@ class AzureBucket:
 
     def blob(self, key: str) -> BlobClient:
         """Return the library's client of an object; nothing is sent."""
-        return self.client.get_blob_client(self.key(key))
+        full = self.key(key)
+        return self.client.get_blob_client(full)
 
     def put(self, key: str, data: Buffer, *, replace: bool) -> Blob:
         """Write an object in one step, checked by its MD5. Raise KeyExists if the key exists, unless `replace`."""

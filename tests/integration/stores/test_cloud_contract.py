@@ -8,9 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from prefect_collect.stores import AzureStore, DirectoryStore, GcsStore, _azure_bucket, _gcs_bucket
+from prefect_collect.stores import (
+    AzureStore,
+    DirectoryStore,
+    GcsStore,
+    _azure_bucket,
+    _cloud,
+    _gcs_bucket,
+    _object_writer,
+)
+from prefect_collect.stores._parts import Limits
 from prefect_collect.stores.gcs_access import GcsAccess
-from tests.integration.cloud_servers import Azurite, GcsServer, Tokens, azurite, gcs_server, tokens
+from tests.integration.cloud_servers import Azurite, GcsServer, Tokens, tokens
 from tests.stores.contract import StoreContract
 
 pytestmark = pytest.mark.integration
@@ -23,36 +32,26 @@ def other(tmp_path: Path) -> DirectoryStore:
 
 
 @pytest.fixture(scope="module")
-def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GcsServer]:
-    """A server of Google Cloud Storage."""
-    with gcs_server(tmp_path_factory.mktemp("gcs")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def google_tokens() -> Iterator[Tokens]:
     """A server of tokens for a service account."""
     with tokens() as server:
         yield server
 
 
-@pytest.fixture(scope="module")
-def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    """A server of Azure Blob Storage."""
-    with azurite(tmp_path_factory.mktemp("azurite")) as server:
-        yield server
-
-
 @pytest.fixture(autouse=True)
-def pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make pages of listings small, so that few objects make several pages."""
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make pages of listings and parts small, so that few objects make several pages, and few bytes several parts."""
     for module in (_gcs_bucket, _azure_bucket):
         monkeypatch.setattr(module, "PAGE", 20)
+    monkeypatch.setattr(_object_writer, "_GROWTH", ((10_000, 8 * CloudContract.unit),))
+    monkeypatch.setattr(_cloud, "_SENT", Limits(sent=16 * CloudContract.unit, copies=False))
 
 
 class CloudContract(StoreContract):
-    """The contract, with as many objects as make several pages."""
+    """The contract, with as many objects as make several pages, and as many bytes as make several parts."""
 
+    unit = 16 << 10
+    large = 40 * unit
     many = 45
     removed = 50
 
