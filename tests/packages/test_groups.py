@@ -12,6 +12,7 @@ import pytest
 
 from prefect_collect.codes import Failure
 from prefect_collect.errors import JobCanceled, PackageExists
+from prefect_collect.formats.bag_options import BagOptions
 from prefect_collect.packages import Built, FolderZip, Owner, verify
 from prefect_collect.packages.groups.build import DESCRIPTION, SEAL, build_group
 from prefect_collect.stores import DirectoryStore
@@ -25,7 +26,7 @@ KINDS = ["zip", "tar", "tar.zst"]
 
 def make(staging: Any, exports: DirectoryStore, kind: str = "zip", owner: Owner = ME, **how: Any) -> Built:
     """Check and build a group of bags of at most 1,200 bytes."""
-    spec = staging.spec(volume_bytes=1200, volumes=kind)
+    spec = staging.spec(bag=BagOptions(volume_bytes=1200, volumes=kind))
     build = build_group
     return build(
         staging.manifest, staging.missing, staging.check(), staging.store, exports, "docs", spec, owner=owner, **how

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass, fields
-from typing import Any, Final, Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Literal, get_args
 
 from prefect_collect.errors import UsageError
 from prefect_collect.formats.bag_profile import BagProfile, read_profile
+from prefect_collect.formats.options import FormatOptions
 
 Volumes = Literal["zip", "tar", "tar.zst"]
 """What each bag of a group is, as the suffix of its name says."""
@@ -33,6 +35,10 @@ WRITTEN: Final = (
 ALWAYS: Final = WRITTEN[:9]
 """Those that every bag has."""
 
+OF_GROUPS: Final = ("bag-group-identifier", "bag-count")
+"""The tags, in lower case, that each bag of a group has besides."""
+
+_GROUP: Final = "bagit-group"
 _RESERVED: Final = {name.lower(): name for name in WRITTEN}
 _MOST: Final = 500
 _LONGEST_LABEL: Final = 100
@@ -42,7 +48,7 @@ _LINE_ENDS: Final = ("Cc", "Zl", "Zp", "Cs")
 
 
 @dataclass(frozen=True)
-class BagOptions:
+class BagOptions(FormatOptions):
     """The options of an export as a bag.
 
     Attributes:
@@ -55,6 +61,10 @@ class BagOptions:
     Raises:
         UsageError: A field cannot be used; the message names it.
     """
+
+    parameter: ClassVar[str] = "bag"
+    example: ClassVar[str] = "{'tags': ['A=B']}"
+    named: ClassVar[Mapping[str, str]] = {"tags": "tag", "profile": "bag_profile"}
 
     tags: tuple[str, ...] = ()
     profile: str | None = None
@@ -85,22 +95,13 @@ class BagOptions:
         """The profile that the bag must conform to. Raises UsageError."""
         return None if self.profile is None else read_profile(self.profile)
 
-    @property
-    def profile_name(self) -> str:
-        """The URI of that profile; "" if there is none."""
-        return "" if self.rules is None else self.rules.identifier
-
-    @classmethod
-    def of(cls, value: BagOptions | dict[str, Any] | None) -> BagOptions:
-        """Return the options of a JSON form; for None the default ones. Raise UsageError."""
-        if isinstance(value, BagOptions):
-            return value
-        if value is not None and not isinstance(value, dict):
-            raise UsageError(f"bag must be a table of fields such as {{'tags': ['A=B']}}, not {value!r:.60}.")
-        known = [field.name for field in fields(cls)]
-        if unknown := sorted(set(value or ()) - set(known)):
-            raise UsageError(f"bag has no field {unknown[0]!r:.60}; it has {', '.join(known)}.")
-        return cls(**(value or {}))
+    def require_format(self, format: str) -> None:
+        """Raise UsageError if an option of groups is given for one bag, or a tag that the bags of a group have."""
+        if format != _GROUP and (self.volume_bytes is not None or self.volumes != "zip"):
+            raise UsageError(f"volume_bytes and volumes are options of {_GROUP}; leave them out. [format={format}]")
+        labels = [label for label, _ in self.lines if label.lower() in OF_GROUPS]
+        if format == _GROUP and labels:
+            raise UsageError(f"{labels[0]} is written into each bag of a group; leave this tag out. [tag={labels[0]}]")
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields that are set, as JSON values, from which `BagOptions.of` makes the same options."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from prefect_collect.errors import UsageError
-from prefect_collect.formats.bag_options import ALWAYS, WRITTEN, BagOptions
+from prefect_collect.formats.bag_options import ALWAYS, OF_GROUPS, WRITTEN, BagOptions
 from prefect_collect.formats.bag_profile import BagProfile
 from prefect_collect.formats.bag_rules import BagFacts, breaches, missing_tags
 from prefect_collect.formats.registry import FORMATS, Format
@@ -22,20 +22,6 @@ _BY_COLLECTING: Final = {
     "sha512": "export with --sha512",
 }  # fmt: skip
 _MOST: Final = 20
-
-
-_OF_GROUPS: Final = ("bag-group-identifier", "bag-count")
-
-
-def require_fitting(bag: BagOptions | None, format: str) -> None:
-    """Raise UsageError if an option of groups is given for one bag, or a tag that the bags of a group have anyway."""
-    if bag is None:
-        return
-    if format != "bagit-group" and (bag.volume_bytes is not None or bag.volumes != "zip"):
-        raise UsageError(f"volume_bytes and volumes are options of bagit-group; leave them out. [format={format}]")
-    labels = [label for label, _ in bag.lines if label.lower() in _OF_GROUPS]
-    if format == "bagit-group" and labels:
-        raise UsageError(f"{labels[0]} is written into each bag of a group; leave this tag out. [tag={labels[0]}]")
 
 
 def require_conforming(
@@ -66,7 +52,7 @@ def require_conforming(
     files: Sequence[str] = TAG_FILES
     kind = FORMATS[format].suffix.removeprefix(".")
     if format == "bagit-group":
-        tags |= {label: [None] for label in _OF_GROUPS}
+        tags |= {label: [None] for label in OF_GROUPS}
         del tags["chain-of-custody"]  # one for all bags is beside them
         files, kind = TAG_FILES[:3], bag.volumes
     for label, value in bag.lines:

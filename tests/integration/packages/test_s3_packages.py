@@ -20,6 +20,7 @@ import pytest
 from prefect_collect.archive.segments import SegmentWriter
 from prefect_collect.errors import CorruptSegment
 from prefect_collect.formats import Format
+from prefect_collect.formats.bag_options import BagOptions
 from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.packages import (
     PACKAGE_FORMATS,
@@ -130,7 +131,7 @@ def test_small_items_with_new_headers_are_read_together(
 
 def test_groups_and_compressed_bags_in_s3(store: S3Store, seaweedfs: S3Server, tmp_path: Path) -> None:
     """They have the same bytes in S3 and in a folder, are verified there, and a retry keeps or replaces its own."""
-    collected, spec = Collected(store), replace(SPEC, volume_bytes=7_000_000, volumes="tar")
+    collected, spec = Collected(store), replace(SPEC, bag=BagOptions(volume_bytes=7_000_000, volumes="tar"))
     exports = S3Store(seaweedfs.new_bucket(), "exports", endpoint_url=seaweedfs.url, session=seaweedfs.session())
     local, owner = DirectoryStore(tmp_path), Owner("me")
     checked = check_items(collected.manifest, store, SPEC, known=collected.known)
@@ -149,6 +150,35 @@ def test_groups_and_compressed_bags_in_s3(store: S3Store, seaweedfs: S3Server, t
     names = [blob.key for blob in local.list()]
     assert [blob.key for blob in exports.list()] == names
     assert all(exports.read(name) == local.read(name) for name in names)
+
+
+def test_mbox_files_are_put_together_by_the_server(
+    seaweedfs: S3Server, fault_proxy: Callable[[S3Server], FaultProxy], tmp_path: Path
+) -> None:
+    """Messages are read once to find lines to quote; what is large is copied by the server, as ZIP file and as folder.
+
+    The mbox file is the same wherever it is put together.
+    """
+    proxy = fault_proxy(seaweedfs)
+    bucket, server = seaweedfs.new_bucket(), seaweedfs.at(proxy.url)
+    store = S3Store(bucket, "staging", endpoint_url=server.url, session=server.session())
+    exports = S3Store(bucket, "exports", endpoint_url=server.url, session=server.session())
+    collected = Collected(store)
+    collected.rows.clear()
+    head = b"From: a@example.com\r\n\r\n"
+    large = head + b"L" * (24 << 20) + b"\nFrom " + b"M" * (12 << 20)
+    collected.add([(f"in/{n}", head + b"%d\nFrom x\n" % n) for n in range(600)] + [("in/large", large)])
+    checked = check_items(collected.manifest, store, SPEC, known=collected.known)
+    proxy.clear()
+    for format, key in (("mail", "out.zip"), ("mail-directory", "out")):
+        build = PACKAGE_FORMATS[format].build
+        built = build(collected.manifest, collected.missing, checked, store, exports, key, SPEC)
+        found = verify(key, store=exports)
+        assert (found.problems, found.items, found.fingerprint) == ([], 601, built.fingerprint)
+    assert proxy.bytes_up < 24 << 20, "twice 36 MB without being copied by the server"
+    local = DirectoryStore(tmp_path)
+    PACKAGE_FORMATS["mail"].build(collected.manifest, collected.missing, checked, store, local, "out.zip", SPEC)
+    assert local.read("out.zip") == exports.read("out.zip")
 
 
 def test_the_same_bytes_wherever_it_is_staged(store: S3Store, tmp_path: Path) -> None:

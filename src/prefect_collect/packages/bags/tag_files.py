@@ -229,8 +229,9 @@ class TagFiles:
             named[_MOST_CUSTODIANS:] = ["and more, whom items.csv names"]
         pairs = [*lines.items(), *(("Custodian", name) for name in named)]
         lines_ours = "".join(f"{_one_line(label)}: {_one_line(value)}\n" for label, value in pairs if value)
-        named_profile = [("BagIt-Profile-Identifier", self._spec.profile)] if self._spec.profile else []
-        return lines_ours + "".join(f"{label}: {value}\n" for label, value in (*named_profile, *self._spec.tags))
+        rules = self._spec.bag.rules
+        profile = [] if rules is None else [("BagIt-Profile-Identifier", rules.identifier)]
+        return lines_ours + "".join(f"{label}: {value}\n" for label, value in (*profile, *self._spec.bag.lines))
 
 
 def _one_line(text: str) -> str:

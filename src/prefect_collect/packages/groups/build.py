@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from prefect_collect.errors import JobCanceled
+from prefect_collect.formats.bag_options import VOLUME_BYTES
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.bags.listing import list_items
 from prefect_collect.packages.bags.tag_files import TagFiles, tag_names
@@ -130,7 +131,7 @@ def _kept(group: _Group, left: FolderLeft, staging: Store, destination: Store, k
     with temporary_folder() as temporary:
         scratch = DirectoryStore(temporary / "bags")
         for volume in group.volumes:
-            name = f"{volume.base}.{group.spec.volumes}"
+            name = f"{volume.base}.{group.spec.bag.volumes}"
             if name not in left.sizes:
                 raise refusal(destination, key)
             group.build(volume, staging, scratch, "made", stop)
@@ -175,20 +176,20 @@ class _Group:
     built: list[Built] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.volumes = volumes_of(self.manifest, self.spec.base, self.spec.volume_bytes)
+        self.volumes = volumes_of(self.manifest, self.spec.base, self.spec.bag.volume_bytes or VOLUME_BYTES)
 
     def names(self, marker: Marker) -> Iterator[set[str]]:
         """Yield the names of all files that an attempt of this export may have written."""
         yield {marker.name, DESCRIPTION, SEAL, *tag_names(self.spec)}
-        yield {f"{volume.base}.{self.spec.volumes}" for volume in self.volumes}
+        yield {f"{volume.base}.{self.spec.bag.volumes}" for volume in self.volumes}
 
     def build(self, volume: Volume, staging: Store, destination: Store, key: str, stop: Stop) -> None:
         """Build one bag."""
         count = f"{len(self.built) + 1} of {len(self.volumes)}"
         info = {**self.spec.info, "Bag-Group-Identifier": self.spec.job_id, "Bag-Count": count}
-        built = _BUILDERS[self.spec.volumes](
-            volume.of(self.manifest), _nothing, self.checked, staging, destination,
-            f"{key}/{volume.base}.{self.spec.volumes}", replace(self.spec, base=volume.base, info=info, custody=None),
+        spec, kind = replace(self.spec, base=volume.base, info=info, custody=None), self.spec.bag.volumes
+        built = _BUILDERS[kind](
+            volume.of(self.manifest), _nothing, self.checked, staging, destination, f"{key}/{volume.base}.{kind}", spec,
             stop=stop, first=volume.start,
         )  # fmt: skip
         self.built.append(built)
@@ -224,7 +225,7 @@ class _Group:
         """Return what group.json says."""
         bags = [
             {
-                "file": f"{volume.base}.{self.spec.volumes}", "folder": volume.base, "size": built.blob.size,
+                "file": f"{volume.base}.{self.spec.bag.volumes}", "folder": volume.base, "size": built.blob.size,
                 "fingerprint": built.fingerprint, "items": built.items, "bytes": built.bytes,
             }
             for volume, built in zip(self.volumes, self.built, strict=True)
