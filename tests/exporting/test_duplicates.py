@@ -12,6 +12,7 @@ import pytest
 
 from prefect_collect.errors import StoreNameTooLong, UsageError
 from prefect_collect.exporting.duplicates import require_comparable
+from prefect_collect.formats.bag_options import BagOptions
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.packages import verify
@@ -128,10 +129,15 @@ def test_the_delivered_one_names_the_others(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("format", ["bagit", "loadfile"])
-def test_a_package_that_is_one_file(tmp_path: Path, format: str) -> None:
-    """It is put together without what is not delivered, and is valid."""
-    job, result = export(collected(tmp_path), DirectoryStore(tmp_path / "out"), format, deduplicate="global")
+@pytest.mark.parametrize("format", ["bagit", "loadfile", "bagit-tar", "bagit-group"])
+def test_packages_in_files(tmp_path: Path, format: str) -> None:
+    """They are put together without what is not delivered, and are valid; so is each bag of a group."""
+    bag = BagOptions(volume_bytes=5) if format == "bagit-group" else None
+    marked = export(collected(tmp_path), DirectoryStore(tmp_path / "marked"), format, bag=bag)[1]
+    assert verify(marked.package or "").problems == []
+    for one in sorted(Path(marked.package or "").glob("*.zip")):
+        assert verify(one).problems == []
+    job, result = export(collected(tmp_path), DirectoryStore(tmp_path / "out"), format, deduplicate="global", bag=bag)
     assert result.package is not None
     verified = verify(result.package)
     assert (verified.problems, verified.items, verified.not_delivered) == ([], 5, 2)

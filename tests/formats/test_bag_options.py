@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from prefect_collect.errors import UsageError
-from prefect_collect.formats import FORMATS
-from prefect_collect.formats.bag_options import WRITTEN, BagOptions
+from prefect_collect.formats import FORMATS, require_options
+from prefect_collect.formats.bag_options import WRITTEN, BagOptions, Volumes
 from prefect_collect.formats.bag_planning import require_conforming
 from prefect_collect.formats.bag_profile import LONGEST, read_profile
 from prefect_collect.formats.bag_rules import MEDIA_TYPES
@@ -124,8 +124,31 @@ def test_what_conforms_and_what_is_not_yet_known() -> None:
         require_conforming(bag, "bagit", sha512=True, known={}, hashes=())
 
 
+def test_what_only_groups_take() -> None:
+    """The size and the kind of the bags of a group are refused for one bag, and for a group its own tags are."""
+    for bag in (BagOptions(volume_bytes=5), BagOptions(volumes="tar")):
+        require_options("bagit-group", {"bag": bag})
+        with pytest.raises(UsageError, match="are options of bagit-group"):
+            require_options("bagit", {"bag": bag})
+    tagged = BagOptions(("Bag-Count=1 of 3",))
+    require_options("bagit", {"bag": tagged})
+    with pytest.raises(UsageError, match="Bag-Count is written into each bag"):
+        require_options("bagit-group", {"bag": tagged})
+    for wrong in ({"volume_bytes": 0}, {"volume_bytes": True}, {"volumes": "rar"}):
+        with pytest.raises(UsageError, match="must be"):
+            BagOptions.of(wrong)
+
+
+def test_a_group_is_held_to_a_profile_by_its_bags() -> None:
+    """What each bag of a group is decides whether a profile accepts it; its tags of the group count as given."""
+    rules = {"Bag_Info": {"Bag-Count": {"required": True}}, "Accept_Serialization": ["application/x-tar"]}
+    require_conforming(BagOptions(profile=profile(**rules), volumes="tar"), "bagit-group", sha512=False)
+    with pytest.raises(UsageError, match=r"it is a ZIP file"):
+        require_conforming(BagOptions(profile=profile(**rules)), "bagit-group", sha512=False)
+
+
 def test_every_format_of_bags_has_a_media_type() -> None:
     """Whatever a bag is as one file has media types that a profile may accept; MEDIA_TYPES has no others."""
     kinds = {facts.suffix[1:] for facts in FORMATS.values() if "bag" in facts.options} - {""}
-    assert kinds == {*MEDIA_TYPES}
+    assert kinds == {*MEDIA_TYPES} == {*get_args(Volumes)}
     assert len({name.lower() for name in WRITTEN}) == len(WRITTEN)

@@ -11,6 +11,7 @@ import typer
 from prefect_collect.cli._options import size
 from prefect_collect.errors import UsageError
 from prefect_collect.formats import grouped_options, parsed_options
+from prefect_collect.formats.bag_options import BagOptions, Volumes
 from prefect_collect.formats.bag_profile import LONGEST
 from prefect_collect.formats.dataset import Dataset, Rows
 from prefect_collect.formats.load_file import WIDTHS, Encoding, LoadFile, Tables, Unencodable
@@ -19,7 +20,7 @@ from prefect_collect.formats.profiles import PRESETS
 from prefect_collect.parameters import Deduplicate
 
 _PANEL: Final = "Load files (--format loadfile)"
-_BAGS: Final = "Bags (--format bagit, directory, bagit-tar, bagit-tar-zst)"
+_BAGS: Final = "Bags (--format bagit, directory, bagit-tar, bagit-tar-zst, bagit-group)"
 _MAIL: Final = "Mail (--format mail)"
 _DATASETS: Final = "Datasets (--format dataset)"
 _LONGEST: Final = 64 << 10
@@ -70,7 +71,7 @@ VolumeItems = Annotated[
 VolumeBytes = Annotated[
     int | None,
     typer.Option(
-        "--volume-size", parser=size, metavar="SIZE", help="Begin a new volume or mbox file before it gets larger.",
+        "--volume-size", parser=size, metavar="SIZE", help="Begin a new volume, bag or mbox file before it is larger.",
         rich_help_panel=_PANEL,
     ),
 ]  # fmt: skip
@@ -127,6 +128,10 @@ BagProfileOption = Annotated[
         rich_help_panel=_BAGS,
     ),
 ]
+VolumesOption = Annotated[
+    Volumes | None,
+    typer.Option(help="For bagit-group: what each bag is.", show_default=BagOptions.volumes, rich_help_panel=_BAGS),
+]
 AutoTags = Annotated[
     list[str] | None,
     typer.Option("--tag", metavar="LABEL=VALUE", help="For that export: a line of bag-info.txt; can be repeated."),
@@ -144,13 +149,6 @@ AutoProfile = Annotated[
 ]
 AutoMessages = Annotated[Messages | None, typer.Option(help="For that export as mail: mbox files, or EML files.")]
 AutoRows = Annotated[Rows | None, typer.Option(help="For that export as a dataset: Parquet, or CSV.")]
-
-ExportPrefix = Annotated[
-    str | None, typer.Option(metavar="TEXT", help="For that export: what control numbers begin with.")
-]
-ExportColumns = Annotated[
-    str | None, typer.Option(metavar="NAME|FILE", help="For that export: the columns of the load file.")
-]
 
 
 def format_options_of(format: str, given: dict[str, Any], store: str | None) -> dict[str, dict[str, Any]]:

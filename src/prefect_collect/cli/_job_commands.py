@@ -22,6 +22,7 @@ from prefect_collect.cli._format_options import (
     UnencodableOption,
     VolumeBytes,
     VolumeItems,
+    VolumesOption,
     Width,
     format_options_of,
 )
@@ -105,6 +106,7 @@ def export(
     ] = False,
     tag: TagsOption = None,
     bag_profile: BagProfileOption = None,
+    volumes: VolumesOption = None,
     prefix: Prefix = None,
     width: Width = None,
     profile: ProfileName = None,
@@ -143,7 +145,7 @@ def export(
         "prefix": prefix, "width": width, "profile": profile, "tables": tables, "encoding": encoding,
         "unencodable": unencodable, "volume_items": volume_items, "volume_bytes": volume_bytes,
         "continue_from": continue_from, "messages": messages, "mbox_of": mbox_of, "rows": rows, "hive": hive,
-        "tag": tag, "bag_profile": bag_profile,
+        "tag": tag, "bag_profile": bag_profile, "volumes": volumes,
     }  # fmt: skip
     options = {
         "format": format, "sha512": sha512, "portable_names": portable_names, "name": name,

@@ -113,8 +113,7 @@ def spec_of(bound: BoundCollection, delivery: Delivery) -> PackageSpec:
         "External-Description": f"{record.name}, collected from {record.source.get('location', '')}",
         "Collected-Items": f"{result.counts.succeeded} of {result.counts.found}",
     }
-    if record.custodian:
-        info["Custodian"] = record.custodian
+    info |= {"Custodian": record.custodian} if record.custodian else {}
     custodians = bool(record.custodian or record.custodian_folder or record.custodians)
     ways = delivery.sha512, delivery.portable_names
     return PackageSpec(

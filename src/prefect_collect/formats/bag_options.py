@@ -5,11 +5,17 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal, get_args
 
 from prefect_collect.errors import UsageError
 from prefect_collect.formats.bag_profile import BagProfile, read_profile
 from prefect_collect.formats.options import FormatOptions
+
+Volumes = Literal["zip", "tar", "tar.zst"]
+"""What each bag of a group is, as the suffix of its name says."""
+
+VOLUME_BYTES: Final = 4_000_000_000
+"""The most bytes of the items in each bag of a group, if no other number is asked for: what FAT32 takes as one file."""
 
 WRITTEN: Final = (
     "Bag-Software-Agent",
@@ -29,6 +35,10 @@ WRITTEN: Final = (
 ALWAYS: Final = WRITTEN[:9]
 """Those that every bag has."""
 
+OF_GROUPS: Final = ("bag-group-identifier", "bag-count")
+"""The tags, in lower case, that each bag of a group has besides."""
+
+_GROUP: Final = "bagit-group"
 _RESERVED: Final = {name.lower(): name for name in WRITTEN}
 _MOST: Final = 500
 _LONGEST_LABEL: Final = 100
@@ -44,6 +54,9 @@ class BagOptions(FormatOptions):
     Attributes:
         tags: Further lines of bag-info.txt as LABEL=VALUE, in their order; a label may stand in several.
         profile: The BagIt profile (JSON) that the bag must conform to, and names in bag-info.txt.
+        volume_bytes: The most bytes of the items in each bag of a group, by default 4 GB; an item that is larger has a
+            bag of its own.
+        volumes: What each bag of a group is: "zip", "tar" or "tar.zst".
 
     Raises:
         UsageError: A field cannot be used; the message names it.
@@ -55,6 +68,8 @@ class BagOptions(FormatOptions):
 
     tags: tuple[str, ...] = ()
     profile: str | None = None
+    volume_bytes: int | None = None
+    volumes: Volumes = "zip"
 
     def __post_init__(self) -> None:
         if isinstance(self.tags, str) or not all(isinstance(tag, str) for tag in self.tags):
@@ -62,6 +77,11 @@ class BagOptions(FormatOptions):
         object.__setattr__(self, "tags", tuple(self.tags))
         if len(self.tags) > _MOST:
             raise UsageError(f"A bag takes at most {_MOST} tags of yours. [tags={len(self.tags)}]")
+        size = self.volume_bytes
+        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+            raise UsageError(f"volume_bytes must be a whole number of 1 or more. [volume_bytes={size!s:.40}]")
+        if self.volumes not in get_args(Volumes):
+            raise UsageError(f"volumes must be {' or '.join(get_args(Volumes))}. [volumes={self.volumes!s:.40}]")
         self.lines  # noqa: B018 (checks the tags)
         self.rules  # noqa: B018 (checks the profile)
 
@@ -75,10 +95,20 @@ class BagOptions(FormatOptions):
         """The profile that the bag must conform to. Raises UsageError."""
         return None if self.profile is None else read_profile(self.profile)
 
+    def require_format(self, format: str) -> None:
+        """Raise UsageError if an option of groups is given for one bag, or a tag that the bags of a group have."""
+        if format != _GROUP and (self.volume_bytes is not None or self.volumes != "zip"):
+            raise UsageError(f"volume_bytes and volumes are options of {_GROUP}; leave them out. [format={format}]")
+        labels = [label for label, _ in self.lines if label.lower() in OF_GROUPS]
+        if format == _GROUP and labels:
+            raise UsageError(f"{labels[0]} is written into each bag of a group; leave this tag out. [tag={labels[0]}]")
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields that are set, as JSON values, from which `BagOptions.of` makes the same options."""
         made: dict[str, Any] = {"tags": [*self.tags]} if self.tags else {}
-        return made if self.profile is None else {**made, "profile": self.profile}
+        given = {"profile": self.profile, "volume_bytes": self.volume_bytes}
+        given["volumes"] = None if self.volumes == "zip" else self.volumes
+        return made | {name: value for name, value in given.items() if value is not None}
 
 
 def _tag(text: str) -> tuple[str, str]:

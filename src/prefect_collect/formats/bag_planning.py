@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from prefect_collect.errors import UsageError
-from prefect_collect.formats.bag_options import ALWAYS, WRITTEN, BagOptions
+from prefect_collect.formats.bag_options import ALWAYS, OF_GROUPS, WRITTEN, BagOptions
 from prefect_collect.formats.bag_profile import BagProfile
 from prefect_collect.formats.bag_rules import BagFacts, breaches, missing_tags
 from prefect_collect.formats.registry import FORMATS, Format
@@ -49,11 +49,16 @@ def require_conforming(
         tags["custodian"] = [None]
     tags |= {label.lower(): [value] for label, value in (known or {}).items()}
     tags["bagit-profile-identifier"] = [profile.identifier]
+    files: Sequence[str] = TAG_FILES
+    kind = FORMATS[format].suffix.removeprefix(".")
+    if format == "bagit-group":
+        tags |= {label: [None] for label in OF_GROUPS}
+        del tags["chain-of-custody"]  # one for all bags is beside them
+        files, kind = TAG_FILES[:3], bag.volumes
     for label, value in bag.lines:
         tags.setdefault(label.lower(), []).append(value)
     algorithms = None if hashes is None else frozenset({"sha256", *hashes, *(["sha512"] if sha512 else [])})
-    kind = FORMATS[format].suffix.removeprefix(".")
-    facts = BagFacts(tags, algorithms, algorithms, TAG_FILES, False, None, kind, (1, 0))
+    facts = BagFacts(tags, algorithms, algorithms, files, False, None, kind, (1, 0))
     found = [*_missing(profile, facts), *(f"{path}: {what}{_hint(path)}" for path, what in breaches(profile, facts))]
     if found:
         more = f"; and {len(found) - _MOST:,} more" if len(found) > _MOST else ""

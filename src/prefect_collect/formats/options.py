@@ -40,6 +40,9 @@ class FormatOptions:
             raise UsageError(f"{cls.parameter} has no field {unknown[0]!r:.60}; it has {', '.join(known)}.")
         return cls(**(value or {}))
 
+    def require_format(self, format: str) -> None:
+        """Raise UsageError if a field is set that this format, of those that take the options, does not take."""
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields that are set, as JSON values, from which `of` makes the same options."""
         return {name: value for name, value in asdict(self).items() if value is not None}

@@ -18,6 +18,7 @@ Format = Literal[
     "directory",
     "bagit-tar",
     "bagit-tar-zst",
+    "bagit-group",
     "loadfile",
     "loadfile-directory",
     "mail",
@@ -76,6 +77,13 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
         "One TAR file, compressed",
         "the same bag as one TAR file, compressed with Zstandard",
         suffix=".tar.zst",
+        options=_OF_BAGS,
+        undelivered=_IN_BAGS,
+    ),
+    "bagit-group": FormatFacts(
+        "A group of bags",
+        "bags of at most a size each, as ZIP or TAR files, in one folder with one list over all",
+        is_folder=True,
         options=_OF_BAGS,
         undelivered=_IN_BAGS,
     ),
@@ -193,6 +201,8 @@ def require_options(format: str, given: Mapping[str, object]) -> None:
             raise UsageError(
                 f"{said} is no option of this format; leave it out, or export as {fitting}. [format={format}]"
             )
+        if isinstance(value, FormatOptions):
+            value.require_format(format)
 
 
 def require_source(format: Format, source: Mapping[str, Any]) -> None:

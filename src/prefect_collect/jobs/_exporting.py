@@ -80,7 +80,8 @@ def start_export(
             collect-s3-store/NAME or collect-directory-store/NAME.
         format: "bagit": an RFC 8493 bag as one ZIP file; "directory": the same bag unpacked;
             "bagit-tar": the same bag as one TAR file; "bagit-tar-zst": the same bag as one TAR file, compressed with
-            Zstandard; "loadfile": a load file for review platforms, with natives and text, as one ZIP file;
+            Zstandard; "bagit-group": bags of at most a size each, as ZIP or TAR files, in one folder with one list over
+            all; "loadfile": a load file for review platforms, with natives and text, as one ZIP file;
             "loadfile-directory": the same unpacked; "mail": messages as mbox or EML files with an index, as one ZIP
             file; "mail-directory": the same unpacked; "dataset": the tables of a database as Parquet or CSV, as one ZIP
             file; "dataset-directory": the same unpacked.

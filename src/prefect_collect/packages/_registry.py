@@ -8,6 +8,7 @@ from typing import Final
 from prefect_collect.formats import Format
 from prefect_collect.packages import (
     _format_bagit,
+    _format_bagit_group,
     _format_bagit_tar,
     _format_bagit_tar_zst,
     _format_dataset,
@@ -27,6 +28,7 @@ PACKAGE_FORMATS: Final[Mapping[Format, PackageFormat]] = {
         _format_directory,
         _format_bagit_tar,
         _format_bagit_tar_zst,
+        _format_bagit_group,
         _format_loadfile,
         _format_loadfile_directory,
         _format_mail,

@@ -20,6 +20,7 @@ from prefect_collect.packages.contents.containers import Container, FolderContai
 from prefect_collect.packages.contents.encrypted import EncryptedBytes, is_encrypted
 from prefect_collect.packages.contents.index import FileIndex, temporary_index
 from prefect_collect.packages.contents.opening import open_file
+from prefect_collect.packages.groups.check import GroupCheck
 from prefect_collect.packages.problems import Findings, Verification
 from prefect_collect.stores import DirectoryStore, Store, open_store
 from prefect_collect.stores.addresses import require_unsigned
@@ -103,7 +104,7 @@ def _verified(
     format = next((one for one in PACKAGE_FORMATS.values() if one.recognises(index)), PACKAGE_FORMATS["bagit"])
     files = BagFiles(container, index, findings)
     check = format.check(files, threads, progress)
-    if isinstance(check, BagCheck):
+    if isinstance(check, BagCheck | GroupCheck):
         check.profile = profile
     elif profile is not None:
         findings.problems.add("package", "it is no bag, so it cannot conform to a BagIt profile")

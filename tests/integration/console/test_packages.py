@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,14 @@ from tests.integration.servers import S3Server
 pytestmark = pytest.mark.integration
 
 LARGE = 5_000_000
+
+_PROFILE = json.dumps(
+    {
+        "BagIt-Profile-Info": {"BagIt-Profile-Identifier": "https://example.org/p.json"},
+        "Bag-Info": {"Funder": {"required": True, "values": ["Ørsted"]}},
+        "Accept-Serialization": ["application/x-tar", "application/zip"],
+    }
+)
 
 
 @dataclass
@@ -99,6 +108,9 @@ def test_what_cannot_be_exported_makes_no_job(made: Made, zipped: jobs.Job, pref
         (made.job.id, "collect-s3-store/none", {}, InvalidLocation),
         (made.job.id, "s3://bucket/p?X-Amz-Signature=x", {}, InvalidLocation),
         (made.job.id, made.folder / "out", {"format": "rar"}, UsageError),
+        (made.job.id, made.folder / "out", {"bag": {"tags": ["Payload-Oxum=1.1"]}}, UsageError),
+        (made.job.id, made.folder / "out", {"bag": {"profile": _PROFILE}}, UsageError),
+        (made.job.id, made.folder / "out", {"bag": {"volume_bytes": 5}}, UsageError),
         (made.job.id, made.folder / "out", {"name": "a\0b"}, UsageError),
         (zipped.id, made.folder / "out", {}, ActionNotAllowed),
         (draft.id, made.folder / "out", {}, ActionNotAllowed),
@@ -147,6 +159,21 @@ def test_a_package_is_downloaded(made: Made, zipped: jobs.Job) -> None:
     assert answer.headers["content-type"] == "application/zip"
     assert f'filename="{Path(package.location).name}"' in answer.headers["content-disposition"]
     assert made.downloads(zipped) == [("vera", "a browser")]
+
+
+def test_a_bag_as_its_receiver_wants_it(made: Made) -> None:
+    """A TAR file that conforms to a profile, and a group of bags, are made by jobs, and downloaded in the console."""
+    anna, bag = ConsoleClient(made.app), {"tags": ["Funder=Ørsted"], "profile": _PROFILE}
+    tar = made.export(made.folder / "tars", format="bagit-tar", bag=bag)
+    group = made.export(made.folder / "groups", format="bagit-group", bag={**bag, "volume_bytes": LARGE})
+    for job, kind, name in ((tar, "application/x-tar", "p.tar"), (group, "application/zip", "p.zip")):
+        package = jobs.delivered_package(job.id)
+        assert verify(package.location, profile=_PROFILE).problems == []
+        answer = anna.get(f"/jobs/{job.id}/package")
+        assert answer.headers["content-type"] == kind
+        (made.folder / name).write_bytes(answer.content)
+        found = verify(made.folder / name, profile=_PROFILE)
+        assert (found.problems, found.items, found.fingerprint) == ([], 3, package.fingerprint)
 
 
 def test_an_interrupted_download_goes_on(made: Made, zipped: jobs.Job) -> None:

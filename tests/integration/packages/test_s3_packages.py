@@ -19,8 +19,18 @@ import pytest
 
 from prefect_collect.archive.segments import SegmentWriter
 from prefect_collect.errors import CorruptSegment
+from prefect_collect.formats import Format
+from prefect_collect.formats.bag_options import BagOptions
 from prefect_collect.job_folder import store_keys, table_columns
-from prefect_collect.packages import PACKAGE_FORMATS, PackageSpec, build_directory, build_zip, check_items, verify
+from prefect_collect.packages import (
+    PACKAGE_FORMATS,
+    Owner,
+    PackageSpec,
+    build_directory,
+    build_zip,
+    check_items,
+    verify,
+)
 from prefect_collect.stores import Blob, DirectoryStore, S3Store, Store
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
@@ -90,10 +100,11 @@ def test_composed_on_the_server(seaweedfs: S3Server, fault_proxy: Callable[[S3Se
     assert zipfile.ZipFile(io.BytesIO(exports.read("out.zip"))).testzip() is None
 
 
-def test_small_items_of_a_load_file_are_read_together(
-    seaweedfs: S3Server, fault_proxy: Callable[[S3Server], FaultProxy], tmp_path: Path
+@pytest.mark.parametrize("format", ["loadfile", "bagit-tar"])
+def test_small_items_with_new_headers_are_read_together(
+    seaweedfs: S3Server, fault_proxy: Callable[[S3Server], FaultProxy], tmp_path: Path, format: Format
 ) -> None:
-    """Items that get new names pass through this process in few requests, to S3 and to a folder; large ones are copied.
+    """Items that get new names or headers pass through this process in few requests; large ones are copied in S3.
 
     The package is the same wherever it is put together, and each item has its bytes.
     """
@@ -104,18 +115,41 @@ def test_small_items_of_a_load_file_are_read_together(
     collected = Collected(store)
     collected.add([(f"small {n}", b"%d" % n * 9) for n in range(600)] + [("large", b"L" * (24 << 20))])
     checked = check_items(collected.manifest, store, SPEC, known=collected.known)
-    build = PACKAGE_FORMATS["loadfile"].build
+    build = PACKAGE_FORMATS[format].build
     proxy.clear()
-    built = build(collected.manifest, collected.missing, checked, store, exports, "out.zip", SPEC)
+    built = build(collected.manifest, collected.missing, checked, store, exports, "out", SPEC)
     assert proxy.count() < 100
     assert proxy.bytes_up < SEGMENTS * ITEMS * SIZE + (12 << 20), "what is large is copied by the server"
     local = DirectoryStore(tmp_path)
     proxy.clear()
-    build(collected.manifest, collected.missing, checked, store, local, "out.zip", SPEC)
+    build(collected.manifest, collected.missing, checked, store, local, "out", SPEC)
     assert proxy.count() < 200
-    assert local.read("out.zip") == exports.read("out.zip")
-    found = verify("out.zip", store=exports)
+    assert local.read("out") == exports.read("out")
+    found = verify("out", store=exports)
     assert (found.problems, found.items, found.fingerprint) == ([], SEGMENTS * ITEMS + 601, built.fingerprint)
+
+
+def test_groups_and_compressed_bags_in_s3(store: S3Store, seaweedfs: S3Server, tmp_path: Path) -> None:
+    """They have the same bytes in S3 and in a folder, are verified there, and a retry keeps or replaces its own."""
+    collected, spec = Collected(store), replace(SPEC, bag=BagOptions(volume_bytes=7_000_000, volumes="tar"))
+    exports = S3Store(seaweedfs.new_bucket(), "exports", endpoint_url=seaweedfs.url, session=seaweedfs.session())
+    local, owner = DirectoryStore(tmp_path), Owner("me")
+    checked = check_items(collected.manifest, store, SPEC, known=collected.known)
+    goals: list[tuple[Format, str]] = [("bagit-group", "docs"), ("bagit-tar-zst", "docs.tar.zst")]
+    for format, key in goals:
+        build = PACKAGE_FORMATS[format].build
+        built = [
+            build(collected.manifest, collected.missing, checked, store, place, key, spec, owner=owner, replace=True)
+            for place in (exports, local, exports)
+        ]
+        assert len({one.fingerprint for one in built}) == 1
+        found = verify(key, store=exports)
+        assert (found.problems, found.items, found.fingerprint) == ([], SEGMENTS * ITEMS, built[0].fingerprint)
+        again = replace(owner, fingerprints=frozenset({built[0].fingerprint}))
+        build(collected.manifest, collected.missing, checked, store, exports, key, spec, owner=again, replace=True)
+    names = [blob.key for blob in local.list()]
+    assert [blob.key for blob in exports.list()] == names
+    assert all(exports.read(name) == local.read(name) for name in names)
 
 
 def test_mbox_files_are_put_together_by_the_server(

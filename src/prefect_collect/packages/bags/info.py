@@ -11,7 +11,7 @@ from prefect_collect.archive.problems import Damaged
 from prefect_collect.packages.bags.text import BOM, Declaration, cut_short
 from prefect_collect.packages.problems import Findings, Tally
 
-KEPT: Final = frozenset({"bag-software-agent", "payload-oxum", "chain-of-custody"})
+KEPT: Final = frozenset({"bag-software-agent", "payload-oxum", "chain-of-custody", "bag-group-identifier", "bag-count"})
 _OXUM: Final = re.compile(r"(\d{1,30})\.(\d{1,30})", re.ASCII)
 _MOST: Final = 100
 """How many values of one label are kept."""

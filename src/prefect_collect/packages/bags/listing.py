@@ -30,10 +30,18 @@ _COLUMNS: Final = [
 
 
 def list_items(
-    tags: TagFiles, manifest: Batches, not_delivered: Batches, checked: Checked, failed: Mapping[int, Failure]
+    tags: TagFiles,
+    manifest: Batches,
+    not_delivered: Batches,
+    checked: Checked,
+    failed: Mapping[int, Failure],
+    first: int = 0,
 ) -> None:
-    """List every item of the manifest (`failed`: those that failed while being written), then `not_delivered`."""
-    start, all_good = 0, not (failed or checked.undelivered) and checked.names.all_kept
+    """List every item of the manifest (`failed`: those that failed while being written), then `not_delivered`.
+
+    `first` is the number of the first item, if the batches are a part of the manifest.
+    """
+    start, all_good = first, not (failed or checked.undelivered) and checked.names.all_kept
     for batch in manifest(_COLUMNS):
         safe: list[str] = batch.column("path").to_pylist()
         if all_good:

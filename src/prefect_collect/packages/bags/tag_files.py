@@ -84,6 +84,8 @@ class TagFiles:
 
     def __init__(self, folder: Path, spec: PackageSpec) -> None:
         self._folder, self._spec = folder, spec
+        self.root = "data/"
+        """The folder, from where the lists are, that paths of items begin with."""
         self.items = 0
         self.bytes = 0
         self.missing = self.duplicates = self.withheld = 0
@@ -111,7 +113,7 @@ class TagFiles:
         self, paths: Sequence[str], sizes: Sequence[int], sha256: Sequence[bytes], sha512: Sequence[bytes]
     ) -> None:
         """Add payload files to the manifests; `sha512` may be empty if it was not asked for."""
-        names = [f"  data/{bag_encode(path)}\n" for path in paths]
+        names = [f"  {self.root}{bag_encode(path)}\n" for path in paths]
         for algorithm, digests in (("sha256", sha256), ("sha512", sha512)):
             if algorithm in self._manifests:
                 lines = [digest.hex() + name for digest, name in zip(digests, names, strict=True)]
@@ -131,7 +133,7 @@ class TagFiles:
         marks = repeats[DUPLICATE_OF]
         self.duplicates += len(marks) - marks.count(None)
         self.withheld += sum(failure is not None and failure.code == DUPLICATE for failure in failures)
-        columns["path"] = [None if path is None else f"data/{path}" for path in paths]
+        columns["path"] = [None if path is None else f"{self.root}{path}" for path in paths]
         for name in ("sha256", *self._spec.hashes):
             columns[name] = [None if digest is None else digest.hex() for digest in batch.column(name).to_pylist()]
         for name in self._spec.hashes:
@@ -201,19 +203,20 @@ class TagFiles:
 
     def finish(self) -> list[TagFile]:
         """Write the rest, and return all tag files in the order of the package; the tag manifests come last."""
+        (self._folder / "bagit.txt").write_bytes(b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
+        (self._folder / "bag-info.txt").write_bytes(self._info().encode())
+        tags = self.lists("bagit.txt", "bag-info.txt")
+        return tags + [self._tag_manifest(name, tags) for name in self._manifests]
+
+    def lists(self, *before: str) -> list[TagFile]:
+        """Close the manifests and item lists, and return them, after the files `before` and with the documents."""
         if self._csv.tell() == 0:
             pa_csv.write_csv(self._schema.empty_table(), self._csv, pa_csv.WriteOptions(include_header=True))
         self.close()
-        names = ["bagit.txt", "bag-info.txt", *(f"manifest-{name}.txt" for name in self._manifests)]
+        names = [*before, *(f"manifest-{name}.txt" for name in self._manifests), "items.csv", "items.parquet"]
         described = [] if self._metadata is None else [METADATA]
-        (self._folder / "bagit.txt").write_bytes(b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
-        (self._folder / "bag-info.txt").write_bytes(self._info().encode())
-        tags = [
-            hashed(name, self._folder / name, self._manifests)
-            for name in [*names, "items.csv", "items.parquet", *described]
-        ]
-        tags += custody_documents(self._folder, self._spec, tags, self._manifests)
-        return tags + [self._tag_manifest(name, tags) for name in self._manifests]
+        tags = [hashed(name, self._folder / name, self._manifests) for name in [*names, *described]]
+        return tags + custody_documents(self._folder, self._spec, tags, self._manifests)
 
     def _tag_manifest(self, algorithm: str, tags: list[TagFile]) -> TagFile:
         name = f"tagmanifest-{algorithm}.txt"

@@ -34,6 +34,7 @@ def build_tar(
     replace: bool = False,
     stop: Stop | None = None,
     compressed: bool = False,
+    first: int = 0,
 ) -> Built:
     """Write the package of the good items at `key`, as `build_zip` does; with `compressed` through Zstandard.
 
@@ -48,13 +49,13 @@ def build_tar(
     stop = Stop() if stop is None else stop
     with temporary_folder() as folder, closing(TagFiles(folder, spec)) as tags:
         layout = TarLayout(spec, checked, "data/", TAG_MANIFEST, compressed=compressed)
-        for rows in read_rows(manifest, checked.names):
+        for rows in read_rows(manifest, checked.names, first):
             stop.require_going()
             good = [row for row in rows if checked.is_good(row.number)]
             layout.add(good)
             digests = [checked.sha512(row.number) for row in good] if spec.sha512 else []
             tags.deliver([r.path for r in good], [r.size for r in good], [r.sha256 for r in good], digests)
-        list_items(tags, manifest, not_delivered, checked, {})
+        list_items(tags, manifest, not_delivered, checked, {}, first)
         blob, fingerprint = place_file(
             layout, tags.finish(), staging, destination, key, (spec.base, TAG_MANIFEST),
             owner=owner, replace=replace, stop=stop,

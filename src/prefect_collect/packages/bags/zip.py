@@ -31,12 +31,15 @@ def build_zip(
     owner: Owner | None = None,
     replace: bool = False,
     stop: Stop | None = None,
+    first: int = 0,
+    keeps_headers: bool = True,
 ) -> Built:
     """Compose the package of the good items at `key`; `not_delivered` (`NOT_DELIVERED`'s columns) are only listed.
 
     `checked` is the result of `check_items` for the same manifest and `spec`. The same input gives the same bytes. With
     `replace`, a package that `owner` delivered there before is replaced, and one that is identical to the new one (left
-    by an attempt that died before it could record it) is kept; anything else is never touched.
+    by an attempt that died before it could record it) is kept; anything else is never touched. `first` is the number of
+    the first item, if the batches are a part of the manifest; with `keeps_headers` the base folder is the segments'.
 
     Raises:
         PackageExists: The name holds something that this job did not build.
@@ -50,14 +53,14 @@ def build_zip(
         closing(TagFiles(folder, spec)) as tags,
         open(folder / "central", "w+b") as central,
     ):
-        layout = ZipLayout(spec, checked, central, "data/", keeps_headers=True)
-        for rows in read_rows(manifest, checked.names):
+        layout = ZipLayout(spec, checked, central, "data/", keeps_headers=keeps_headers)
+        for rows in read_rows(manifest, checked.names, first):
             stop.require_going()
             good = [row for row in rows if checked.is_good(row.number)]
             layout.add(good)
             digests = [checked.sha512(row.number) for row in good] if spec.sha512 else []
             tags.deliver([r.path for r in good], [r.size for r in good], [r.sha256 for r in good], digests)
-        list_items(tags, manifest, not_delivered, checked, {})
+        list_items(tags, manifest, not_delivered, checked, {}, first)
         files = tags.finish()
         blob, fingerprint = place_file(
             layout, files, staging, destination, key, (spec.base, TAG_MANIFEST),

@@ -62,9 +62,12 @@ class Row:
         return local_header_at(name, self.crc32, self.size, self.stored_size, self.stamp, self.deflated, zip64)
 
 
-def read_rows(manifest: Batches, names: Names | None = None) -> Iterator[list[Row]]:
-    """Yield the manifest's items in batches, each ordered by segment and offset; `path` is the one in the package."""
-    start = 0
+def read_rows(manifest: Batches, names: Names | None = None, first: int = 0) -> Iterator[list[Row]]:
+    """Yield the manifest's items in batches, each ordered by segment and offset; `path` is the one in the package.
+
+    `first` is the number of the first item, if the batches are a part of the manifest.
+    """
+    start = first
     for batch in manifest(COLUMNS):
         columns: dict[str, list[Any]] = {
             name: batch.column(name).to_pylist() for name in COLUMNS if name != "source_modified"

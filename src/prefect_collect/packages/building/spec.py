@@ -55,8 +55,9 @@ class PackageSpec:
     item lists say whose each item is, and bag-info.txt whose they are. A load file is made by the options `load_file`,
     mail by `mail` and a dataset by `dataset`; they state the `source`, and `continued` has the numbers that an earlier
     export gave. `custody` is the account of the collection (`documents.account`), of which the chain of custody
-    documents are made; none are made without it. `bag` has lines of bag-info.txt that the user gave, and the BagIt
-    profile that the bag conforms to. `deduplicate` says which of the items with the same bytes it holds, if not all.
+    documents are made; none are made without it. `bag` has lines of bag-info.txt that the user gave, the BagIt
+    profile that the bag conforms to, and how large the bags of a group may be. `deduplicate` says which of the items
+    with the same bytes it holds, if not all.
     """
 
     base: str

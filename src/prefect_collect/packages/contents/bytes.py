@@ -65,6 +65,22 @@ class StoredBytes:
         """Do nothing: no file is open."""
 
 
+class PartOfBytes:
+    """A part of a file, which is not closed with it."""
+
+    def __init__(self, source: Bytes, start: int, size: int) -> None:
+        self._source, self._start, self.size = source, start, size
+        self.window = source.window
+
+    def read(self, start: int, end: int) -> bytes:
+        """Return the bytes from `start` to `end`, or to the part's end."""
+        start, end = max(0, start), min(end, self.size)
+        return b"" if start >= end else self._source.read(self._start + start, self._start + end)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 class Window:
     """Reads one `Bytes` in ascending order, a window at a time."""
 

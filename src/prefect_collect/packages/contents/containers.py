@@ -40,6 +40,9 @@ class Container(Protocol):
     def reader(self, entries: Sequence[Entry], following: int | None) -> Reader:
         """Return a reader of those entries, in order, for one thread; `following` is the offset of the next entry."""
 
+    def opened(self, entry: Entry) -> Bytes:
+        """Return the bytes of one file, at any place. Raises Damaged, also if it is compressed."""
+
     def close(self) -> None:
         """Close the container's files."""
 

@@ -8,7 +8,7 @@ from typing import Final
 from prefect_collect.archive.problems import Damaged, Problems
 from prefect_collect.archive.random_access import Bytes
 from prefect_collect.archive.tar_entries import WHOLE, TarEntry, TarReader
-from prefect_collect.packages.contents.bytes import Window
+from prefect_collect.packages.contents.bytes import PartOfBytes, Window
 from prefect_collect.packages.contents.containers import Reader
 from prefect_collect.packages.contents.index import Entry, FileIndex
 from prefect_collect.packages.contents.zstd_bytes import ZstdBytes
@@ -69,6 +69,12 @@ class TarContainer:
     def reader(self, entries: Sequence[Entry], following: int | None) -> Reader:
         """Return a reader of those entries."""
         return _TarFiles(self._source, entries)
+
+    def opened(self, entry: Entry) -> Bytes:
+        """Return the bytes of an entry. Raises Damaged."""
+        if entry.method == _NO_FILE:
+            raise Damaged("it is no file, so it was not read")
+        return PartOfBytes(self._source, entry.offset, entry.size)
 
     def close(self) -> None:
         """Close the file."""

@@ -13,7 +13,7 @@ from prefect_collect.archive.inflating import DEFLATED, METHODS, SUPPORTED, unpa
 from prefect_collect.archive.problems import Damaged, Problems, shown
 from prefect_collect.archive.random_access import Bytes
 from prefect_collect.archive.zip_directory import CENTRAL, ZipEntry, find_directory, read_entries, zip64_values
-from prefect_collect.packages.contents.bytes import Window
+from prefect_collect.packages.contents.bytes import PartOfBytes, Window
 from prefect_collect.packages.contents.containers import Reader, kind_of
 from prefect_collect.packages.contents.index import Entry, FileIndex
 from prefect_collect.packages.problems import Findings, Tally
@@ -102,6 +102,13 @@ class ZipContainer:
         """Return a reader of those entries."""
         return _ZipReader(self, self._source, entries, following)
 
+    def opened(self, entry: Entry) -> Bytes:
+        """Return the bytes of an entry that is stored as it is. Raises Damaged."""
+        if entry.method:
+            raise Damaged("it is compressed in the ZIP file, so that it cannot be read as a package")
+        start = _ZipReader(self, self._source, [entry], None).start_of(entry)
+        return PartOfBytes(self._source, start, entry.size)
+
     def close(self) -> None:
         """Close the file."""
         self._source.close()
@@ -166,6 +173,13 @@ class _ZipReader:
             yield chunk
         if size != entry.size or crc32 != entry.crc32:
             raise Damaged(_CHANGED)
+
+    def start_of(self, entry: Entry) -> int:
+        """Return where the entry's bytes begin. Raises Damaged."""
+        start = self._data_start(entry)
+        if start + entry.stored_size > self._end:
+            raise Damaged("it reaches into the central directory")
+        return start
 
     def _data_start(self, entry: Entry) -> int:
         reason = ""

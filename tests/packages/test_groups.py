@@ -1,0 +1,175 @@
+"""Groups of bags: each bag is complete in itself, one list is over all, and `verify` proves the whole."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import bagit
+import pytest
+
+from prefect_collect.codes import Failure
+from prefect_collect.errors import JobCanceled, PackageExists
+from prefect_collect.formats.bag_options import BagOptions
+from prefect_collect.packages import Built, FolderZip, Owner, verify
+from prefect_collect.packages.groups.build import DESCRIPTION, SEAL, build_group
+from prefect_collect.stores import DirectoryStore
+from prefect_collect.threads.stop import Stop
+from tests.formats.test_bag_options import profile
+
+ITEMS = {"a.txt": b"a" * 600, "sub/ü.txt": b"b" * 600, "large": b"c" * 5000, "d": b"d", "e": b""}
+ME = Owner("my-job")
+KINDS = ["zip", "tar", "tar.zst"]
+
+
+def make(staging: Any, exports: DirectoryStore, kind: str = "zip", owner: Owner = ME, **how: Any) -> Built:
+    """Check and build a group of bags of at most 1,200 bytes."""
+    spec = staging.spec(bag=BagOptions(volume_bytes=1200, volumes=kind))
+    build = build_group
+    return build(
+        staging.manifest, staging.missing, staging.check(), staging.store, exports, "docs", spec, owner=owner, **how
+    )
+
+
+@pytest.fixture
+def staged(staging: Any) -> Any:
+    """Return a staging store with items and one that was not collected."""
+    staging.stage(ITEMS)
+    staging.lose("gone")
+    return staging
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_group(staged: Any, exports: DirectoryStore, tmp_path: Path, kind: str) -> None:
+    """The bags are valid for bagit each, and together hold every item once; sha256sum checks all by one manifest."""
+    built = make(staged, exports, kind)
+    group = exports.root / "docs"
+    bags = sorted(path.name for path in group.iterdir() if path.name.startswith("docs-"))
+    assert bags == [f"docs-00{number}.{kind}" for number in (1, 2, 3)]
+    for bag in bags:
+        unpack = ["unzip", "-qq"] if kind == "zip" else ["tar", "-xf"]
+        subprocess.run([*unpack, group / bag], cwd=tmp_path, check=True)
+        assert verify(group / bag).problems == []
+    for number, folder in enumerate(sorted(tmp_path.glob("docs-00?")), 1):
+        read = bagit.Bag(str(folder))
+        assert read.validate(processes=1)
+        assert read.info["Bag-Count"] == f"{number} of 3"
+        assert read.info["Bag-Group-Identifier"] == staged.spec().job_id
+    paths = [path.as_posix() for path in tmp_path.glob("docs-00?/data/**/*")]
+    found = {path.partition("/data/")[2] for path in paths}
+    assert {*ITEMS} <= found
+    subprocess.run(["sha256sum", "--quiet", "-c", group / "manifest-sha256.txt"], cwd=tmp_path, check=True)
+    whole = verify(group)
+    assert (whole.problems, whole.warnings) == ([], [])
+    assert (whole.items, whole.not_delivered, whole.bytes) == (len(ITEMS), 1, 6201)
+    assert whole.fingerprint == built.fingerprint
+    assert (built.items, built.bytes) == (len(ITEMS), 6201)
+
+
+def test_the_same_items_give_the_same_group(staged: Any, tmp_path: Path) -> None:
+    """Two exports give the same files, byte for byte, and a browser's ZIP file of the folder is verified as well."""
+    one, two = DirectoryStore(tmp_path / "one"), DirectoryStore(tmp_path / "two")
+    for store in (one, two):
+        make(staged, store)
+    assert [(blob.key, one.read(blob.key)) for blob in one.list()] == [
+        (blob.key, two.read(blob.key)) for blob in two.list()
+    ]
+    (tmp_path / "docs.zip").write_bytes(b"".join(FolderZip(one, "docs").chunks()))
+    assert verify(tmp_path / "docs.zip").problems == []
+    assert verify(tmp_path / "docs.zip").items == len(ITEMS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_may_be_replaced(staged: Any, exports: DirectoryStore, kind: str) -> None:
+    """A retry keeps the identical group, replaces its own one or an unfinished one, and touches nothing else."""
+    first = make(staged, exports, kind, replace=True)
+    with pytest.raises(PackageExists):
+        make(staged, exports, kind)
+    assert make(staged, exports, kind, replace=True).fingerprint == first.fingerprint
+    staged.stage({"more": b"m" * 900})
+    with pytest.raises(PackageExists):
+        make(staged, exports, kind, replace=True)
+    mine = Owner("my-job", frozenset({first.fingerprint}))
+    second = make(staged, exports, kind, replace=True, owner=mine)
+    assert second.fingerprint != first.fingerprint
+    assert verify(exports.root / "docs").items == len(ITEMS) + 1
+    (exports.root / "docs" / SEAL).unlink()
+    (exports.root / "docs/.prefect-collect-my-job").mkdir()
+    (exports.root / "docs/.prefect-collect-my-job/unfinished.txt").write_text("")
+    assert make(staged, exports, kind, replace=True).fingerprint == second.fingerprint
+    (exports.root / "docs/others.txt").write_text("")
+    with pytest.raises(PackageExists, match=r"others\.txt"):
+        make(staged, exports, kind, replace=True, owner=Owner("my-job", frozenset({second.fingerprint})))
+    assert (exports.root / "docs/others.txt").exists()
+
+
+def test_a_cancel_leaves_nothing(staged: Any, exports: DirectoryStore) -> None:
+    """A job that is canceled between two bags removes those that it wrote."""
+
+    class Canceled(DirectoryStore):
+        def compose(self, key: str, *args: Any, **how: Any) -> Any:
+            blob = super().compose(key, *args, **how)
+            stop.set(Failure("canceled", "by the test"))
+            return blob
+
+    stop = Stop()
+    with pytest.raises(JobCanceled):
+        make(staged, Canceled(exports.root), stop=stop)
+    assert [*exports.list()] == []
+
+
+CHANGES = {
+    "a bag is missing": ("docs-002.zip", lambda data: None, "this bag is missing"),
+    "a bag is cut off": ("docs-002.zip", lambda data: data[:-50], "docs-002.zip: package"),
+    "a list is changed": ("items.csv", lambda data: data + b"x", "its bytes are not those that"),
+    "a list is missing": ("items.parquet", lambda data: None, f"it is missing; {SEAL} lists it"),
+    "the seal has another line": (SEAL, lambda data: data + b"x\n", "it is not as it was written"),
+    "the seal is missing": (SEAL, lambda data: None, "it is missing"),
+    "no JSON": (DESCRIPTION, lambda data: b"{", "cannot be read as the list"),
+    "another file": ("docs-004.zip", lambda data: b"x", "it is no part of the group"),
+    "a bag of another group": ("docs-001.zip", None, "does not say that this is bag"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_verify_finds(staged: Any, exports: DirectoryStore, tmp_path: Path, name: str) -> None:
+    """Whatever is missing, changed, exchanged or added in a group is found and named."""
+    make(staged, exports)
+    file, change, said = CHANGES[name]
+    path = exports.root / "docs" / file
+    if change is None:
+        other = DirectoryStore(tmp_path / "other")
+        spec = staged.spec(base="docs-001")
+        staged.zip(other, "x.zip")
+        path.write_bytes(other.read("x.zip"))
+        assert spec.base == "docs-001"
+    else:
+        data = change(path.read_bytes() if path.exists() else b"")
+        path.unlink(missing_ok=True)
+        if data is not None:
+            path.write_bytes(data)
+    found = verify(exports.root / "docs")
+    assert said in "; ".join(map(str, found.problems)) or (name == "the seal is missing" and not found.valid)
+
+
+def test_bags_that_were_exchanged_with_their_list(staged: Any, exports: DirectoryStore) -> None:
+    """Who exchanges two bags and group.json with its seal's line is found out by the bags' own tags and manifests."""
+    make(staged, exports)
+    group = exports.root / "docs"
+    said = json.loads((group / DESCRIPTION).read_text())
+    said["bags"].reverse()
+    (group / DESCRIPTION).write_text(json.dumps(said, indent=1) + "\n")
+    found = "; ".join(map(str, verify(group).problems))
+    assert "it does not say that this is bag 1 of 3" in found
+    assert "does not list the same" in found
+
+
+def test_a_profile_holds_for_every_bag(staged: Any, exports: DirectoryStore) -> None:
+    """`verify --profile` of a group checks each of its bags."""
+    make(staged, exports)
+    text = profile(Bag_Info={"Funder": {"required": True}})
+    found = [str(one) for one in verify(exports.root / "docs", profile=text).problems if "Funder" in str(one)]
+    assert len(found) == 3
+    assert found[0].startswith("docs-001.zip: bag-info.txt: it lacks the tag Funder")
