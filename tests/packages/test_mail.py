@@ -21,7 +21,9 @@ from prefect_collect.formats.mail_set import MailSet
 from prefect_collect.packages import PACKAGE_FORMATS, Built, Owner, check_items, verify
 from prefect_collect.packages.mail.quoting import quoted, unquoted
 from prefect_collect.stores import DirectoryStore
+from tests.support.memory_source import MemorySource, Thing
 from tests.support.package_modules import ROOT
+from tests.support.run_attempts import attempt, export, new_job
 
 HEAD = b"From: Ann <ann@example.com>\r\nTo: bob@example.com, eve@example.com\r\nSubject: =HYPERLINK\r\n"
 DATED = HEAD + b"Date: Mon, 1 Jan 2024 00:30:00 +0200\r\nMessage-ID: <1@example.com>\r\n\r\n"
@@ -246,6 +248,19 @@ def test_the_example_of_the_page_proves_a_package(
     box.write_bytes(box.read_bytes().replace(b"Hello", b"Hallo"))
     with pytest.raises(AssertionError):
         exec(example, {})
+
+
+@both
+def test_a_message_that_is_there_twice_is_delivered_once(tmp_path: Path, format: Any) -> None:
+    """The other is an exception that names it, and verify accepts that; what is no message is none in any copy."""
+    things = {"a/1.eml": DATED + b"x", "b/1.eml": DATED + b"x", "c.txt": b"no mail", "d.txt": b"no mail"}
+    source = MemorySource({name: Thing("good", data) for name, data in things.items()})
+    collection = new_job(DirectoryStore(tmp_path / "staging"), source)
+    attempt(collection, source)
+    _, result = export(collection, DirectoryStore(tmp_path / "out"), format, deduplicate="global")
+    checked = verify(tmp_path / "out" / ("test.zip" if format == "mail" else "test"))
+    assert (checked.problems, checked.items, checked.not_delivered) == ([], 1, 3)
+    assert (result.counts.succeeded, result.counts.failed, result.counts.skipped) == (1, 2, 1)
 
 
 def test_quoting_is_undone_whatever_the_chunks_are() -> None:

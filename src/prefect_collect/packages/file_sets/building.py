@@ -30,6 +30,11 @@ from prefect_collect.threads.stop import Stop
 
 _FORM: Final = FolderForm(payload="", empty="", seal=SEAL, last=SEAL)
 
+_WITH_ORIGINAL: Final = Failure(
+    "store_unavailable",
+    "The item that has the same bytes could not be written, so neither is delivered; retry the export. [duplicate]",
+)
+
 Planner = Callable[[Batches, Checked, Store, PackageSpec, Path, Stop], SetPlan]
 """Makes the plan of a package; what it writes goes into the folder."""
 
@@ -176,8 +181,10 @@ class _Contents:
         """Deliver the items that are files of their own, and list all."""
         for rows in _own_rows(self.manifest, self.checked, self.plan):
             deliver(rows)
-        lists.fill(self.manifest, self.not_delivered, self.checked, failed)
-        return lists.finish(), failed
+        # What is left out because another item has its bytes fails with that one: a retry delivers either.
+        whole = {**failed, **dict.fromkeys(self.checked.release([*failed], every=True), _WITH_ORIGINAL)}
+        lists.fill(self.manifest, self.not_delivered, self.checked, whole)
+        return lists.finish(), whole
 
     def names(self) -> Iterator[set[str]]:
         """Yield the names of all files that an attempt of this export may have written."""

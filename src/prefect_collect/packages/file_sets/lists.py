@@ -23,7 +23,8 @@ from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.agent import AGENT, agent_version
 from prefect_collect.packages.building.check import Checked
 from prefect_collect.packages.building.custody_documents import custody_documents
-from prefect_collect.packages.building.spec import DELIVERED, NOT_DELIVERED, PackageSpec
+from prefect_collect.packages.building.duplicate_columns import DUPLICATE_OF, duplicate_columns
+from prefect_collect.packages.building.spec import NOT_DELIVERED, PackageSpec, outcome_of
 from prefect_collect.packages.building.tag_file import PackageFile, hashed
 from prefect_collect.packages.file_sets.plan import SetPlan
 from prefect_collect.packages.load_files.exceptions import Exceptions
@@ -60,6 +61,7 @@ ITEMS_SCHEMA: Final = pa.schema(
         pa.field("sha256", pa.string()),
         pa.field("error_code", pa.string()),
         pa.field("message", pa.string()),
+        pa.field(DUPLICATE_OF, pa.string()),
     ]
 )
 """The columns of items.parquet; an item that is not delivered has no path, one that is a file has no offset."""
@@ -94,12 +96,19 @@ class SetLists:
                 failed.get(row) or checked.failure(row, path, segment) or self._plan.refused.get(row)
                 for row, (path, segment) in enumerate(zip(paths, segments, strict=True), start)
             ]
-            self._list(batch, places, why)
+            marks = duplicate_columns(checked.duplicates, start, batch, [failure is None for failure in why])
+            self._list(batch, places, why, marks[DUPLICATE_OF])
             start += batch.num_rows
         for batch in not_delivered(NOT_DELIVERED):
             self._list_missing(batch)
 
-    def _list(self, batch: pa.RecordBatch, places: pa.RecordBatch, why: Sequence[Failure | None]) -> None:
+    def _list(
+        self,
+        batch: pa.RecordBatch,
+        places: pa.RecordBatch,
+        why: Sequence[Failure | None],
+        marks: Sequence[str | None],
+    ) -> None:
         given = [failure is None for failure in why]
         mask = pa.array(given)
         sizes: list[int] = batch["size"].to_pylist()
@@ -123,20 +132,21 @@ class SetLists:
         self._write_items(
             {
                 "item_id": batch["item_id"],
-                "outcome": [DELIVERED if one else "failed" for one in given],
+                "outcome": [outcome_of(failure) for failure in why],
                 "original_path": batch["original_path"],
                 **place,
                 "size": batch["size"],
                 "sha256": digests,
                 "error_code": [failure and failure.code for failure in why],
                 "message": [failure and failure.message for failure in why],
+                DUPLICATE_OF: marks,
             }
         )
         for row, failure in enumerate(why):
             if failure is not None:
                 values = {name: batch[name][row].as_py() for name in ("custodian", "original_path", "item_id", "size")}
                 modified = batch["source_modified"][row].as_py()
-                self._exceptions.add("", "failed", failure.code, failure.message, modified, values)
+                self._exceptions.add("", outcome_of(failure), failure.code, failure.message, modified, values)
 
     def _list_missing(self, batch: pa.RecordBatch) -> None:
         """List items that the collection did not collect."""
@@ -145,7 +155,7 @@ class SetLists:
         self._write_items(
             {name: batch[name] for name in kept}
             | {"size": batch["source_size"]}
-            | dict.fromkeys(("path", "offset", "length", "sha256"), nothing)
+            | dict.fromkeys(("path", "offset", "length", "sha256", DUPLICATE_OF), nothing)
         )
         self.missing += batch.num_rows
         for values in batch.to_pylist():

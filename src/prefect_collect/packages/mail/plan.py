@@ -43,6 +43,8 @@ def plan_mail(
     columns = ["metadata", "source_modified"]
     for batch, rows in zip(manifest(columns), read_rows(manifest), strict=True):
         writer.add(planner.places(rows, batch))
+    # A duplicate that is not delivered because another is has the bytes of that one, so it is no message either.
+    planner.refused.update(dict.fromkeys(checked.release([*planner.refused], every=True), _NO_MESSAGE))
     return SetPlan(
         writer.finish(),
         lambda lists: MailIndex(lists, spec.mail),
