@@ -4,6 +4,7 @@
 #   make test     set up, and run all tests
 #   make quick    set up, and run the tests that need no server, with a tenth of the examples
 #   make instants  the tests that kill a job's process, at every instant of its life and with every way out (an hour)
+#   make large    every source with 10,000 items, and with an item of 5 GB (20 minutes; 12 GB of disk)
 #   make fuzz     set up, and look with atheris for bytes that the readers of what others wrote do not expect (10 minutes)
 #   make check    set up, and run ruff, strict mypy, and the rules of how modules import each other
 #   make docs     set up, and make the site of the documentation in build/site; fails on dead links
@@ -22,7 +23,7 @@ BIN := $(VENV)/bin
 # pip reads dependency groups from 25.1 on.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test quick instants fuzz check docs bench format clean tools constraints
+.PHONY: demo test quick instants large fuzz check docs bench format clean tools constraints
 
 demo: $(VENV)/installed
 	$(BIN)/prefect-collect demo $(DEMO)
@@ -36,6 +37,9 @@ quick: $(VENV)/installed-test
 instants: $(VENV)/installed-test
 	INSTANTS=all $(BIN)/python -m pytest -n $(WORKERS) tests/integration/jobs/test_instants.py $(ARGS)
 	API_PHASES=examples,coverage,fuzzing $(BIN)/python -m pytest tests/integration/console/test_api.py $(ARGS)
+
+large: $(VENV)/installed-test tools
+	LARGE=all $(BIN)/python -m pytest -q -s -o timeout=1800 tests/integration/sources -k 'many_items or 5_gb or large_run' $(ARGS)
 
 fuzz: $(VENV)/installed-fuzz
 	$(BIN)/python -m tests.fuzz $(FUZZ_SECONDS) $(ARGS)
@@ -118,14 +122,14 @@ $(VENV)/npm/installed: tests/npm/package.json | $(BIN)/python tools
 # tests' Prefect servers, which Debian keeps off the PATH.
 tools:
 	@PATH="$$PATH:/usr/sbin"; \
-	for tool in unzip 7z pdftotext chromium chromedriver npm dovecot ssh sshd mariadbd; do command -v $$tool > /dev/null || missing=1; done; \
+	for tool in unzip 7z pdftotext openssl chromium chromedriver npm dovecot ssh sshd mariadbd; do command -v $$tool > /dev/null || missing=1; done; \
 	command -v nginx > /dev/null || test -x /usr/sbin/nginx || missing=1; \
 	ls /usr/lib/postgresql/*/bin/postgres > /dev/null 2>&1 || command -v postgres > /dev/null || missing=1; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-	      unzip p7zip-full poppler-utils chromium chromium-driver nginx postgresql dovecot-imapd openssh-server mariadb-server \
+	      unzip p7zip-full poppler-utils openssl chromium chromium-driver nginx postgresql dovecot-imapd openssh-server mariadb-server \
 	      $$(command -v npm > /dev/null || echo npm); \
-	  else echo "unzip, 7z, pdftotext, chromium, npm, nginx, Dovecot, OpenSSH, MariaDB or PostgreSQL is missing (Debian: unzip, p7zip-full, poppler-utils," \
+	  else echo "unzip, 7z, pdftotext, openssl, chromium, npm, nginx, Dovecot, OpenSSH, MariaDB or PostgreSQL is missing (Debian: unzip, p7zip-full, poppler-utils, openssl," \
 	       "chromium, npm, chromium-driver, nginx, dovecot-imapd, openssh-server, mariadb-server, postgresql); tests that need them will not pass, be skipped, or be slow" >&2; fi; \
 	fi

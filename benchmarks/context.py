@@ -65,9 +65,10 @@ class Bench:
         server = PrefectServer(self.work / "prefect", self.log("prefect"))
         return self._started(server, self.whole)
 
-    def s3bench(self, *sets: DataSet, latency: str = "0") -> S3Bench:
-        """Start an in-memory S3 server that holds the data sets."""
-        server = S3Bench(self._s3bench, self.log("s3bench"), [s.fill for s in sets], f"-latency={latency}")
+    def s3bench(self, *sets: DataSet, latency: str = "0", rate: int = 0) -> S3Bench:
+        """Start an in-memory S3 server that holds the data sets; an answer has `rate` bytes a second (0: no limit)."""
+        flags = f"-latency={latency}", f"-rate={rate}"
+        server = S3Bench(self._s3bench, self.log("s3bench"), [s.fill for s in sets], *flags)
         return self._started(server, self.stack)
 
     def seaweedfs(self) -> SeaweedFS:

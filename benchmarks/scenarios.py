@@ -212,9 +212,18 @@ def files_to_s3(bench: Bench) -> Comparison:
 
 def big_to_files(bench: Bench) -> Comparison:
     """Compare four large objects into a local store; their ETags are no MD5, so rclone has no hash to check."""
+    return _big_to_files(bench)
+
+
+def big_to_files_slow(bench: Bench) -> Comparison:
+    """Compare the same over a network that sends each connection 50 MB a second."""
+    return _big_to_files(bench, 50_000_000)
+
+
+def _big_to_files(bench: Bench, rate: int = 0) -> Comparison:
     size = (64 if bench.quick else 256) << 20
     data = DataSet("big", 4, size, size)
-    server = bench.s3bench(data, EMPTY)
+    server = bench.s3bench(data, EMPTY, rate=rate)
     endpoint, place, worker = server.endpoint, _folders(bench), bench.worker(server.endpoint)
     if bench.prototypes:
         run = _prototype(worker, "obstore_to_files", "folder", 4, bucket=data.name, endpoint=endpoint)
@@ -242,7 +251,8 @@ def big_to_files(bench: Bench) -> Comparison:
         _peer(bench, "rclone copy, then hashsum", place, rclone(True), sweep=sweep, expect=4, target=1.1),
         _peer(bench, "s5cmd cp", place, s5cmd, sweep=(1, 4), expect=4),
     ]
-    return Comparison(f"S3 to local, 4 objects of {size >> 20} MB", 4, ours, peers)
+    slow = f", {rate // 1_000_000} MB/s a connection" if rate else ""
+    return Comparison(f"S3 to local, 4 objects of {size >> 20} MB{slow}", 4, ours, peers)
 
 
 def _export_s3(bench: Bench, title: str, endpoint: str, data: DataSet) -> Comparison:
@@ -321,6 +331,7 @@ SCENARIOS: Final[dict[str, Callable[[Bench], Comparison]]] = {
     "s3-s3": s3_to_s3,
     "files-s3": files_to_s3,
     "big-files": big_to_files,
+    "big-files-slow": big_to_files_slow,
     "sftp-files": sftp_to_files,
     "sftp-files-20ms": sftp_to_files_latency,
     "sftp-big": sftp_big,

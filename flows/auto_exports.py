@@ -18,8 +18,12 @@ from prefect_collect.errors import InvalidLocation
 from prefect_collect.escaping import one_line
 from prefect_collect.flows.block_references import saved
 from prefect_collect.flows.deploying import ensure_deployment
-from prefect_collect.formats import FORMAT_WORDS, Format, require_options
+from prefect_collect.formats import FORMAT_WORDS, OPTION_GROUPS, Format, options_json, require_options
+from prefect_collect.formats.bag_options import BagOptions
+from prefect_collect.formats.bag_planning import require_conforming
+from prefect_collect.formats.dataset import Dataset
 from prefect_collect.formats.load_file import LoadFile
+from prefect_collect.formats.mail_set import MailSet
 from prefect_collect.parameters import When
 from prefect_collect.runs.custodian_label import custodian_labels, custodian_of
 from prefect_collect.runs.deployment_lookup import deployment_of, is_served, sibling
@@ -73,11 +77,23 @@ class AutoExport(BaseModel):
     load_file: LoadFile | None = Field(
         default=None, title="Load file", description="How a load file is made: numbers, columns, encoding, volumes."
     )
+    bag: BagOptions | None = Field(
+        default=None, title="Bag", description="What a bag has beside: tags in bag-info.txt, and a BagIt profile."
+    )
+    mail: MailSet | None = Field(
+        default=None, title="Mail", description="How mail is made: as mbox or EML files, and how large these get."
+    )
+    dataset: Dataset | None = Field(
+        default=None,
+        title="Dataset",
+        description="How a dataset is made: as Parquet or CSV, and how its folders are named.",
+    )
 
     @model_validator(mode="after")
     def _check_options(self) -> AutoExport:
-        given = {"sha512": self.sha512, "portable_names": self.portable_names, "load_file": self.load_file}
+        given = {name: getattr(self, name) for name in ("sha512", "portable_names", *OPTION_GROUPS)}
         require_options(self.format, given)
+        require_conforming(self.bag, self.format, sha512=self.sha512)
         return self
 
     @model_validator(mode="before")
@@ -101,9 +117,8 @@ def ensure_export(
 def _make_export(
     client: SyncPrefectClient, collection: FlowRun, wanted: AutoExport, store: str | dict[str, Any], source: str
 ) -> None:
-    values = wanted.model_dump(exclude={"when", "name", "load_file"})
-    if wanted.load_file is not None:  # left out otherwise, because deployments of earlier versions do not know it
-        values["load_file"] = wanted.load_file.to_json()
+    values = wanted.model_dump(exclude={"when", "name", *OPTION_GROUPS})
+    values |= options_json({name: getattr(wanted, name) for name in OPTION_GROUPS})
     if wanted.destination.startswith(STORE_BLOCKS):
         values["destination"] = {"$ref": {"block_document_id": str(saved(load_destination(wanted.destination)))}}
     name = wanted.name or f"export of {collection.name}"

@@ -7,19 +7,42 @@ The examples of property tests have no deadline, as their times depend on the lo
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
 from collections.abc import Iterator
 from itertools import chain, groupby, zip_longest
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import settings
 
+from tests import forked
+
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs: list[Any]) -> None:
+    """Have the processes of a parallel run be forks of one that has imported Prefect, which they share."""
+    for spec in specs:
+        spec.python = forked.python_for_workers()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | None:
+    """Give files to the processes of a parallel run in the order below."""
+    from tests.support.scheduling import Scheduling  # only a parallel run needs it
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+def pytest_collection_finish() -> None:
+    """Have searches for garbage leave out the tests and what they import: they are here until the end."""
+    gc.freeze()
 
 
 @pytest.fixture
@@ -52,7 +75,7 @@ _ROOT: Final = Path(__file__).parent
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Take a file of tests that wait for Prefect and one of the others by turns; those that wait longest come first.
 
-    The first ones are not mixed with others, so that the files that a process of the tests runs share a server.
+    The first ones are not mixed with others: two processes of the tests run them, each over one server (`Scheduling`).
     """
     items.sort(key=lambda item: _rank(item.path))
     files = [list(tests) for _, tests in groupby(items, key=lambda item: item.path)]

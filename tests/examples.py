@@ -12,6 +12,9 @@ QUICK: Final = bool(os.environ.get("QUICK"))
 STEP: Final = 4 if QUICK else 1
 """The step of the instants to try: ``range(0, total, STEP)``."""
 
+LARGE: Final = os.environ.get("LARGE") == "all"
+"""Whether each source also collects 10,000 items, and an item of 5 GB (`make large`)."""
+
 
 def examples(count: int) -> int:
     """Return how many of `count` examples to try."""

@@ -2,9 +2,11 @@
 
 `Popen` has the arguments of `subprocess.Popen`, for ``[sys.executable, …]`` and for installed Python scripts. It saves
 the seconds of processor time that the imports take: a process that has imported them (`python -m tests.forked`, one for
-each process of the tests) forks, and the fork gets the standard streams, environment, folder and arguments. The fork
-reacts to SIGINT, and ends when the tests end. Use `subprocess` for programs that need options of the interpreter, or
-PYTHON… variables other than PYTHONPATH.
+all processes of the tests) forks, and the fork gets the standard streams, environment, folder and arguments. The fork
+reacts to SIGINT, and ends when the process that asked for it ends. Use `subprocess` for programs that need options of
+the interpreter, or PYTHON… variables other than PYTHONPATH.
+
+The processes of a parallel run are such forks themselves (`python_for_workers`).
 
 With `environment` a shell, and with `asking` the programs themselves, start forks too: see `tests.shim`.
 """
@@ -41,6 +43,7 @@ from tests import shim
 
 _ROOT: Final = Path(__file__).parents[1]
 _PRELOADED: Final = [
+    "hypothesis",
     "aiosqlite",
     "boto3",
     "burner_redis",
@@ -90,13 +93,17 @@ _NAME: Final = 15
 """PR_SET_NAME of prctl(2): what ps(1) shows, of processes that all have the same command line."""
 _MOST_FDS: Final = 80
 _SHIM: Final = _ROOT / "tests" / "shim.py"
+_SHARED: Final = "TESTS_FORKS"
+"""The variable with the folder of the process that has started what forks for this one too."""
+
+_WORKER: Final = "import sys;exec(eval(sys.stdin.readline()))"
+"""The program of a process of a parallel run, as execnet starts it."""
+
 _PROGRAMS: Final = ("python", "prefect", "prefect-collect")
 
 
 class Popen(subprocess.Popen):  # type: ignore[type-arg]
     """A Python program in a process of its own, with the interface of `subprocess.Popen`."""
-
-    _status: int = -1
 
     def _execute_child(self, args: Any, *rest: Any) -> None:
         (_executable, _preexec, _close, _pass, cwd, env, _info, _flags, _shell, p2cread, p2cwrite, c2pread, c2pwrite,
@@ -112,20 +119,19 @@ class Popen(subprocess.Popen):  # type: ignore[type-arg]
         }
         described = os.memfd_create("request")
         os.write(described, repr(request).encode("utf-8", "surrogateescape"))
-        self._status, reporting = os.pipe()
+        self._status = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         fds = [p2cread if p2cread != -1 else 0, c2pwrite if c2pwrite != -1 else 1, errwrite if errwrite != -1 else 2]
         try:
-            with _sending:
-                socket.send_fds(_forking(), [b"!"], [*fds, described, reporting])
+            self._status.connect(_asked())
+            socket.send_fds(self._status, [b"!"], [*fds, described])
         finally:
             os.close(described)
-            os.close(reporting)
             self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)
         self.pid = self._number()
         self._child_created = True
 
     def _number(self) -> int:
-        data = os.read(self._status, _NUMBER.size)
+        data = self._status.recv(_NUMBER.size)
         if len(data) < _NUMBER.size:
             raise RuntimeError(f"The process that forks programs has ended [args={self.args}]")
         return int(_NUMBER.unpack(data)[0])
@@ -143,10 +149,10 @@ class Popen(subprocess.Popen):  # type: ignore[type-arg]
         return self.returncode
 
     def __del__(self, *_: Any) -> None:
-        if self._status != -1:
-            with suppress(OSError):
-                os.close(self._status)
-            self._status = -1
+        if self._child_created and self.returncode is None:
+            _unfinished.append(self._status)  # when it is closed, the fork is killed
+        elif self._child_created:
+            self._status.close()
 
 
 def run(
@@ -172,8 +178,13 @@ def run(
 
 def asking() -> dict[str, str]:
     """What has the programs that a fork starts, which have these variables, be forks too, where they are Python's."""
-    _forking()
-    return {shim.ASKED: str(_folder() / "socket"), shim.REAL: sys.executable}
+    return {shim.ASKED: _asked(), shim.REAL: sys.executable}
+
+
+def python_for_workers() -> str:
+    """Return the program that starts the processes of a parallel run as forks; what forks them forks for them too."""
+    os.environ.update({**asking(), _SHARED: str(_folder())})
+    return str(_folder() / "bin" / "python")
 
 
 def environment() -> dict[str, str]:
@@ -185,6 +196,8 @@ def environment() -> dict[str, str]:
 @cache
 def _folder() -> Path:
     """The programs that ask for forks, and the socket at which they do."""
+    if shared := os.environ.get(_SHARED):
+        return Path(shared)
     folder = Path(tempfile.mkdtemp(prefix="prefect-collect-forks-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     (folder / "bin").mkdir()
@@ -196,20 +209,27 @@ def _folder() -> Path:
     return folder
 
 
-_sending = threading.Lock()
+_unfinished: Final[list[socket.socket]] = []
+"""The sockets of forks that run on after nothing here refers to them."""
 
 
 @cache
-def _forking() -> socket.socket:
-    """Return the socket to the process that forks; start it at the first call. It ends when our end is closed."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
-        listening.bind(str(_folder() / "socket"))
-        listening.listen(100)
-        return _started(ours, theirs, listening)
+def _asked() -> str:
+    """Return the path of the socket at which forks are asked for.
+
+    The first call starts what forks, if none is shared; it ends when this process does.
+    """
+    path = str(_folder() / "socket")
+    if _SHARED not in os.environ:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+            listening.bind(path)
+            listening.listen(100)
+            _start(ours, theirs, listening)
+    return path
 
 
-def _started(ours: socket.socket, theirs: socket.socket, listening: socket.socket) -> socket.socket:
+def _start(ours: socket.socket, theirs: socket.socket, listening: socket.socket) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PYTEST_"))}
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.forked", str(theirs.fileno()), str(listening.fileno())], cwd=_ROOT,
@@ -219,14 +239,14 @@ def _started(ours: socket.socket, theirs: socket.socket, listening: socket.socke
     theirs.close()
     atexit.register(process.wait)
     atexit.register(ours.close)
-    return ours
 
 
 @dataclass
 class _Forks:
-    """What forks, in the process that does: asked by the tests on one socket, by programs on one of their own each."""
+    """What forks, in the process that does: each program is asked for on a connection of its own."""
 
-    asked: socket.socket
+    tests: socket.socket
+    """It is closed when the tests end."""
     listening: socket.socket
     reports: dict[int, int] = field(default_factory=dict)
     """Where the end of a fork is reported, by its pid."""
@@ -240,25 +260,21 @@ class _Forks:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
         while True:
-            ready, _, _ = select.select([self.asked, self.listening, waking, *self.programs], [], [])
+            ready, _, _ = select.select([self.tests, self.listening, waking, *self.programs], [], [])
+            if self.tests in ready:
+                os._exit(0)
             if waking in ready:
                 os.read(waking, 4096)
                 self._report()
             if self.listening in ready:
                 self.programs[self.listening.accept()[0].detach()] = 0
-            request = self._asked_by_tests() if self.asked in ready else None
+            request = None
             for program in [fd for fd in ready if isinstance(fd, int) and self.programs.get(fd) is not None]:
                 request = request or self._asked_by(program)
             if request is not None:
                 os.close(waking)
                 os.close(woken)
                 return request
-
-    def _asked_by_tests(self) -> dict[str, Any] | None:
-        data, fds, _, _ = socket.recv_fds(self.asked, 1, _MOST_FDS)
-        if not data:
-            os._exit(0)
-        return self._fork(fds[:-1], fds[-1])
 
     def _asked_by(self, program: int) -> dict[str, Any] | None:
         """Fork for a program, or kill its fork if it has gone."""
@@ -273,7 +289,7 @@ class _Forks:
         os.close(program)
         return None
 
-    def _fork(self, fds: list[int], reporting: int) -> dict[str, Any] | None:
+    def _fork(self, fds: list[int], program: int) -> dict[str, Any] | None:
         *given, described = fds
         size = os.fstat(described).st_size
         request: dict[str, Any] = ast.literal_eval(os.pread(described, size, 0).decode("utf-8", "surrogateescape"))
@@ -281,10 +297,10 @@ class _Forks:
         if pid == 0:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for number in {self.asked.fileno(), self.listening.fileno(), described, reporting, *self.reports.values(),
+            for number in {self.tests.fileno(), self.listening.fileno(), described, *self.reports.values(),
                            *self.programs} - {-1}:  # fmt: skip
                 os.close(number)
-            self.asked.detach()
+            self.tests.detach()
             self.listening.detach()
             return request | {"fds": given}
         if request["group"] == 0:
@@ -292,11 +308,10 @@ class _Forks:
                 os.setpgid(pid, pid)
         for fd in fds:
             os.close(fd)
-        self.reports[pid] = reporting
-        if reporting in self.programs:
-            self.programs[reporting] = pid
+        self.reports[pid] = program
+        self.programs[program] = pid
         with suppress(OSError):
-            os.write(reporting, _NUMBER.pack(pid))
+            os.write(program, _NUMBER.pack(pid))
         return None
 
     def _report(self) -> None:
@@ -354,6 +369,10 @@ def _prepare(args: list[str], path: list[str]) -> None:
 
     from prefect_collect.cli import _server, _serving
 
+    if args[1:] == ["-c", _WORKER]:
+        del os.environ[shim.ASKED], os.environ[shim.REAL]
+        refresh_global_settings_context()
+        return
     if Path(args[0]).name == "prefect-collect":
         for name, value in (_serving._SETTINGS if "serve" in args else _server._QUIET).items():
             os.environ.setdefault(name, value)
@@ -393,8 +412,8 @@ def _main() -> None:
     assert threading.active_count() == 1, threading.enumerate()
     gc.collect()
     gc.freeze()
-    asked, listening = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
-    request = _Forks(asked, listening).serve()
+    tests, listening = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
+    request = _Forks(tests, listening).serve()
     _take_over(request)
     _exit(_ended(request["args"], path))
 

@@ -32,7 +32,8 @@ _MOST_FDS: Final = 64
 
 def _main() -> None:
     name, words = os.path.basename(sys.argv[0]), sys.argv[1:]
-    if words[:1] == ["-B"]:  # `multiprocessing` hands PYTHONDONTWRITEBYTECODE on so
+    # `multiprocessing` hands PYTHONDONTWRITEBYTECODE on so; execnet's worker opens its streams anew.
+    if words[:1] in (["-B"], ["-u"]):
         del words[0]
     real, asked = os.environ[REAL], os.environ.get(ASKED, "")
     program = [real] if name == "python" else [os.path.join(os.path.dirname(real), name)]

@@ -202,6 +202,9 @@ func (s *Server) serveObject(w http.ResponseWriter, r *http.Request, b *bucket, 
 		}
 		w.WriteHeader(http.StatusNoContent)
 	case http.MethodGet, http.MethodHead:
+		if s.options.Rate > 0 {
+			w = &paced{ResponseWriter: w, rate: s.options.Rate, begun: time.Now()}
+		}
 		getObject(w, r, b.get(key))
 	default:
 		fail(w, "NotImplemented")
@@ -230,6 +233,31 @@ func (s *Server) putObject(w http.ResponseWriter, r *http.Request, b *bucket, na
 	if o.crc != "" {
 		w.Header().Set("X-Amz-Checksum-Crc32", o.crc)
 	}
+}
+
+// paced sends a body no faster than so many bytes a second, as networks send those of one connection.
+type paced struct {
+	http.ResponseWriter
+	rate, sent int64
+	begun      time.Time
+}
+
+const paceStep = 256 << 10
+
+func (p *paced) Write(data []byte) (int, error) {
+	total := 0
+	for len(data) > 0 {
+		n, err := p.ResponseWriter.Write(data[:min(len(data), paceStep)])
+		total += n
+		p.sent += int64(n)
+		if err != nil {
+			return total, err
+		}
+		data = data[n:]
+		due := p.begun.Add(time.Duration(float64(p.sent) / float64(p.rate) * float64(time.Second)))
+		time.Sleep(time.Until(due))
+	}
+	return total, nil
 }
 
 // conditional are the headers for which net/http's own file serving is used; without them it is bypassed for speed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
@@ -12,20 +13,19 @@ from typer.models import OptionInfo
 
 from prefect_collect.blocks import FileSource, HttpListSource, ObjectStoreSource
 from prefect_collect.cli._collection_options import OPTIONS, CollectionOptions
-from prefect_collect.cli._load_file_options import load_file_of
+from prefect_collect.cli._format_options import format_options_of
 from prefect_collect.cli._options import custodian_of
 from prefect_collect.collecting.policy import CollectionPolicy
 from prefect_collect.errors import UsageError
 from prefect_collect.flows import AutoExport, collect
-from prefect_collect.formats import Format
-from prefect_collect.formats.load_file import LoadFile
+from prefect_collect.formats import OPTION_GROUPS, Format
 from prefect_collect.sources.query import Query
 
 DECLARED = get_type_hints(CollectionOptions, include_extras=True)
 TAKEN = {
     "flow": collect.parameters.properties,
     "export": AutoExport.model_json_schema()["properties"],
-    "load_file": {each.name: {} for each in fields(LoadFile)},
+    "format": {name: {} for group in OPTION_GROUPS.values() for name in group.option_names()},
     "query": {each.name: {} for each in fields(Query)},
     "source": {**FileSource.model_fields, **HttpListSource.model_fields, **ObjectStoreSource.model_fields},
 }
@@ -81,21 +81,69 @@ def test_the_format_of_an_export_to_follow_changes(
     made = CollectionOptions(**given, given=frozenset(given)).auto_export(present)  # type: ignore[arg-type]
     assert made == {"destination": "/x", "name": "n", "format": name, **own}
     wrong = CollectionOptions(prefix="A", export_format="bagit", given=frozenset({"prefix", "export_format"}))
-    with pytest.raises(UsageError, match="prefix, profile and the like"):
+    with pytest.raises(UsageError, match="prefix, width and the like"):
         AutoExport(**(wrong.auto_export(present) or {}))
+
+
+def test_a_bag_to_follow(tmp_path: Path) -> None:
+    """The export that follows takes tags and a profile's file, which an edit changes one by one, or is refused."""
+    (tmp_path / "p.json").write_text('{"BagIt-Profile-Info": {"BagIt-Profile-Identifier": "urn:p"}}', encoding="utf-8")
+    text = (tmp_path / "p.json").read_text(encoding="utf-8")
+    given = CollectionOptions(
+        export_to=str(tmp_path), tag=["A=b", "A=c"], bag_profile=str(tmp_path / "p.json"),
+        given=frozenset({"export_to", "tag", "bag_profile"}),
+    )  # fmt: skip
+    made = given.auto_export()
+    assert made is not None
+    assert made["bag"] == {"tags": ["A=b", "A=c"], "profile": text}
+    changed = CollectionOptions(tag=["D=e"], given=frozenset({"tag"})).auto_export(made)
+    assert changed is not None
+    assert changed["bag"] == {"tags": ["D=e"], "profile": text}
+    with pytest.raises(UsageError, match="--tag needs --export-to"):
+        CollectionOptions(tag=["D=e"], given=frozenset({"tag"})).auto_export()
+    with pytest.raises(UsageError, match="cannot be read"):
+        format_options_of("bagit", {"bag_profile": str(tmp_path / "missing")}, None)
+    (tmp_path / "p.json").write_bytes(b"\xff")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        format_options_of("bagit", {"tag": ["A=b"], "bag_profile": str(tmp_path / "p.json")}, None)
+    assert format_options_of("bagit", {"tag": None, "bag_profile": None}, None) == {}
+
+
+def test_an_export_to_follow_that_could_not_conform() -> None:
+    """A draft or schedule whose bag would lack a tag of its profile is refused when it is made."""
+    rules = {"BagIt-Profile-Info": {"BagIt-Profile-Identifier": "urn:p"}, "Bag-Info": {"Funder": {"required": True}}}
+    bag = {"profile": json.dumps(rules | {"Accept-Serialization": ["application/zip"]})}
+    with pytest.raises(UsageError, match=r"lacks the tag Funder \(give each, as --tag 'Funder=…'\)"):
+        AutoExport.model_validate({"destination": "/exports", "bag": bag})
+    made = AutoExport.model_validate({"destination": "/exports", "bag": {**bag, "tags": ["Funder=X"]}})
+    assert made.bag is not None
+    assert made.bag.lines == (("Funder", "X"),)
 
 
 def test_options_of_a_load_file(tmp_path: Path) -> None:
     """Only what is given goes to the flow; a file that is no profile, and a value out of bounds, are refused."""
-    assert load_file_of({"prefix": None, "width": None}, None) is None
-    assert load_file_of({"prefix": "ABC-", "profile": "EVERLAW"}, None) == {"prefix": "ABC-", "profile": "EVERLAW"}
+    assert format_options_of("loadfile", {"prefix": None, "width": None, "hive": False}, None) == {}
+    given = {"prefix": "ABC-", "profile": "EVERLAW"}
+    assert format_options_of("loadfile", given, None) == {"load_file": given}
     (tmp_path / "latin").write_bytes(b"\xff = md5")
     (tmp_path / "large").write_bytes(b"#" * (65 << 10))
     for profile, what in (("latin", "not UTF-8"), ("large", "larger than"), ("", "cannot be read")):
         with pytest.raises(UsageError, match=what):
-            load_file_of({"profile": str(tmp_path / profile)}, None)
+            format_options_of("loadfile", {"profile": str(tmp_path / profile)}, None)
     with pytest.raises(UsageError, match=r"prefix must not end in a digit.*\[prefix=A1\]"):
-        load_file_of({"prefix": "A1"}, None)
+        format_options_of("loadfile", {"prefix": "A1"}, None)
+
+
+def test_an_option_of_several_formats_goes_to_the_one_that_is_chosen() -> None:
+    """The size of a volume is a load file's or an mbox file's, by the format; mail to follow has its form."""
+    for name, group in (("loadfile", "load_file"), ("mail-directory", "mail")):
+        assert format_options_of(name, {"volume_bytes": 5}, None) == {group: {"volume_bytes": 5}}
+    with pytest.raises(UsageError, match="volume_bytes is of mbox files"):
+        format_options_of("mail", {"volume_bytes": 5, "messages": "eml"}, None)
+    given = {"export_to": "/out", "export_format": "mail", "messages": "eml"}
+    made = CollectionOptions(**given, given=frozenset(given)).auto_export()  # type: ignore[arg-type]
+    assert made is not None
+    assert made["mail"] == {"messages": "eml"}
 
 
 def test_custodians_by_pattern() -> None:

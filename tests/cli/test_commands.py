@@ -27,7 +27,7 @@ from tests.support.run_attempts import attempt, export, new_job
 PROGRAM = Path(sysconfig.get_path("scripts")) / "prefect-collect"
 COMMANDS = (
     "cancel", "collect", "delete", "demo", "download", "draft", "edit", "export", "jobs", "preview", "report", "retry",
-    "show", "start", "verify",
+    "show", "sign", "start", "verify",
 )  # fmt: skip
 UNKNOWN_ID = "0194c1b0-0000-7000-8000-000000000000"
 

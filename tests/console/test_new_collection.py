@@ -13,7 +13,10 @@ from prefect_collect.console.routes_packages import export_parameters
 from prefect_collect.console.samples import FIRST, MOST, Samples
 from prefect_collect.errors import InvalidQuery, UsageError
 from prefect_collect.flows.auto_exports import AutoExport
+from prefect_collect.formats.bag_options import BagOptions
+from prefect_collect.formats.dataset import Dataset
 from prefect_collect.formats.load_file import LoadFile
+from prefect_collect.formats.mail_set import MailSet
 from prefect_collect.sources.sampling import Sample
 
 FOLDER = {"from": "new", "location": "/srv/docs"}
@@ -166,6 +169,22 @@ def test_the_fields_of_a_load_file() -> None:
     assert made.load_file == LoadFile(prefix="ABC")
 
 
+def test_the_fields_of_mail_and_datasets() -> None:
+    """Each form's fields count for its own format alone, whatever the others hold."""
+    typed = {
+        "location": "/y", "lf_prefix": "A1", "mail_messages": "mbox", "mail_mbox_of": "all",
+        "mail_volume_bytes": "1 GiB", "dataset_rows": "csv", "dataset_hive": "yes",
+    }  # fmt: skip
+    mail = export_parameters({**typed, "format": "mail-directory"})
+    assert MailSet.of(mail["mail"]) == MailSet(mbox_of="all", volume_bytes=1 << 30)
+    dataset = export_parameters({**typed, "format": "dataset"})
+    assert Dataset.of(dataset["dataset"]) == Dataset(rows="csv", hive=True)
+    assert not {"load_file", "dataset"} & mail.keys()
+    assert not {"load_file", "mail"} & dataset.keys()
+    with pytest.raises(UsageError, match="volume_bytes must be a size"):
+        export_parameters({**typed, "format": "mail", "mail_volume_bytes": "much"})
+
+
 def test_custodians_by_pattern() -> None:
     """Each line is a pattern and a name, divided by its last =; other lines are refused."""
     fields = {"location": "/srv/docs", "custodians": " mail/anna/** = Anna Lee \n\nyear=2024/**=Bo"}
@@ -208,3 +227,13 @@ def test_samples() -> None:
     now = 121.0
     samples.large(one)
     assert len(looks) == 4
+
+
+def test_the_fields_of_a_bag() -> None:
+    """The dialog's tags, one a line, and its profile become the options of a bag; another format takes none."""
+    typed = {"destination": "/exports", "format": "bagit-tar", "bag_tags": "A=é\r\n\r\n A = b=c \r\n"}
+    assert BagOptions.of(export_parameters(typed)["bag"]).lines == (("A", "é"), ("A", "b=c"))
+    assert "bag" not in export_parameters({**typed, "bag_tags": ""})
+    assert "bag" not in export_parameters({**typed, "format": "loadfile"})
+    with pytest.raises(UsageError, match="no JSON"):
+        export_parameters({**typed, "bag_profile": "{"})

@@ -23,6 +23,20 @@ from tests.integration.servers import free_port
 _TIMES = count(1_700_000_000)
 
 
+@dataclass(frozen=True)
+class Zeros:
+    """So many zeros, of which a slice is in memory at most."""
+
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, part: slice) -> bytes | Zeros:
+        start, end, _ = part.indices(self.size)
+        return bytes(end - start) if end - start <= 1 << 20 else Zeros(end - start)
+
+
 @dataclass
 class File:
     """A file of the server, and how it is served.
@@ -33,7 +47,7 @@ class File:
         length: What Content-Length says; None for the truth.
     """
 
-    data: bytes
+    data: bytes | Zeros
     etag: str | None
     modified: int | None
     length: int | None = None
@@ -215,7 +229,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, headers, file.data, fault, file.length)
 
     def _answer(
-        self, status: int, headers: dict[str, str], body: bytes, fault: Fault | None = None, length: int | None = None
+        self,
+        status: int,
+        headers: dict[str, str],
+        body: bytes | Zeros,
+        fault: Fault | None = None,
+        length: int | None = None,
     ) -> None:
         self.send_response(status)
         for name, value in headers.items():

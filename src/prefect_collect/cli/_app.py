@@ -7,16 +7,8 @@ from typing import Annotated
 
 import typer
 
-from prefect_collect.cli import _job_commands, _source_commands
-from prefect_collect.cli._options import (
-    JobArgument,
-    JsonOption,
-    Kind,
-    LimitOption,
-    PassphraseFromOption,
-    Status,
-    StoreOption,
-)
+from prefect_collect.cli import _job_commands, _package_commands, _source_commands
+from prefect_collect.cli._options import JobArgument, JsonOption, Kind, LimitOption, Status, StoreOption
 from prefect_collect.console.roles import Role
 
 app = typer.Typer(
@@ -106,11 +98,26 @@ def report(
         Path | None, typer.Option(metavar="FILE", help="Write the whole report to a new .csv or .parquet file.")
     ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print the whole report as CSV.")] = False,
+    pdf: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the chain of custody document to a new .pdf file.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the chain of custody document to a new .html file.")
+    ] = None,
     limit: LimitOption = 20,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show the error report: the items that did not succeed, why, and what to do."""
+    """Show the error report: the items that did not succeed, why, and what to do.
+
+    With --pdf or --html: write what was asked and done, by whom and when, with counts and hashes, as a document.
+    """
+    if pdf is not None or html is not None:
+        from prefect_collect.cli._document import require_alone, write_documents
+
+        require_alone(error_report=to is not None or csv)
+        write_documents(job, store, pdf=pdf, html=html, json=json)
+        return
     from prefect_collect.cli._report import show_report
 
     show_report(job, store, to=to, as_csv=csv, limit=limit, json=json)
@@ -120,45 +127,8 @@ app.command(rich_help_panel="Looking")(_source_commands.estimate)
 app.add_typer(_source_commands.sources, name="sources", rich_help_panel="Looking")
 
 
-@app.command(rich_help_panel="Packages")
-def download(
-    job: JobArgument,
-    to: Annotated[Path, typer.Option(metavar="DIR", help="The folder to put the package into.")],
-    encrypt: Annotated[
-        bool,
-        typer.Option("--encrypt", help="Encrypt the copy (AES-256, NAME.aes.zip) by a passphrase."),
-    ] = False,
-    passphrase_from: PassphraseFromOption = None,
-    store: StoreOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Copy the package of an export into a folder."""
-    from prefect_collect.cli._show import download_package
-
-    download_package(job, to, store, encrypt=encrypt, passphrase_from=passphrase_from, json=json)
-
-
-@app.command(rich_help_panel="Packages")
-def verify(
-    what: Annotated[
-        str,
-        typer.Argument(
-            metavar="JOB|PACKAGE",
-            help="A job's id, or the beginning of one; or a package: a ZIP file, a bag's folder, or an s3:// URL.",
-        ),
-    ],
-    passphrase_from: PassphraseFromOption = None,
-    store: StoreOption = None,
-    json: JsonOption = False,
-) -> int:
-    """Check a package or a job offline. Exit code 0 if it is valid, 4 if not.
-
-    A package is complete, has no extra files, and every hash is right. A job's custody log is unbroken, every file that
-    it vouches for is unchanged, the counts agree, and every byte of the staged items is as recorded.
-    """
-    from prefect_collect.cli._verifying import verify_anything
-
-    return verify_anything(what, store, passphrase_from=passphrase_from, json=json)
+for _command in (_package_commands.download, _package_commands.verify, _package_commands.sign):
+    app.command(rich_help_panel="Packages")(_command)
 
 
 @app.command(rich_help_panel="Packages")

@@ -13,11 +13,11 @@ from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
 
 import typer
 
-from prefect_collect.cli._load_file_options import profile_text
+from prefect_collect.cli import _format_options as of_formats
 from prefect_collect.cli._options import custodian, custodian_of, hash_name, size
 from prefect_collect.cli._options import custodian_folder as custodian_folder_of
 from prefect_collect.errors import UsageError
-from prefect_collect.formats import FORMAT_WORDS, Format, fitting_options
+from prefect_collect.formats import FORMAT_WORDS, Format, fitting_options, grouped_options
 from prefect_collect.parameters import (
     Concurrency,
     OnEmpty,
@@ -32,9 +32,9 @@ from prefect_collect.parameters import (
 from prefect_collect.sources.pattern_files import read_patterns
 from prefect_collect.sources.query import Query
 
-Group = Literal["query", "source", "flow", "export", "load_file"]
+Group = Literal["query", "source", "flow", "export", "format"]
 GROUPS: Final = frozenset(get_args(Group))
-_OF_EXPORTS: Final = ("export", "load_file")
+_OF_EXPORTS: Final = ("export", "format")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ _QUERY: Final = _Of("query")
 _SOURCE: Final = _Of("source")
 _FLOW: Final = _Of("flow")
 _EXPORT: Final = _Of("export")
-_LOAD_FILE: Final = _Of("load_file")
+_FORMAT: Final = _Of("format")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,14 +215,12 @@ class CollectionOptions:
         typer.Option("--portable-names", help="For that export: names that Windows and macOS accept too."),
         _EXPORT,
     ] = False
-    prefix: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="For that export: what control numbers begin with."), _LOAD_FILE
-    ] = None
-    profile: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|FILE", help="For that export: the columns of the load file."),
-        _LOAD_FILE,
-    ] = None
+    tag: Annotated[of_formats.AutoTags, _FORMAT] = None
+    bag_profile: Annotated[of_formats.AutoBagProfile, _FORMAT] = None
+    prefix: Annotated[of_formats.AutoPrefix, _FORMAT] = None
+    profile: Annotated[of_formats.AutoProfile, _FORMAT] = None
+    messages: Annotated[of_formats.AutoMessages, _FORMAT] = None
+    rows: Annotated[of_formats.AutoRows, _FORMAT] = None
     given: frozenset[str] = frozenset()
 
     @cached_property
@@ -265,10 +263,10 @@ class CollectionOptions:
         changed = self._of("export", only_given=True)
         if present is not None and "format" in changed:
             present = fitting_options(changed["format"], present)
-        if load_file := self._of("load_file", only_given=True):
-            if "profile" in load_file:
-                load_file["profile"] = profile_text(load_file["profile"])
-            changed["load_file"] = {**((present or {}).get("load_file") or {}), **load_file}
+        given = of_formats.texts_of_files(self._of("format", only_given=True))
+        format = changed.get("format") or (present or {}).get("format") or self.export_format
+        for name, group in grouped_options(format, given).items():
+            changed[name] = {**((present or {}).get(name) or {}), **group}
         if not changed:
             return present
         if self.export_to is None and present is None:

@@ -7,17 +7,23 @@ from typing import Annotated
 import typer
 
 from prefect_collect.cli._collection_options import CollectionOptions
-from prefect_collect.cli._load_file_options import (
+from prefect_collect.cli._format_options import (
+    BagProfileOption,
     ContinueFrom,
     EncodingOption,
+    HiveOption,
+    MboxOfOption,
+    MessagesOption,
     Prefix,
     ProfileName,
+    RowsOption,
     TablesOption,
+    TagsOption,
     UnencodableOption,
     VolumeBytes,
     VolumeItems,
     Width,
-    load_file_of,
+    format_options_of,
 )
 from prefect_collect.cli._options import (
     DetachOption,
@@ -96,6 +102,8 @@ def export(
             help="Rename items whose names Windows or macOS cannot unpack; items.csv has the original names.",
         ),
     ] = False,
+    tag: TagsOption = None,
+    bag_profile: BagProfileOption = None,
     prefix: Prefix = None,
     width: Width = None,
     profile: ProfileName = None,
@@ -105,6 +113,10 @@ def export(
     volume_items: VolumeItems = None,
     volume_bytes: VolumeBytes = None,
     continue_from: ContinueFrom = None,
+    messages: MessagesOption = None,
+    mbox_of: MboxOfOption = None,
+    rows: RowsOption = None,
+    hive: HiveOption = False,
     name: Annotated[str | None, typer.Option(help="The job's name.")] = None,
     store: StoreOption = None,
     single_writer: SingleWriterOption = False,
@@ -116,11 +128,12 @@ def export(
     given = {
         "prefix": prefix, "width": width, "profile": profile, "tables": tables, "encoding": encoding,
         "unencodable": unencodable, "volume_items": volume_items, "volume_bytes": volume_bytes,
-        "continue_from": continue_from,
+        "continue_from": continue_from, "messages": messages, "mbox_of": mbox_of, "rows": rows, "hive": hive,
+        "tag": tag, "bag_profile": bag_profile,
     }  # fmt: skip
     options = {
-        "format": format, "sha512": sha512, "portable_names": portable_names, "load_file": load_file_of(given, store),
-        "name": name,
+        "format": format, "sha512": sha512, "portable_names": portable_names, "name": name,
+        **format_options_of(format, given, store),
     }  # fmt: skip
     return run_export(job, to, store, single_writer=single_writer, json=json, **options)
 

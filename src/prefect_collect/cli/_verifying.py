@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import Final
 from uuid import UUID
 
 from prefect_collect.cli._exits import FAILED, OK, WRONG_USE
+from prefect_collect.cli._format_options import bag_profile_text
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._passphrases import known_passphrase
 from prefect_collect.cli._places import require_store, store_location
 from prefect_collect.cli._progress import shown_files
 from prefect_collect.cli._run_command import print_error
-from prefect_collect.errors import JobNotFound, PackageError
+from prefect_collect.cli._seals import SIGNATURE, Seals
+from prefect_collect.errors import JobNotFound, PackageError, UsageError
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.packages import Problem, Verification, is_encrypted_package, verify
 from prefect_collect.pages.text import bytes_text, counted, items
@@ -28,14 +30,36 @@ _OF_PACKAGES: Final = ("bagit.txt", "bag-info.txt", "data", "load-file.json")
 _MANIFEST: Final = re.compile(r"(tag)?manifest-.+\.txt")
 
 
-def verify_anything(what: str, store: str | None, *, passphrase_from: str | None, json: bool) -> int:
-    """Run ``verify`` on a path, a URL, or the id (or its beginning) of a job in a staging store."""
+@dataclass(frozen=True, slots=True)
+class PackageChecks:
+    """What a package is held to beside itself.
+
+    Attributes:
+        seals: Its signature and time stamp.
+        profile: The file of a BagIt profile; None for none.
+        passphrase_from: The Secret block with the passphrase of an encrypted package; None to ask for it.
+    """
+
+    seals: Seals = field(default_factory=Seals)
+    profile: str | None = None
+    passphrase_from: str | None = None
+
+
+def verify_anything(what: str, store: str | None, checks: PackageChecks, *, json: bool) -> int:
+    """Run ``verify`` on a path, a URL, or the id (or its beginning) of a job in a staging store.
+
+    Raise UsageError if there are checks of packages alone, but it is a job.
+    """
     folder = job_at(what) if os.path.lexists(what) else None
-    if folder is not None:
-        return verify_folder(folder, json=json)
-    if not os.path.lexists(what) and _ID.fullmatch(what.strip().lower()):
-        return verify_folder(find_folder(what, store), json=json)
-    return verify_package(what, passphrase_from, json=json)
+    if folder is None and not os.path.lexists(what) and _ID.fullmatch(what.strip().lower()):
+        folder = find_folder(what, store)
+    if folder is None:
+        return verify_package(what, checks, json=json)
+    if checks.profile is not None:
+        raise UsageError(f"--profile is for packages, and this is a job; name the package's path. [{what}]")
+    if checks.seals.wanted:
+        raise UsageError(f"Packages have signatures and time stamps, and jobs have none. [job={folder.job_id}]")
+    return verify_folder(folder, json=json)
 
 
 def job_at(path: str) -> JobFolder | None:
@@ -111,26 +135,36 @@ def _print_findings(out: Output, warnings: list[Problem], problems: list[Problem
             out.line(f"… and {len(listed) - _SHOWN:,} more (--json lists them)")
 
 
-def verify_package(path: str, passphrase_from: str | None = None, *, json: bool) -> int:
-    """Verify a package, print the findings, and return the exit code."""
+def verify_package(path: str, checks: PackageChecks | None = None, *, json: bool) -> int:
+    """Verify a package and what it is held to beside itself, print the findings, and return the exit code."""
+    checks = checks or PackageChecks()
+    seals = checks.seals
     out = Output(as_json=json)
+    profile = None if checks.profile is None else bag_profile_text(checks.profile)
     try:
-        _require_package(path)
-        passphrase = known_passphrase(passphrase_from, out.say) if is_encrypted_package(path) else None
+        require_package(path)
+        seals.require_files(path)
+        passphrase = known_passphrase(checks.passphrase_from, out.say) if is_encrypted_package(path) else None
         with shown_files("Verifying") as count:
-            found = verify(path, progress=count, passphrase=passphrase)
+            found = verify(path, progress=count, passphrase=passphrase, profile=profile)
     except PackageError as error:
         # There is no package to judge, so the answer is not "Not valid".
         print_error(str(error))
         return WRONG_USE
+    checked = seals.check(path, found.fingerprint)
     if json:
-        out.json(verification_json(found))
+        out.json({**verification_json(found), **({"seals": [asdict(seal) for seal in checked]} if checked else {})})
     else:
         print_verification(out, found)
-    return OK if found.valid else FAILED
+        for seal in checked:
+            out.line(f"{seal.name}: {seal.what}", style="" if seal.valid else "red")
+        for left in seals.unchecked(path):
+            option = "--public-key" if left.suffix == SIGNATURE else "--trusted-root"
+            out.line(f"{left}: not checked; {option} names what checks it")
+    return OK if found.valid and all(seal.valid for seal in checked) else FAILED
 
 
-def _require_package(path: str) -> None:
+def require_package(path: str) -> None:
     """Raise PackageError for a folder without any file of a package: else each of its files would be a problem."""
     if not os.path.isdir(path):
         return

@@ -22,6 +22,7 @@ from prefect_collect.job_folder.ledger import held_before, ledger_bytes, read_in
 from prefect_collect.sources import Content, Item
 from prefect_collect.sources.digests import Digest
 from prefect_collect.stores import Blob, Buffer
+from prefect_collect.threads.beside import Beside
 from prefect_collect.threads.byte_budget import ByteBudget
 from prefect_collect.threads.progress import Progress
 from prefect_collect.threads.stop import Stop
@@ -162,23 +163,22 @@ class Staging:
         alone = _Alone(self._new_segment(name), self.stop)
         with self._lock:
             self._alone.add(alone)
+        beside = Beside(alone.take)  # its bytes are hashed while those before them are written
         try:
             alone.segment.begin(self._paths[row], announced, item.modified)
-            digest = read_through(item, content, alone.take, hashes=self.policy.collection.hashes)
+            digest = read_through(item, content, beside.put, hashes=self.policy.collection.hashes)
+            beside.finish()
             if self._held:
                 with self._lock:
                     if self._is_unchanged(row, digest):
-                        alone.abort()
                         return
             entry, blob = alone.close(digest)
         except StoreTooLarge as error:
-            alone.abort()
             self.failed(row, Failure(error.code, f"{error} [{item.id}]"), final=True)
             return
-        except BaseException:
-            alone.abort()
-            raise
         finally:
+            beside.drop()
+            alone.abort()
             with self._lock:
                 self._alone.discard(alone)
         with self._lock:

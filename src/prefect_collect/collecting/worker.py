@@ -23,7 +23,7 @@ from prefect_collect.collecting.staging import READ_AHEAD
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.result import Counts
 from prefect_collect.sources import Source
-from prefect_collect.threads.byte_budget import UPLOADS
+from prefect_collect.threads.byte_budget import RANGES, UPLOADS
 from prefect_collect.threads.pool import in_background
 from prefect_collect.threads.progress import Progress
 from prefect_collect.threads.stop import Stop
@@ -113,7 +113,7 @@ class _Worker:
         self.work: ShardWork = pickle.loads(start.work)
         self.stop = Stop()
         self.told: list[Failure] = []
-        for budget in (READ_AHEAD, UPLOADS):
+        for budget in (READ_AHEAD, RANGES, UPLOADS):
             budget.divide(self.work.workers)
 
     def take(self, message: Collect | Failure) -> None:

@@ -28,6 +28,7 @@ from prefect_collect.console.routes_api_items import api_item_routes
 from prefect_collect.console.routes_api_sources import api_source_routes
 from prefect_collect.console.routes_attachments import attachment_routes
 from prefect_collect.console.routes_deleted import deleted_routes
+from prefect_collect.console.routes_documents import document_routes
 from prefect_collect.console.routes_errors import error_routes
 from prefect_collect.console.routes_items import item_routes
 from prefect_collect.console.routes_jobs import job_routes
@@ -86,6 +87,7 @@ def create_app(access: Access, place: Place) -> Guard:
     app.include_router(item_routes(shared.evidence, shared.growths, shared.pages))
     app.include_router(attachment_routes(shared.evidence, shared.pages))
     app.include_router(error_routes(shared.evidence, shared.index, shared.pages))
+    app.include_router(document_routes())
     # Before the jobs' own: those take any step by its name.
     app.include_router(package_routes(shared.index, shared.pages))
     app.include_router(new_routes(shared.index, shared.pages))

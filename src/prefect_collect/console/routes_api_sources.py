@@ -56,6 +56,9 @@ class WantedExport(BaseModel):
     sha512: bool = False
     portable_names: bool = False
     load_file: dict[str, Any] | None = Field(default=None, description="The fields of prefect_collect.LoadFile.")
+    bag: dict[str, Any] | None = Field(default=None, description="The fields of prefect_collect.BagOptions.")
+    mail: dict[str, Any] | None = Field(default=None, description="The fields of prefect_collect.MailSet.")
+    dataset: dict[str, Any] | None = Field(default=None, description="The fields of prefect_collect.Dataset.")
 
 
 def api_source_routes(index: JobIndex) -> APIRouter:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
 from typing import Annotated, Any, Final, cast
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from prefect_collect import jobs
+from prefect_collect.console.format_fields import format_fields
 from prefect_collect.console.forms import form_fields, is_checked, require_whole, require_worker
 from prefect_collect.console.job_index import JobIndex
 from prefect_collect.console.job_sheet import job_sheet
-from prefect_collect.console.load_file_fields import load_file_fields
 from prefect_collect.console.package_file import LINK_SECONDS, PackageFiles, presigned_link
 from prefect_collect.console.pages import Pages, session_of
 from prefect_collect.console.ranges import file_answer
 from prefect_collect.errors import UsageError
 from prefect_collect.formats import FORMATS, Format
+from prefect_collect.formats.bag_rules import MEDIA_TYPES
 from prefect_collect.formats.profiles import PRESETS
 from prefect_collect.statuses import JobKind, NextStep, require_step
 
@@ -93,7 +93,8 @@ def package_routes(index: JobIndex, pages: Pages) -> APIRouter:
 
 
 def _media_type(name: str) -> str:
-    return {".tar": "application/x-tar", ".zst": "application/zstd"}.get(PurePath(name).suffix, "application/zip")
+    kind = next((kind for kind in MEDIA_TYPES if name.endswith(f".{kind}")), "zip")
+    return MEDIA_TYPES[kind][0]
 
 
 def export_parameters(fields: dict[str, str]) -> dict[str, Any]:
@@ -104,12 +105,11 @@ def export_parameters(fields: dict[str, str]) -> dict[str, Any]:
     destination = fields.get("destination", "") or fields.get("location", "").strip()
     if not destination:
         raise UsageError("Pick a saved destination, or type a folder or s3://bucket/prefix. [destination]")
-    options = load_file_fields(fields, format)
     return {
         "destination": require_whole(destination, "destination"),
         "format": cast("Format", format),
         "name": fields.get("name", "").strip() or None,
         "sha512": is_checked(fields, "sha512"),
         "portable_names": is_checked(fields, "portable_names"),
-        **({"load_file": options} if options is not None else {}),
+        **format_fields(fields, format),
     }

@@ -24,8 +24,11 @@ from prefect_collect.errors import CorruptPart
 from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.checked_evidence import Vouched
 from prefect_collect.job_folder.custody_log import Entry
-from prefect_collect.job_folder.folder import CUSTODIAN, JobRecord
+from prefect_collect.job_folder.folder import CUSTODIAN, ESTIMATE, JobRecord
 from prefect_collect.job_folder.result import TaskResult
+
+_NOT_ASKED = (CUSTODIAN, ESTIMATE)
+"""Options that stand elsewhere in the document, or were not asked for."""
 
 
 def account_of_job(vouched: Vouched, record: JobRecord, result: TaskResult) -> dict[str, Any]:
@@ -61,7 +64,7 @@ def account_of_job(vouched: Vouched, record: JobRecord, result: TaskResult) -> d
 def _job(record: JobRecord) -> dict[str, Any]:
     asked = [
         [clipped(name), clipped(_plain(value))]
-        for values in (record.query, {name: value for name, value in record.options.items() if name != CUSTODIAN})
+        for values in (record.query, {name: value for name, value in record.options.items() if name not in _NOT_ASKED})
         for name, value in sorted(values.items())
         if value not in (None, "", [], {})
     ]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from dataclasses import replace as replaced
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from prefect_collect.codes import WORKER_LOST, Failure
 from prefect_collect.documents.evidence import account_of_job
@@ -24,8 +24,11 @@ from prefect_collect.exporting.bound_collection import BoundCollection
 from prefect_collect.exporting.control_numbers import claim_numbers, continued_by, write_numbers
 from prefect_collect.exporting.export_ledger import ExportLedger
 from prefect_collect.exporting.portability import report_names
-from prefect_collect.formats import FORMATS, Format, require_options
+from prefect_collect.formats import FORMATS, OPTION_GROUPS, Format, require_options
+from prefect_collect.formats.bag_options import BagOptions
+from prefect_collect.formats.dataset import Dataset
 from prefect_collect.formats.load_file import LoadFile
+from prefect_collect.formats.mail_set import MailSet
 from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.job_folder.account import result_of
 from prefect_collect.job_folder.checked_evidence import Vouched
@@ -68,10 +71,17 @@ class Delivery:
     owner: Owner | None = None
     portable_names: bool = False
     load_file: LoadFile | None = None
+    bag: BagOptions | None = None
+    mail: MailSet | None = None
+    dataset: Dataset | None = None
 
     def __post_init__(self) -> None:
-        given = {name: getattr(self, name) for name in ("sha512", "portable_names", "load_file")}
-        require_options(self.format, given)
+        require_options(self.format, {n: getattr(self, n) for n in ("sha512", "portable_names", *OPTION_GROUPS)})
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options that only some formats take and that were given, by their parameters."""
+        return {name: options for name in OPTION_GROUPS if (options := getattr(self, name)) is not None}
 
     def key(self, base: str) -> str:
         """Return the package's key at the destination."""
@@ -106,7 +116,7 @@ def spec_of(bound: BoundCollection, delivery: Delivery) -> PackageSpec:
     ways = delivery.sha512, delivery.portable_names
     return PackageSpec(
         record.package_base, record.job_id, result.ended.date(), record.name, *ways, info, record.hashes, custodians,
-        delivery.load_file or LoadFile(), str(record.source.get("name", "")),
+        source=str(record.source.get("name", "")), **delivery.options,
     )  # fmt: skip
 
 
@@ -215,14 +225,9 @@ def run_export(
 
 
 def close_lost_exports(
-    folder: JobFolder,
-    record: JobRecord,
-    attempt: int,
-    bound: BoundCollection,
-    delivery: Delivery,
-    *,
+    folder: JobFolder, record: JobRecord, attempt: int, bound: BoundCollection, delivery: Delivery, *,
     canceled: bool = False,
-) -> None:
+) -> None:  # fmt: skip
     """Close every open attempt before `attempt`: none of its items was delivered.
 
     With `canceled`, a user canceled it before its process was lost, so that it ends as Canceled.

@@ -9,8 +9,10 @@ from typing import Final
 from prefect_collect.archive.problems import Damaged, Problem
 from prefect_collect.archive.random_access import Bytes
 from prefect_collect.errors import CollectError, KeyMissing, PackageError, StoreError
+from prefect_collect.formats.bag_profile import BagProfile, read_profile
 from prefect_collect.packages._custody_check import check_documents
 from prefect_collect.packages._registry import PACKAGE_FORMATS
+from prefect_collect.packages.bags.check import BagCheck
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.hashing import default_threads
 from prefect_collect.packages.contents.bytes import LocalBytes, StoredBytes
@@ -32,15 +34,18 @@ def verify(
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     passphrase: str | None = None,
+    profile: str | None = None,
 ) -> Verification:
     """Check a package: a ZIP or TAR file or the folder of a bag, by its path or URL, or by its key in `store`.
 
     Any bag is checked by RFC 8493: that it is complete and holds nothing else, every hash, Payload-Oxum, names. Of a
     package made here every byte is accounted for, and its item list is compared with the payload. `progress` is called
-    with the files and bytes done since the last call. An encrypted copy is checked by its `passphrase`. Raises
-    PackageError if nothing is there, it cannot be read at all, or it is encrypted and the passphrase is not given or
-    another one, and InvalidLocation.
+    with the files and bytes done since the last call. An encrypted copy is checked by its `passphrase`. With a BagIt
+    `profile` (its JSON), a bag must conform to it too. Raises PackageError if nothing is there, it cannot be read at
+    all, or it is encrypted and the passphrase is not given or another one, InvalidLocation, and UsageError for a
+    profile that is none.
     """
+    rules = None if profile is None else read_profile(profile)
     text = os.fspath(location)
     remote = store is not None or "://" in text
     findings = Findings()
@@ -50,7 +55,7 @@ def verify(
         return Verification(text, [Problem("package", str(error))], 0, 0, "", 0, "")
     try:
         with temporary_index() as index:
-            return _verified(text, container, index, findings, threads or _default(remote), progress)
+            return _verified(text, container, index, findings, threads or _default(remote), progress, rules)
     except Damaged as error:
         return Verification(text, [Problem("package", str(error))], 0, 0, "", 0, "")
     finally:
@@ -84,6 +89,7 @@ def _verified(
     findings: Findings,
     threads: int,
     progress: Callable[[int, int], None] | None,
+    profile: BagProfile | None,
 ) -> Verification:
     try:
         whole = container.scan(index, findings)
@@ -97,6 +103,10 @@ def _verified(
     format = next((one for one in PACKAGE_FORMATS.values() if one.recognises(index)), PACKAGE_FORMATS["bagit"])
     files = BagFiles(container, index, findings)
     check = format.check(files, threads, progress)
+    if isinstance(check, BagCheck):
+        check.profile = profile
+    elif profile is not None:
+        findings.problems.add("package", "it is no bag, so it cannot conform to a BagIt profile")
     check.run()
     if check.ours:
         check_documents(files, check)

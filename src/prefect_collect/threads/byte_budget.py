@@ -32,12 +32,27 @@ class ByteBudget:
             self._changed.wait_for(lambda: not self.reserved or self.reserved + size <= self._size)
             self.reserved += size
 
+    def try_acquire(self, size: int) -> bool:
+        """Reserve `size` bytes if they are free; return whether they were."""
+        with self._changed:
+            if self.reserved and self.reserved + size > self._size:
+                return False
+            self.reserved += size
+            return True
+
+    def share(self, users: int) -> int:
+        """Return the bytes that each of so many users may reserve, so that each has as many."""
+        return self._size // max(1, users)
+
     def release(self, size: int) -> None:
         """Give back `size` reserved bytes."""
         with self._changed:
             self.reserved -= size
             self._changed.notify_all()
 
+
+RANGES: Final = ByteBudget(64 << 20)
+"""The budget of all large items of this process that are read as several ranges at once."""
 
 UPLOADS: Final = ByteBudget(64 << 20)
 """The budget of all uploads of this process, so that memory does not grow with the number of shards in flight."""

@@ -257,6 +257,21 @@ def test_the_error_report_as_table_and_files(made: Made) -> None:
     assert [entry.action for entry in made.log()[before:]] == ["downloaded-report"] * 2
 
 
+def test_the_chain_of_custody_document(made: Made) -> None:
+    """The job's page leads to its document, which is sent to be saved, as PDF or HTML, and entered into the log."""
+    browser, page = made.browser(Role.VIEW), f"/jobs/{made.job}"
+    assert f'href="{page}/chain-of-custody.pdf"' in browser.get(page, headers={"HX-Request": "true"}).text
+    before = len(made.log())
+    pdf, html = (browser.get(f"{page}/chain-of-custody.{form}") for form in ("pdf", "html"))
+    assert pdf.content.startswith(b"%PDF")
+    assert made.log()[0].sha256 in html.text
+    for answer in (pdf, html):
+        assert answer.headers["Content-Disposition"].startswith("attachment; ")
+    entered = [entry.details["sha256"] for entry in made.log()[before:]]
+    assert entered == [hashlib.sha256(answer.content).hexdigest() for answer in (pdf, html)]
+    assert browser.get(f"{page}/chain-of-custody.docx").status_code == 404
+
+
 def test_items_and_errors_as_json(made: Made) -> None:
     """The API lists the same rows; an item's number leads to its file."""
     browser = TestClient(made.app, base_url=URL, headers={"Authorization": f"Bearer {TOKENS[Role.VIEW]}"})  # type: ignore[arg-type]

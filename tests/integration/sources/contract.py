@@ -6,12 +6,15 @@ may break, also inherits `BreakingContract`.
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -28,12 +31,18 @@ from prefect_collect.sources.listing import items_of, proven
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore, Store
 from prefect_collect.threads.stop import Stop
+from tests.examples import LARGE as LARGE_TOO
+from tests.support.peak import measured
 from tests.support.run_attempts import attempt, check_account, held, job_rows, new_job, unsuccessful
 
 Fault = Literal["listing", "item", "credentials", "hang", "restart"]
 STREAMED = 20 << 20
 """The bytes from which an item gets a segment of its own in these tests: more than any source reads ahead."""
 LARGE = STREAMED + 12_345
+MANY = 10_000
+HUGE = 5_000_000_000
+MOST_MEMORY = 300
+"""MiB that a job may take, whatever it collects: read ahead are 64 MiB."""
 
 NAMES = [
     "plain", "with space", "ünïcödé", "日本語", "a+b&c=d?e#f", "100%", "%2F", "quote'\"", "new\nline", "tab\t",
@@ -51,8 +60,8 @@ def patterned(size: int) -> bytes:
 class Place(ABC):
     """Where the items of a test are, as who changes them sees it. Every place is empty at first."""
 
-    many: ClassVar[int] = 10_000
-    """The items of the test of many; fewer where putting them there takes long."""
+    many: ClassVar[int] = 1_000
+    """The items of the test of many, but in `make large`; fewer where each takes long."""
     restarted: ClassVar[int] = 20
     """The items of the test of a restart; fewer where each takes long to fail."""
     refused: ClassVar[frozenset[str]] = frozenset()
@@ -78,6 +87,10 @@ class Place(ABC):
         """Create items ``m/00000`` and so on, whose content is their name."""
         for number in range(count):
             self.put(f"m/{number:05d}", b"m/%05d" % number)
+
+    def put_huge(self, name: str, size: int) -> None:
+        """Create an item of so many zeros, which are not all in memory."""
+        raise NotImplementedError(name, size)
 
     def has_met_a_fault(self) -> bool:
         """Return whether a fault was met, as far as the place knows."""
@@ -120,8 +133,24 @@ def failures(folder: JobFolder) -> set[str]:
     return {row["error_code"] for row in unsuccessful(folder).values() if row["outcome"] != "skipped"}
 
 
+@cache
+def hash_of_zeros(size: int) -> bytes:
+    """Return the SHA-256 of so many zeros."""
+    digest, block = hashlib.sha256(), bytes(10_000_000)
+    for _ in range(size // len(block)):
+        digest.update(block)
+    digest.update(bytes(size % len(block)))
+    return digest.digest()
+
+
 class SourceContract:
     """Tests of the fixture `place`, which is an empty place for each test."""
+
+    @pytest.fixture
+    def roomy(self, request: pytest.FixtureRequest) -> Place:
+        """An empty place that can hold an item of 5 GB."""
+        place: Place = request.getfixturevalue("place")
+        return place
 
     def test_everything_is_collected(self, place: Place, tmp_path: Path) -> None:
         """Items of all sizes are listed with size and time, read by both ways, and collected; the listing is proven."""
@@ -166,10 +195,28 @@ class SourceContract:
 
     def test_many_items(self, place: Place, tmp_path: Path) -> None:
         """All of many items are listed once, and collected."""
-        place.put_many(place.many)
-        folder, status = collected(tmp_path, place.source())
-        assert status is JobStatus.SUCCESSFULLY_COMPLETED
-        assert len(held(folder)) == place.many
+        many = MANY if LARGE_TOO else place.many
+        place.put_many(many)
+        source = place.source()
+        folder = new_job(DirectoryStore(tmp_path / "store"), source)
+        with measured(f"{type(source).__name__} of {type(place).__name__}, {many:,} items") as taken:
+            assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED
+        check_account(folder)
+        assert len(held(folder)) == many
+        assert taken.peak < MOST_MEMORY
+
+    @pytest.mark.skipif(not LARGE_TOO, reason="with LARGE=all (make large)")
+    def test_an_item_of_5_gb(self, roomy: Place, tmp_path: Path) -> None:
+        """An item of 5 GB is collected whole, and the memory that it takes is bounded."""
+        roomy.put_huge("huge", HUGE)
+        source = roomy.source()
+        folder = new_job(DirectoryStore(tmp_path / "store"), source)
+        with measured(f"{type(source).__name__} of {type(roomy).__name__}, an item of 5 GB") as taken:
+            assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED
+        [row] = held(folder).values()
+        shutil.rmtree(tmp_path / "store")
+        assert (row["size"], row["sha256"]) == (HUGE, hash_of_zeros(HUGE))
+        assert taken.peak < MOST_MEMORY
 
     def test_a_large_item(self, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """An item that is too large for memory's share is streamed, in order."""

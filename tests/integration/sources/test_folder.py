@@ -35,6 +35,11 @@ class Folder(Place):
         at = next(self._times)
         os.utime(path, (at, at))
 
+    def put_huge(self, name: str, size: int) -> None:
+        """Make a sparse file."""
+        with (self.root / name).open("wb") as file:
+            file.truncate(size)
+
     def remove(self, name: str) -> None:
         """Remove a file."""
         (self.root / name).unlink()

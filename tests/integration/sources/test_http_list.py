@@ -12,7 +12,7 @@ import pytest
 
 from prefect_collect.blocks import DataSource, HttpListSource
 from tests.integration.http_files import Fault as HttpFault
-from tests.integration.http_files import HttpFiles, http_files
+from tests.integration.http_files import HttpFiles, Zeros, http_files
 from tests.integration.sources.contract import BreakingContract, Fault, Place, SourceContract
 
 pytestmark = pytest.mark.integration
@@ -52,6 +52,12 @@ class UrlList(Place):
         """Put many files."""
         for number in range(count):
             self.urls[f"m/{number:05d}"] = self.server.put(f"m/{number:05d}", b"m/%05d" % number)
+        self._write()
+
+    def put_huge(self, name: str, size: int) -> None:
+        """Put a file that the server makes as it is read."""
+        self.urls[name] = self.server.put(name, b"")
+        self.server.files[f"/{name}"].data = Zeros(size)
         self._write()
 
     def id_of(self, name: str) -> str:

@@ -77,6 +77,16 @@ class Zipped(Place):
         self.files |= {f"m/{number:05d}": b"m/%05d" % number for number in range(count)}
         self.write()
 
+    def put_huge(self, name: str, size: int) -> None:
+        """Write the ZIP file with an entry of zeros alone."""
+        block = bytes(10_000_000)
+        with (
+            zipfile.ZipFile(self.path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+            archive.open(name, "w", force_zip64=True) as entry,
+        ):
+            for at in range(0, size, len(block)):
+                entry.write(block[: min(len(block), size - at)])
+
     def remove(self, name: str) -> None:
         """Write the ZIP file without an entry."""
         del self.files[name]
@@ -96,6 +106,8 @@ class TestZipped:
     test_an_empty_place = SourceContract.test_an_empty_place
     test_many_items = SourceContract.test_many_items
     test_a_large_item = SourceContract.test_a_large_item
+    test_an_item_of_5_gb = SourceContract.test_an_item_of_5_gb
+    roomy = SourceContract.roomy
 
     @pytest.fixture
     def place(self, tmp_path: Path) -> Place:

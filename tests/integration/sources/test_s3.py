@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -14,6 +15,9 @@ from tests.integration.sources.contract import BreakingContract, Fault, Place, S
 from tests.integration.sources.proxied import ProxiedPlace
 
 pytestmark = pytest.mark.integration
+
+
+PART = 64 << 20
 
 
 class Bucket(ProxiedPlace):
@@ -33,6 +37,28 @@ class Bucket(ProxiedPlace):
     def put(self, name: str, data: bytes) -> None:
         """Put an object."""
         self.server.client().put_object(Bucket=self.bucket, Key=name, Body=data)
+
+    def put_many(self, count: int) -> None:
+        """Put objects, eight at a time."""
+        client = self.server.client()
+
+        def put(number: int) -> None:
+            client.put_object(Bucket=self.bucket, Key=f"m/{number:05d}", Body=b"m/%05d" % number)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(put, range(count)))
+
+    def put_huge(self, name: str, size: int) -> None:
+        """Upload an object in parts."""
+        client, zeros = self.server.client(), bytes(PART)
+        upload = {"Bucket": self.bucket, "Key": name}
+        upload["UploadId"] = client.create_multipart_upload(**upload)["UploadId"]
+        parts = []
+        for number, at in enumerate(range(0, size, PART), 1):
+            body = zeros[: min(PART, size - at)]
+            etag = client.upload_part(**upload, PartNumber=number, Body=body)["ETag"]
+            parts.append({"PartNumber": number, "ETag": etag})
+        client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
 
     def remove(self, name: str) -> None:
         """Delete an object."""
@@ -55,6 +81,13 @@ class TestS3(SourceContract):
     def place(self, moto: S3Server) -> Place:
         """An empty bucket."""
         return Bucket(moto)
+
+    @pytest.fixture
+    def roomy(self, seaweedfs: S3Server) -> Iterator[Place]:
+        """An empty bucket on disk: moto has what it holds in memory."""
+        bucket = Bucket(seaweedfs)
+        yield bucket
+        bucket.remove("huge")
 
 
 class TestBreakingS3(BreakingContract):

@@ -111,6 +111,11 @@ class Rclone(Folder):
         super().__init__(root)
         self.url = url
 
+    def put_many(self, count: int) -> None:
+        """Create items in folders of 100: rclone takes four times as long to list a folder of twice as many files."""
+        for number in range(count):
+            self.put(f"m/{number // 100}/{number:05d}", b"%05d" % number)
+
     def source(self) -> DataSource:
         """Return the source of the folder."""
         return WebDavSource(name="place", url=self.url)

@@ -120,6 +120,7 @@ class Loop:
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
+        self._bell: int | None = None
         self._watched: set[int] = set()
         self._deadline: float | None = None
         self._multi = pycurl.CurlMulti()
@@ -144,11 +145,32 @@ class Loop:
             self._deadline = None
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
 
+    def make_bell(self) -> Callable[[], None]:
+        """Return a function that ends the wait of `step`, which any thread may call until the loop is closed."""
+        bell = self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(bell, select.EPOLLIN)
+        return lambda: os.eventfd_write(bell, 1)
+
     def step(self, seconds: float) -> Iterator[tuple[pycurl.Curl, tuple[int, str] | None]]:
-        """Wait for the network at most `seconds`; yield the transfers that ended, each with libcurl's error or None."""
+        """Yield the transfers that ended, each with libcurl's error or None; if none did, wait for at most `seconds`.
+
+        A transfer may end while it is begun (`kick`), as libcurl looks for the answer as soon as it has sent a request.
+        Then the network has nothing more to tell, and a wait would last for all its seconds.
+        """
+        ended = [*self._ended()]
+        if not ended:
+            self._wait(seconds)
+            ended = [*self._ended()]
+        yield from ended
+
+    def _wait(self, seconds: float) -> None:
+        """Wait for the network, and do what is due then."""
         if self._deadline is not None:
             seconds = min(seconds, max(0.0, self._deadline - time.monotonic()))
         for descriptor, events in self._epoll.poll(seconds):
+            if descriptor == self._bell:
+                os.eventfd_read(descriptor)
+                continue
             action = pycurl.CSELECT_IN if events & (select.EPOLLIN | select.EPOLLHUP) else 0
             if events & select.EPOLLOUT:
                 action |= pycurl.CSELECT_OUT
@@ -156,6 +178,8 @@ class Loop:
                 action |= pycurl.CSELECT_ERR
             self._multi.socket_action(descriptor, action)
         self.kick()
+
+    def _ended(self) -> Iterator[tuple[pycurl.Curl, tuple[int, str] | None]]:
         left = 1
         while left:
             left, good, bad = self._multi.info_read()
@@ -168,6 +192,8 @@ class Loop:
         """Close every connection."""
         self._multi.close()
         self._epoll.close()
+        if self._bell is not None:
+            os.close(self._bell)
 
     def _watch(self, what: int, descriptor: int, _multi: Any, _data: Any) -> None:
         if what == pycurl.POLL_REMOVE:

@@ -23,6 +23,7 @@ from prefect_collect.connectors.http.fetcher import Fetcher
 from prefect_collect.connectors.http.stream import Stream
 from prefect_collect.connectors.per_process import per_process
 from prefect_collect.connectors.s3._boto import boto_error
+from prefect_collect.connectors.s3._large import HEADERS, Large, can_be_ranged
 from prefect_collect.connectors.s3._listing import Listing, list_items
 from prefect_collect.connectors.s3._sigv4 import Keys, Signer
 from prefect_collect.connectors.s3._versions import split_version
@@ -217,13 +218,20 @@ class Connection:
             lines.append(f"Range: bytes={within[0]}-{within[1] - 1}")
         stream = Stream(self._limits, url, lines, self.place(item))
         try:
-            status, headers = stream.begin(WANTED if within is None else RANGE)
+            status, headers = stream.begin(WANTED | HEADERS if within is None else RANGE)
             if status == 200 and within is not None:
                 raise source_error("source_error", "The server does not send ranges of objects", self.place(item))
             if status != wanted:
                 raise body_error(status, stream.error_body(), self.place(item))
             read = content_of if within is None else range_of
-            yield read(headers, stream.pieces(), item)
+            content = read(headers, stream.pieces(), item)
+            if within is None and content.size is not None and can_be_ranged(headers, content.size):
+                large = Large(
+                    stream, content.size, headers[b"etag"],
+                    limits=self._limits, prepare=partial(self._prepare, item), place=self.place(item),
+                )  # fmt: skip
+                content.chunks = large.pieces()
+            yield content
         finally:
             stream.close()
 

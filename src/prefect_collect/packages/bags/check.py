@@ -9,13 +9,15 @@ from itertools import islice
 from typing import Final
 
 from prefect_collect.archive.problems import Damaged
+from prefect_collect.formats.bag_profile import BagProfile
 from prefect_collect.packages.bags import text
 from prefect_collect.packages.bags.fetch_list import read_fetch_list
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.hashing import check_hashes
-from prefect_collect.packages.bags.info import BagInfo, check_oxum, info_name, read_info
+from prefect_collect.packages.bags.info import KEPT, BagInfo, check_oxum, info_name, read_info
 from prefect_collect.packages.bags.items_check import check_items_list, check_items_table
 from prefect_collect.packages.bags.manifests import Manifests
+from prefect_collect.packages.bags.profile_check import check_profile, labels_of
 from prefect_collect.packages.bags.safe_names import check_safe
 from prefect_collect.packages.bags.tag_files import TAG_MANIFEST
 from prefect_collect.packages.bags.text import bag_encode
@@ -34,7 +36,7 @@ def is_bag(index: FileIndex) -> bool:
 
 @dataclass(slots=True)
 class BagCheck:
-    """The check of one bag whose files are in an index; call `run` once."""
+    """The check of one bag whose files are in an index, also by a BagIt `profile`; call `run` once."""
 
     bag: BagFiles
     threads: int
@@ -43,6 +45,7 @@ class BagCheck:
     items: int = 0
     payload: int = 0
     not_delivered: int = 0
+    profile: BagProfile | None = None
 
     @property
     def findings(self) -> Findings:
@@ -87,6 +90,8 @@ class BagCheck:
         self._check_tags(manifests)
         self.payload, self.items = bag.payload()
         check_oxum(self.info, info_file, (self.payload, self.items), bag.declared, self.findings)
+        if self.profile is not None:
+            check_profile(bag, self.profile, self.info)
         check_hashes(bag, manifests.all, self.threads, self.progress)
         self.not_delivered = check_items_list(bag, manifests.payload, ours=self.ours)
         if self.ours:
@@ -107,7 +112,8 @@ class BagCheck:
             entry = self.bag.entry(candidate)
             if entry is not None:
                 lines = text.lines(self.bag.chunks(entry), self.bag.declared.encoding)
-                self.info = read_info(candidate, lines, self.bag.declared, self.findings)
+                kept = KEPT if self.profile is None else KEPT | labels_of(self.profile)
+                self.info = read_info(candidate, lines, self.bag.declared, self.findings, kept)
                 return candidate
         return name
 

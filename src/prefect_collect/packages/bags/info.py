@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,7 +25,7 @@ _ODD: Final = {
 
 @dataclass(slots=True)
 class BagInfo:
-    """The values of the labels in KEPT (in lower case)."""
+    """The values of the labels that are kept, by these labels in lower case."""
 
     values: dict[str, list[str]] = field(default_factory=dict)
 
@@ -40,8 +40,10 @@ def info_name(version: tuple[int, int]) -> str:
     return "package-info.txt" if version < (0, 96) else "bag-info.txt"
 
 
-def read_info(name: str, lines: Iterable[str], declared: Declaration, findings: Findings) -> BagInfo:
-    """Read the file; add what is wrong with its form to the findings."""
+def read_info(
+    name: str, lines: Iterable[str], declared: Declaration, findings: Findings, kept: Set[str] = KEPT
+) -> BagInfo:
+    """Read the file; add what is wrong with its form to the findings. `kept` are the labels to keep, in lower case."""
     info, tally = BagInfo(), Tally()
     parts: list[str] = []
     size, label, malformed, at = 0, "", 0, 0
@@ -61,7 +63,7 @@ def read_info(name: str, lines: Iterable[str], declared: Declaration, findings: 
                     parts.append(line.strip())
                     size += len(line)
                 continue
-            if parts and label in KEPT:
+            if parts and label in kept:
                 end()
             found, colon, value = line.partition(":")
             label, parts, size = found.strip().lower(), [value.strip()], len(value)
@@ -75,7 +77,7 @@ def read_info(name: str, lines: Iterable[str], declared: Declaration, findings: 
                 tally.add("spaces", f"line {at:,}")
     except Damaged as error:
         findings.problems.add(name, cut_short(error))
-    if parts and label in KEPT:
+    if parts and label in kept:
         end()
     if malformed > 1:
         findings.problems.add(name, f"{malformed - 1:,} more lines are malformed")

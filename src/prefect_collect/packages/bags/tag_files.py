@@ -225,7 +225,10 @@ class TagFiles:
         if len(named) > _MOST_CUSTODIANS:
             named[_MOST_CUSTODIANS:] = ["and more, whom items.csv names"]
         pairs = [*lines.items(), *(("Custodian", name) for name in named)]
-        return "".join(f"{_one_line(label)}: {_one_line(value)}\n" for label, value in pairs if value)
+        lines_ours = "".join(f"{_one_line(label)}: {_one_line(value)}\n" for label, value in pairs if value)
+        rules = self._spec.bag.rules
+        profile = [] if rules is None else [("BagIt-Profile-Identifier", rules.identifier)]
+        return lines_ours + "".join(f"{label}: {value}\n" for label, value in (*profile, *self._spec.bag.lines))
 
 
 def _one_line(text: str) -> str:

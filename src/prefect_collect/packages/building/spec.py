@@ -8,7 +8,10 @@ from datetime import date
 from typing import Any, Final
 
 from prefect_collect.codes import Failure
+from prefect_collect.formats.bag_options import BagOptions
+from prefect_collect.formats.dataset import Dataset
 from prefect_collect.formats.load_file import LoadFile
+from prefect_collect.formats.mail_set import MailSet
 from prefect_collect.packages.building.continued import Continued
 from prefect_collect.parameters import Hash
 from prefect_collect.stores import Blob
@@ -38,9 +41,11 @@ class PackageSpec:
     collection's; `bagging_date` goes into bag-info.txt as it is given (no clock is read); `info` holds further lines of
     bag-info.txt. With `sha512` it has SHA-512 manifests too; with `portable`, names that every system accepts. `hashes`
     names the columns of the manifest, ``md5`` and ``sha1``, of which it has manifests too; with `custodians`, its
-    item lists say whose each item is, and bag-info.txt whose they are. A load file is made by the options `load_file`;
-    it states the `source`, and `continued` has the numbers that an earlier export gave. `custody` is the account of the
-    collection (`documents.account`), of which the chain of custody documents are made; none are made without it.
+    item lists say whose each item is, and bag-info.txt whose they are. A load file is made by the options `load_file`,
+    mail by `mail` and a dataset by `dataset`; they state the `source`, and `continued` has the numbers that an earlier
+    export gave. `custody` is the account of the collection (`documents.account`), of which the chain of custody
+    documents are made; none are made without it. `bag` has lines of bag-info.txt that the user gave, and the BagIt
+    profile that the bag conforms to.
     """
 
     base: str
@@ -53,9 +58,12 @@ class PackageSpec:
     hashes: tuple[Hash, ...] = ()
     custodians: bool = False
     load_file: LoadFile = field(default_factory=LoadFile)
+    mail: MailSet = field(default_factory=MailSet)
+    dataset: Dataset = field(default_factory=Dataset)
     source: str = ""
     continued: Continued | None = None
     custody: Mapping[str, Any] | None = None
+    bag: BagOptions = field(default_factory=BagOptions)
 
     @property
     def algorithms(self) -> list[str]:

@@ -26,8 +26,10 @@ class Container(Protocol):
         reads_all: True if files that no manifest lists are read too.
         has_folders: True if there can be folders without files.
         in_order: True if files should be read in their order, by one thread.
+        kind: What the package is as one file, as the suffix of its name says; "" for a folder.
     """
 
+    kind: str
     reads_all: bool
     in_order: bool
     has_folders: bool
@@ -56,6 +58,7 @@ class FileContainer:
 
     reads_all = in_order = False
     has_folders = True
+    kind = ""
 
     def opened(self, entry: Entry) -> Bytes:
         """Return the file's bytes."""

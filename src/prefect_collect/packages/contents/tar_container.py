@@ -29,6 +29,7 @@ class TarContainer:
     def __init__(self, source: Bytes) -> None:
         self._source = source
         self.in_order = isinstance(source, ZstdBytes)
+        self.kind = "tar.zst" if self.in_order else "tar"
 
     def scan(self, index: FileIndex, findings: Findings) -> bool:
         """Add all entries; return False if what follows one cannot be read."""

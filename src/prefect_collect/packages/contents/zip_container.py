@@ -47,6 +47,7 @@ _ODD_ENTRIES: Final = {
 class ZipContainer:
     """The entries of a ZIP file."""
 
+    kind = "zip"
     reads_all = True
     in_order = False
     has_folders = True

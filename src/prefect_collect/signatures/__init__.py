@@ -1,0 +1,1 @@
+"""Detached signatures and time stamps of packages: of the fingerprint, which covers every byte of a package."""
