@@ -115,7 +115,7 @@ $(VENV)/npm/installed: tests/npm/package.json | $(BIN)/python tools
 	@mkdir -p $(VENV)/npm && cp tests/npm/package.json $(VENV)/npm/
 	@if command -v npm > /dev/null; then \
 	  npm install --prefix $(VENV)/npm --no-package-lock --no-audit --no-fund --silent && touch $@; \
-	else echo "npm is missing; tests of the pages' accessibility will be skipped" >&2; fi
+	else echo "npm is missing; tests of the pages' accessibility will be skipped, and those on Azurite fail" >&2; fi
 
 # Other people's tools, to which the tests hold the packages (7z is one that is measured too), the browser in which they
 # look at Prefect's UI, the mail and database servers, the proxy before the console (off the PATH of users), and the database of the

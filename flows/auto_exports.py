@@ -58,8 +58,8 @@ class AutoExport(BaseModel):
     destination: str = Field(
         title="Destination",
         description=(
-            "Where the package goes: a folder, s3://bucket/prefix, or a saved store block as collect-s3-store/NAME or "
-            "collect-directory-store/NAME."
+            "Where the package goes: a folder, s3://bucket/prefix (gs:// and az:// alike), or a saved store block as "
+            "collect-s3-store/NAME, collect-cloud-store/NAME or collect-directory-store/NAME."
         ),
         min_length=1,
     )

@@ -96,7 +96,8 @@ def collect(
         source: Where to collect from: a saved data source, or a new one.
         query: Which items to collect; by default all.
         name: The job's name; by default the source's.
-        store: The staging store: a directory, s3://bucket/prefix, or a store block; by default under PREFECT_HOME.
+        store: The staging store: a directory, s3://bucket/prefix (gs://, az://), or a store block; by default under
+            PREFECT_HOME.
         custodian: The person or department whose data is collected: one line of at most 200 characters; by default the
             source's.
         custodian_folder: Where each custodian has a folder, such as home/{custodian}: each item below it is that

@@ -84,7 +84,7 @@ def export(
 
     Args:
         collection_job: The id of the collection. The export is bound to the items that it holds when it first starts.
-        destination: Where the package goes: a directory, s3://bucket/prefix, or a store block.
+        destination: Where the package goes: a directory, s3://bucket/prefix (gs://, az://), or a store block.
         format: "bagit": an RFC 8493 bag as one ZIP file; "directory": the same bag unpacked;
             "bagit-tar": the same bag as one TAR file; "bagit-tar-zst": the same bag as one TAR file, compressed with
             Zstandard; "bagit-group": bags of at most a size each, as ZIP or TAR files, in one folder with one list over
@@ -93,7 +93,7 @@ def export(
             file; "mail-directory": the same unpacked; "dataset": the tables of a database as Parquet or CSV, as one ZIP
             file; "dataset-directory": the same unpacked.
         name: The job's name.
-        store: The collection's staging store: a directory, s3://bucket/prefix, or a store block.
+        store: The collection's staging store: a directory, s3://bucket/prefix (gs://, az://), or a store block.
         sha512: Put SHA-512 manifests into the bag too; every item is read for it.
         portable_names: Rename items whose names Windows or macOS cannot unpack; items.csv has the original names.
         load_file: How a load file is made: its numbers, columns, encoding and volumes.

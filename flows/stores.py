@@ -22,11 +22,14 @@ def store_of(value: Block | str | os.PathLike[str] | None, *, field: str = "stor
     if isinstance(value, (str, os.PathLike)):
         return open_store(value)
     if not isinstance(value, Block):
-        raise InvalidLocation(f"{field} must be a path, an s3:// URL, or a store block. [{field}={value!r}]")
+        raise InvalidLocation(
+            f"{field} must be a path, an s3://, gs:// or az:// URL, or a store block. [{field}={value!r}]"
+        )
     made: Any = getattr(value, "store", None)
     if made is None:
         raise InvalidLocation(
-            f"{field} must be a path, an s3:// URL, or a DirectoryStoreBlock or S3StoreBlock block, not a "
+            f"{field} must be a path, an s3://, gs:// or az:// URL, or a block of a store (DirectoryStoreBlock, "
+            f"S3StoreBlock, CloudStoreBlock), not a "
             f"{value.get_block_type_name()}."
         )
     store: Store = made()

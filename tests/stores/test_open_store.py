@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from prefect_collect.errors import InvalidLocation
-from prefect_collect.stores import DirectoryStore, S3Store, Store, open_store
+from prefect_collect.errors import InvalidLocation, UsageError
+from prefect_collect.stores import AzureStore, DirectoryStore, GcsStore, S3Store, Store, open_store
+from prefect_collect.stores._cloud import CloudStore
 
 
 def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,9 +36,34 @@ def test_s3() -> None:
     assert open_store("s3://bucket").locate("k") == "s3://bucket/k"
 
 
+@pytest.mark.parametrize(("scheme", "kind"), [("gs", GcsStore), ("az", AzureStore)])
+def test_google_and_azure(scheme: str, kind: type[CloudStore]) -> None:
+    """A bucket or container with and without a prefix; nothing is sent yet, and no account need be named."""
+    store = open_store(f"{scheme}://bucket/a/b/", endpoint_url="http://127.0.0.1:1")
+    assert isinstance(store, kind)
+    assert isinstance(store, Store)
+    assert store.url == f"{scheme}://bucket/a/b"
+    assert store.locate("k") == f"{scheme}://bucket/a/b/k"
+    assert open_store(f"{scheme}://bucket").url == open_store(f"{scheme}://bucket/").url == f"{scheme}://bucket"
+    with pytest.raises(UsageError, match="7 days"):
+        store.link("k", 8 * 24 * 3600)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "library", "extra"),
+    [("gs", "google.cloud.storage", "gcp"), ("az", "azure.storage.blob", "azure")],
+)
+def test_a_library_that_is_missing(monkeypatch: pytest.MonkeyPatch, scheme: str, library: str, extra: str) -> None:
+    """Without the service's library the error names the extra that brings it."""
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(UsageError, match=rf"pip install 'prefect-collect\[{extra}\]'"):
+        open_store(f"{scheme}://bucket")
+
+
 @pytest.mark.parametrize(
     "location", ["", "s3://", "s3:///x", "s3:/bucket", "s3://a", "s3://user:secret@b/x", "gs://b", "http://x/y", "a\0b",
-                 "file://host/x", "az://c/p"]
+                 "file://host/x", "az://c/p", "gs://user:secret@bucket/x",
+                 "az://user:secret@container", "gs:/bucket", "az://a--b", "gs://"]
 )  # fmt: skip
 def test_anything_else_is_refused(location: str) -> None:
     """A wrong location is refused; the message says what a store can be, and contains no password."""
@@ -56,10 +82,11 @@ def test_endpoints_are_checked(endpoint: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_boto3_is_imported_only_for_s3() -> None:
-    """Opening a directory does not import boto3."""
+def test_libraries_are_imported_only_for_buckets() -> None:
+    """Opening a directory imports no library of an object store."""
     code = (
         "import sys; from prefect_collect.stores import open_store; open_store('x');"
-        "print([name for name in ('boto3', 'botocore', 'prefect') if name in sys.modules])"
+        "names = 'boto3', 'botocore', 'prefect', 'google.cloud', 'azure', 'requests';"
+        "print([name for name in names if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

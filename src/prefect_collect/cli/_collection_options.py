@@ -194,8 +194,8 @@ class CollectionOptions:
         str | None,
         typer.Option(
             metavar="DEST",
-            help="Export the collection when it is done, to a folder, s3://bucket/prefix, or a saved block "
-            "(collect-s3-store/NAME or collect-directory-store/NAME).",
+            help="Export the collection when it is done, to a folder, s3://bucket/prefix (gs:// and az:// alike), or a "
+            "saved block (collect-s3-store/NAME, collect-cloud-store/NAME or collect-directory-store/NAME).",
         ),
         _Of("export", "destination"),
     ] = None

@@ -91,8 +91,8 @@ def export(
         str,
         typer.Option(
             metavar="DEST",
-            help="The destination: a folder, s3://bucket/prefix, or a saved block (collect-s3-store/NAME or "
-            "collect-directory-store/NAME).",
+            help="The destination: a folder, s3://bucket/prefix (gs:// and az:// alike), or a saved block "
+            "(collect-s3-store/NAME, collect-cloud-store/NAME or collect-directory-store/NAME).",
         ),
     ],
     format: Annotated[Format, typer.Option(help=FORMAT_WORDS)] = "bagit",

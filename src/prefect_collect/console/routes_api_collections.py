@@ -53,7 +53,8 @@ class WantedCollection(BaseModel):
     name: str | None = Field(default=None, description="By default the source's.")
     store: str | None = Field(
         default=None,
-        description="The staging store: a folder, s3://bucket/prefix, or a saved one as collect-s3-store/NAME.",
+        description="The staging store: a folder, s3://bucket/prefix (gs://, az://), or a saved one as "
+        "collect-s3-store/NAME.",
     )
     custodian: str | None = None
     custodian_folder: str | None = Field(default=None, description="As home/{custodian}.")

@@ -50,7 +50,7 @@ class WantedExport(BaseModel):
 
     destination: str = Field(
         min_length=1,
-        description="A folder, s3://bucket/prefix, or a saved store as collect-s3-store/NAME.",
+        description="A folder, s3://bucket/prefix (gs://, az://), or a saved store as collect-s3-store/NAME.",
     )
     format: Format = Field(default="bagit", description=FORMAT_WORDS)
     name: str | None = None

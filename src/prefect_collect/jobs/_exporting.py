@@ -76,8 +76,8 @@ def start_export(
 
     Args:
         collection_job: The collection's id.
-        destination: Where the package goes: a folder, s3://bucket/prefix, a store block, or a saved store block as
-            collect-s3-store/NAME or collect-directory-store/NAME.
+        destination: Where the package goes: a folder, s3://bucket/prefix (gs:// and az:// alike), a store block, or a
+            saved store block as collect-s3-store/NAME, collect-cloud-store/NAME or collect-directory-store/NAME.
         format: "bagit": an RFC 8493 bag as one ZIP file; "directory": the same bag unpacked;
             "bagit-tar": the same bag as one TAR file; "bagit-tar-zst": the same bag as one TAR file, compressed with
             Zstandard; "bagit-group": bags of at most a size each, as ZIP or TAR files, in one folder with one list over

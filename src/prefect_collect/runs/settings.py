@@ -17,7 +17,7 @@ class CollectSettings(PrefectBaseSettings):
 
     store: str | None = Field(
         default=None,
-        description="The default staging store: a directory or s3://bucket/prefix.",
+        description="The default staging store: a directory or s3://bucket/prefix (gs:// and az:// alike).",
     )
     console_url: str | None = Field(
         default=None,

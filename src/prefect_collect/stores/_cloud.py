@@ -23,7 +23,7 @@ from prefect_collect.stores._parts import Limits
 from prefect_collect.stores.addresses import BUCKET_URLS, check_endpoint, require_unsigned, shown
 from prefect_collect.threads.pool import Pool
 
-_THREADS: Final = 16
+_THREADS: Final = 8
 _LONGEST_LINK: Final = 7 * 24 * 3600
 _PROBES: Final = ".prefect-collect-probe"
 _SENT: Final = Limits(copies=False)

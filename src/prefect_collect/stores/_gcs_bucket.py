@@ -17,7 +17,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 from prefect_collect.errors import CorruptSegment, KeyExists, KeyMissing, StoreError, StoreUnavailable
 from prefect_collect.stores._base import Blob, Buffer
 from prefect_collect.stores._fenced_http import fenced
-from prefect_collect.stores._gcs_errors import GOOGLE_ERRORS, google_error, google_errors, status_of
+from prefect_collect.stores._gcs_errors import GOOGLE_ERRORS, google_error, google_errors, is_lost_session, status_of
 from prefect_collect.stores._keys import key_parts
 from prefect_collect.stores._objects import Fetched, Token, new_token
 from prefect_collect.stores.gcs_access import SERVER, GcsAccess, emulator
@@ -25,6 +25,12 @@ from prefect_collect.stores.gcs_access import SERVER, GcsAccess, emulator
 _TOKEN: Final = "collect-write"
 _LONGEST_KEY: Final = 1024  # bytes of UTF-8, with the prefix
 _NOT_ALLOWED: Final = re.compile("[\r\n]")
+_IN_ONE_REQUEST: Final = 1 << 20
+_CHECKED_AT_ONCE: Final = 8 << 20  # what the library sends with its condition in one request
+_SESSIONS: Final = 3
+_SESSION_SECONDS: Final = 13.0
+"""How long an upload that was begun is tried to go on before it begins anew: its answer may be lost for ever."""
+
 _LISTED: Final = "kind,nextPageToken,prefixes,items(name,size,generation)"
 _CHECKSUM: Final = anycrc.Model("CRC32C")
 
@@ -104,6 +110,8 @@ class GcsBucket:
     def put(self, key: str, data: Buffer, *, replace: bool) -> Blob:
         """Write an object in one step, checked by its CRC-32C. Raise KeyExists if the key exists, unless `replace`."""
         full, token, body = self.key(key), new_token(), bytes(data)
+        if not replace and len(body) > _CHECKED_AT_ONCE and self.holds(key):
+            raise KeyExists(f"The object already exists and is not overwritten [{self.locate(key)}]")
 
         def send(condition: dict[str, Any]) -> storage.Blob:
             return self.send(full, body, condition, token)
@@ -113,10 +121,21 @@ class GcsBucket:
 
     def send(self, full: str, body: bytes, condition: dict[str, Any], token: Token | None = None) -> storage.Blob:
         """Upload an object, and return what the server says of it. Exceptions of Google's library pass through."""
-        blob = self.blob(full)
-        blob.metadata = {_TOKEN: token.value} if token else None
-        blob.upload_from_file(io.BytesIO(body), size=len(body), checksum="crc32c", **condition, **OPTIONS)
-        return blob
+        # With a size, the library sends up to 8 MiB in one request, of whose body it makes five copies; without one it
+        # begins an upload first, and makes none.
+        size = len(body) if condition or len(body) <= _IN_ONE_REQUEST else None
+        options = OPTIONS if size is not None else OPTIONS | {"retry": OPTIONS["retry"].with_timeout(_SESSION_SECONDS)}
+        for left in reversed(range(_SESSIONS)):
+            blob = self.blob(full)
+            blob.metadata = {_TOKEN: token.value} if token else None
+            try:
+                blob.upload_from_file(io.BytesIO(body), size=size, checksum="crc32c", **condition, **options)
+                return blob
+            except GOOGLE_ERRORS as error:
+                is_broken = size is None and isinstance(google_error(error, ""), StoreUnavailable)
+                if not left or not (is_broken or is_lost_session(error)):
+                    raise
+        raise AssertionError("unreachable")
 
     def compose(
         self, full: str, sources: list[storage.Blob], condition: dict[str, Any], token: Token | None = None

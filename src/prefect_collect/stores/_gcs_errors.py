@@ -63,6 +63,12 @@ def status_of(error: Exception) -> int:
     return int(error.code or 0) if isinstance(error, GoogleAPICallError) else 0
 
 
+def is_lost_session(error: Exception) -> bool:
+    """Return whether the server no longer knows an upload that was begun, which then has to begin anew."""
+    request = getattr(getattr(error, "response", None), "request", None)
+    return status_of(error) in (404, 410) and "upload_id=" in str(getattr(request, "url", ""))
+
+
 def google_error(error: Exception, location: str) -> StoreError:
     """Return the `StoreError` of an error of Google's libraries at a location; its message contains no secret."""
     if isinstance(error, RetryError) and isinstance(error.cause, Exception):

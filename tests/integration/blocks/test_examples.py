@@ -13,8 +13,11 @@ from prefect.blocks.core import Block
 from prefect_aws import MinIOCredentials
 from pydantic import SecretStr
 
-from prefect_collect.blocks import DirectoryStoreBlock, FileSource, ObjectStoreSource, S3StoreBlock
+from prefect_collect.blocks import CloudStoreBlock, DirectoryStoreBlock, FileSource, ObjectStoreSource, S3StoreBlock
+from prefect_collect.errors import SourceNotFound
+from prefect_collect.sources.listing import items_of
 from prefect_collect.stores import open_store
+from tests.integration.cloud_servers import Azurite
 from tests.integration.servers import S3Server
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("in_prefect")]
@@ -80,3 +83,29 @@ def test_store_bucket(mail: Path, moto: S3Server) -> None:
     loaded = S3StoreBlock.load("example-bucket")
     assert isinstance(loaded, S3StoreBlock)
     assert isinstance(loaded.credentials, MinIOCredentials)
+
+
+class AzureBlobStorageCredentials(Block):
+    """The block of prefect-azure that has the same name and field, as Prefect's server keeps it."""
+
+    _block_type_name = "Azure Blob Storage Credentials"
+
+    connection_string: SecretStr | None = None
+
+
+def test_cloud_store(mail: Path, azure: Azurite) -> None:
+    """A folder is collected into a saved container, whose credentials are those of a saved block of prefect-azure.
+
+    The same block gives a source access; a name that no block has is named in the error.
+    """
+    saved = AzureBlobStorageCredentials(connection_string=SecretStr(azure.connection_string))
+    saved.save("example-azure")
+    url = f"az://{azure.new_container()}"
+    CloudStoreBlock.model_validate({"url": url, "credentials": saved}).save("example-container")
+    result = run_example(CloudStoreBlock, **{"BLOCK_NAME": "example-container", "/srv/mail": str(mail)})
+    assert result.counts.succeeded == 1
+    assert result.error_report.startswith(f"{url}/{result.job_id}/")
+    source = ObjectStoreSource(url=f"{url}/", credentials_block="azure-blob-storage-credentials/example-azure")
+    assert any(item.path.endswith("job.json") for item in items_of(source))
+    with pytest.raises(SourceNotFound, match="credentials_block=gcp-credentials/none"):
+        next(items_of(ObjectStoreSource(url="gs://bucket", credentials_block="none")))

@@ -73,6 +73,7 @@ def cloud(request: pytest.FixtureRequest, clouds: dict[str, Cloud], monkeypatch:
     """Each server in turn, whose clients repeat requests up to three times, without long pauses."""
     retry = _gcs_bucket.RETRY.with_delay(initial=0.01, maximum=0.01).with_timeout(0.5)
     monkeypatch.setitem(_gcs_bucket.OPTIONS, "retry", retry)
+    monkeypatch.setattr(_gcs_bucket, "_SESSION_SECONDS", 0.5)
     for name, value in {"increment_base": 0, "random_jitter_range": 0, "retry_total": 3}.items():
         monkeypatch.setitem(_azure_bucket.RETRIES, name, value)
     found = clouds[request.param]
@@ -176,6 +177,19 @@ def test_failed_part_leaves_nothing(cloud: Cloud) -> None:
     assert cloud.proxy.hits == 1
     assert cloud.objects(store) == []
     assert UPLOADS.reserved == 0
+
+
+def test_a_part_whose_answer_is_lost(cloud: Cloud) -> None:
+    """The part is sent again, and the object is whole."""
+    store = cloud.store()
+    data = patterned(17 * MIB)
+    writer = store.writer("k")
+    cloud.proxy.lose_answer(1, method="PUT", path="comp=block&|upload_id=")
+    writer.write(data)
+    writer.commit()
+    assert cloud.proxy.hits == 1
+    assert store.read("k") == data
+    assert cloud.objects(store) == ["p/k"]
 
 
 def test_no_such_bucket(cloud: Cloud) -> None:
