@@ -25,7 +25,7 @@ def warm() -> Spec:
 
 
 def _source(spec: Spec) -> Any:
-    from prefect_collect import FileSource, ObjectStoreSource, SftpSource, WebDavSource
+    from prefect_collect import FileSource, HttpListSource, ObjectStoreSource, RcloneSource, SftpSource, WebDavSource
 
     if "files" in spec:
         return FileSource(name="bench", root=spec["files"])
@@ -34,6 +34,10 @@ def _source(spec: Spec) -> Any:
         return SftpSource(name="bench", url=spec["sftp"], config_file="/dev/null", **keys)
     if "webdav" in spec:
         return WebDavSource(name="bench", url=spec["webdav"])
+    if "urls" in spec:
+        return HttpListSource(name="bench", url=spec["urls"], allow_private=True)
+    if "rclone" in spec:
+        return RcloneSource(name="bench", url="rclone://place", config=spec["rclone"])
     url = f"s3://{spec['s3']}/{spec.get('prefix', '')}"
     return ObjectStoreSource(name="bench", url=url, endpoint_url=spec["endpoint"])
 

@@ -8,10 +8,12 @@ from typing import Any, Final
 
 from benchmarks.context import Bench, all_of
 from benchmarks.data import EMPTY, Buckets, DataSet, remove
+from benchmarks.drives import drive_big, drive_to_files
 from benchmarks.measure import Comparison, Contender, Folders, FreshBuckets, Place
 from benchmarks.peers import Command, aws_copy, rclone_copy, rclone_remote, s5cmd_copy, seven_zip
 from benchmarks.sftp import sftp_big, sftp_to_files, sftp_to_files_latency
 from benchmarks.took import Took
+from benchmarks.urls import urls_to_files, urls_to_files_latency
 from benchmarks.webdav import webdav_big, webdav_to_files, webdav_to_files_latency
 from benchmarks.worker import Worker
 
@@ -338,6 +340,10 @@ SCENARIOS: Final[dict[str, Callable[[Bench], Comparison]]] = {
     "webdav-files": webdav_to_files,
     "webdav-files-20ms": webdav_to_files_latency,
     "webdav-big": webdav_big,
+    "urls-files": urls_to_files,
+    "urls-files-20ms": urls_to_files_latency,
+    "rclone-files": drive_to_files,
+    "rclone-big": drive_big,
     "export-s3": export_s3,
     "export-s3-seaweedfs": export_s3_seaweedfs,
     "export-zip": export_zip,
