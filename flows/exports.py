@@ -25,6 +25,7 @@ from prefect_collect.exporting.attempt import Delivery, Steps, run_export
 from prefect_collect.exporting.bag_conformity import require_profile
 from prefect_collect.exporting.bound_collection import BoundCollection, bind_collection
 from prefect_collect.exporting.control_numbers import require_continuable
+from prefect_collect.exporting.duplicates import require_comparable
 from prefect_collect.flows._job_flow import flow
 from prefect_collect.flows.auto_exports import (
     COLLECTION_DELETED,
@@ -35,12 +36,15 @@ from prefect_collect.flows.auto_exports import (
 from prefect_collect.flows.places import require_export_apart
 from prefect_collect.flows.running_job import RunningJob, block_id, keep_log, pin_places
 from prefect_collect.flows.stores import store_of
-from prefect_collect.formats import Format
+from prefect_collect.formats import Format, options_json, parsed_options, require_source
 from prefect_collect.formats.bag_options import BagOptions
+from prefect_collect.formats.dataset import Dataset
 from prefect_collect.formats.load_file import LoadFile
+from prefect_collect.formats.mail_set import MailSet
 from prefect_collect.job_folder.deleted_jobs import FLOW
 from prefect_collect.job_folder.folder import CUSTODIAN, JobFolder, JobRecord
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
+from prefect_collect.parameters import Deduplicate
 from prefect_collect.runs.custodian_label import custodian_labels
 from prefect_collect.runs.labels import EXPORT_WHEN, QUEUED, SOURCE, export_tag, label_of, label_run, set_labels, tag
 from prefect_collect.runs.names import EXPORT_FLOW
@@ -71,6 +75,10 @@ def export(
     portable_names: bool = False,
     load_file: LoadFile | dict[str, Any] | None = None,
     bag: BagOptions | dict[str, Any] | None = None,
+    mail: MailSet | dict[str, Any] | None = None,
+    dataset: Dataset | dict[str, Any] | None = None,
+    deduplicate: Deduplicate | None = None,
+    duplicates_of: list[str] | None = None,
 ) -> State[Any]:
     """Export what a collection holds as a package that proves its own completeness.
 
@@ -80,13 +88,21 @@ def export(
         format: "bagit": an RFC 8493 bag as one ZIP file; "directory": the same bag unpacked;
             "bagit-tar": the same bag as one TAR file; "bagit-tar-zst": the same bag as one TAR file, compressed with
             Zstandard; "loadfile": a load file for review platforms, with natives and text, as one ZIP file;
-            "loadfile-directory": the same unpacked.
+            "loadfile-directory": the same unpacked; "mail": messages as mbox or EML files with an index, as one ZIP
+            file; "mail-directory": the same unpacked; "dataset": the tables of a database as Parquet or CSV, as one ZIP
+            file; "dataset-directory": the same unpacked.
         name: The job's name.
         store: The collection's staging store: a directory, s3://bucket/prefix, or a store block.
         sha512: Put SHA-512 manifests into the bag too; every item is read for it.
         portable_names: Rename items whose names Windows or macOS cannot unpack; items.csv has the original names.
         load_file: How a load file is made: its numbers, columns, encoding and volumes.
         bag: What a bag has beside: tags in bag-info.txt, and the BagIt profile that it conforms to.
+        mail: How mail is made: as mbox or EML files, and how large these get.
+        dataset: How a dataset is made: as Parquet or CSV, and how its folders are named.
+        deduplicate: Deliver items with the same bytes once: "global": one in all; "custodian": one for each custodian.
+            The package lists the others, with their custodians and paths.
+        duplicates_of: The ids of earlier jobs in the same staging store: items with the bytes of theirs are marked, and
+            with deduplicate not delivered if such an export delivered them.
 
     Returns:
         A state with the documented name, whose result is the attempt's `TaskResult`, with the `package`.
@@ -97,8 +113,8 @@ def export(
         opened = store_of(store)
         delivery = Delivery(
             store_of(destination, field="destination"), format, sha512, portable_names=portable_names,
-            load_file=None if load_file is None else LoadFile.of(load_file),
-            bag=None if bag is None else BagOptions.of(bag),
+            **parsed_options({"load_file": load_file, "bag": bag, "mail": mail, "dataset": dataset}),
+            deduplicate=deduplicate, duplicates_of=tuple(duplicates_of or ()),
         )  # fmt: skip
         pin_places(taken.session, store=opened.url, destination=delivery.destination.url)
         opened.require_exclusive_creates()
@@ -114,10 +130,12 @@ def export(
         bound = bind_collection(opened, str(collection_job), before)
         job = _of_collection(taken, bound.record)
         if not folder.attempts():
+            require_source(format, bound.record.source)
             require_export_apart(bound.record, opened, delivery.destination)
             delivery.require_free(bound.record.package_base)
             require_continuable(opened, delivery.load_file)
             require_profile(bound, delivery)
+            require_comparable(opened, bound.record.job_id, delivery.duplicates_of)
         block = block_id(job.run, "destination", destination) if isinstance(destination, Block) else None
         record = create_job(folder, _record(folder.job_id, bound, delivery, name or runtime.flow_run.name, block))
         if not is_known:
@@ -184,8 +202,9 @@ def _record(job_id: str, bound: BoundCollection, delivery: Delivery, name: str, 
         "format": delivery.format,
         "sha512": delivery.sha512,
         "portable_names": delivery.portable_names,
-        **({"load_file": delivery.load_file.to_json()} if delivery.load_file is not None else {}),
-        **({"bag": delivery.bag.to_json()} if delivery.bag is not None else {}),
+        **options_json(delivery.options),
+        **({"deduplicate": delivery.deduplicate} if delivery.deduplicate else {}),
+        **({"duplicates_of": [*delivery.duplicates_of]} if delivery.duplicates_of else {}),
         **({CUSTODIAN: bound.record.custodian} if bound.record.custodian else {}),
     }
     return JobRecord(job_id, JobKind.EXPORT, name, bound.record.source, bound.record.package_base, options=options)

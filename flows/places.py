@@ -10,6 +10,7 @@ from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.errors import CollectError
 from prefect_collect.flows.auto_exports import AutoExport, load_destination
 from prefect_collect.flows.stores import store_of
+from prefect_collect.formats import require_source
 from prefect_collect.job_folder.folder import JobRecord
 from prefect_collect.sources.overlaps import require_collectable, require_destination
 from prefect_collect.stores import Store
@@ -17,9 +18,13 @@ from prefect_collect.stores.addresses import STORE_BLOCKS
 
 
 def require_places(source: DataSource, staging: Store, auto_export: AutoExport | None) -> None:
-    """Raise InvalidLocation if a collection's source lies in its staging store, or its export would go into either."""
+    """Raise InvalidLocation if a collection's source lies in its staging store, or its export would go into either.
+
+    Raise UsageError if the export's format cannot be made of a collection from that source.
+    """
     require_collectable(source, staging)
     if auto_export is not None:
+        require_source(auto_export.format, {"type": source.get_block_type_slug()})
         named: Any = auto_export.destination
         destination = store_of(load_destination(named) if named.startswith(STORE_BLOCKS) else named)
         require_destination(source, staging, destination)

@@ -11,8 +11,7 @@ from prefect_collect.errors import CollectError, JobNotFound
 from prefect_collect.exporting.attempt import Delivery, close_lost_exports
 from prefect_collect.exporting.bound_collection import bind_collection
 from prefect_collect.flows.stores import place_of
-from prefect_collect.formats.bag_options import BagOptions
-from prefect_collect.formats.load_file import LoadFile
+from prefect_collect.formats import parsed_options
 from prefect_collect.job_folder import custody_events
 from prefect_collect.job_folder.custody_rules import damage_of
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
@@ -103,7 +102,7 @@ def _close_exports(folder: JobFolder, record: JobRecord, beyond: int, *, cancele
     destination = place_of({"$ref": {"block_document_id": block}} if block else options["destination"])
     delivery = Delivery(
         destination, options["format"], options["sha512"], portable_names=options.get("portable_names", False),
-        load_file=LoadFile.of(options["load_file"]) if options.get("load_file") else None,
-        bag=BagOptions.of(options["bag"]) if options.get("bag") else None,
+        **parsed_options(options),
+        deduplicate=options.get("deduplicate"), duplicates_of=tuple(options.get("duplicates_of", ())),
     )  # fmt: skip
     close_lost_exports(folder, record, beyond, bound, delivery, canceled=canceled)

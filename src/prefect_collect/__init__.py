@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from prefect_collect.errors import CollectError
     from prefect_collect.flows import AutoExport, collect, export
     from prefect_collect.formats.bag_options import BagOptions
+    from prefect_collect.formats.dataset import Dataset
     from prefect_collect.formats.load_file import LoadFile
+    from prefect_collect.formats.mail_set import MailSet
     from prefect_collect.job_folder.result import TaskResult
     from prefect_collect.packages import verify
     from prefect_collect.sources.query import Query
@@ -46,6 +48,7 @@ __all__ = [
     "BagOptions",
     "CollectError",
     "DataSource",
+    "Dataset",
     "FileSource",
     "HttpListSource",
     "ImapSource",
@@ -53,6 +56,7 @@ __all__ = [
     "JobStatus",
     "LifecycleStatus",
     "LoadFile",
+    "MailSet",
     "MboxSource",
     "ObjectStoreSource",
     "PurviewExportSource",
@@ -77,6 +81,7 @@ _HOMES: Final = {
     "BagOptions": "formats.bag_options",
     "CollectError": "errors",
     "DataSource": "blocks",
+    "Dataset": "formats.dataset",
     "FileSource": "blocks",
     "HttpListSource": "blocks",
     "ImapSource": "blocks",
@@ -84,6 +89,7 @@ _HOMES: Final = {
     "JobStatus": "statuses",
     "LifecycleStatus": "statuses",
     "LoadFile": "formats.load_file",
+    "MailSet": "formats.mail_set",
     "MboxSource": "blocks",
     "ObjectStoreSource": "blocks",
     "PurviewExportSource": "blocks",

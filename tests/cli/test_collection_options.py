@@ -12,24 +12,20 @@ from typer import BadParameter
 from typer.models import OptionInfo
 
 from prefect_collect.blocks import FileSource, HttpListSource, ObjectStoreSource
-from prefect_collect.cli._bag_options import bag_of
 from prefect_collect.cli._collection_options import OPTIONS, CollectionOptions
-from prefect_collect.cli._load_file_options import load_file_of
+from prefect_collect.cli._format_options import format_options_of
 from prefect_collect.cli._options import custodian_of
 from prefect_collect.collecting.policy import CollectionPolicy
 from prefect_collect.errors import UsageError
 from prefect_collect.flows import AutoExport, collect
-from prefect_collect.formats import Format
-from prefect_collect.formats.bag_options import BagOptions
-from prefect_collect.formats.load_file import LoadFile
+from prefect_collect.formats import OPTION_GROUPS, Format
 from prefect_collect.sources.query import Query
 
 DECLARED = get_type_hints(CollectionOptions, include_extras=True)
 TAKEN = {
     "flow": collect.parameters.properties,
     "export": AutoExport.model_json_schema()["properties"],
-    "bag": {each.name: {} for each in fields(BagOptions)},
-    "load_file": {each.name: {} for each in fields(LoadFile)},
+    "format": {name: {} for group in OPTION_GROUPS.values() for name in group.option_names()},
     "query": {each.name: {} for each in fields(Query)},
     "source": {**FileSource.model_fields, **HttpListSource.model_fields, **ObjectStoreSource.model_fields},
 }
@@ -85,7 +81,7 @@ def test_the_format_of_an_export_to_follow_changes(
     made = CollectionOptions(**given, given=frozenset(given)).auto_export(present)  # type: ignore[arg-type]
     assert made == {"destination": "/x", "name": "n", "format": name, **own}
     wrong = CollectionOptions(prefix="A", export_format="bagit", given=frozenset({"prefix", "export_format"}))
-    with pytest.raises(UsageError, match="prefix, profile and the like"):
+    with pytest.raises(UsageError, match="prefix, width and the like"):
         AutoExport(**(wrong.auto_export(present) or {}))
 
 
@@ -106,11 +102,11 @@ def test_a_bag_to_follow(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--tag needs --export-to"):
         CollectionOptions(tag=["D=e"], given=frozenset({"tag"})).auto_export()
     with pytest.raises(UsageError, match="cannot be read"):
-        bag_of(None, str(tmp_path / "missing"))
+        format_options_of("bagit", {"bag_profile": str(tmp_path / "missing")}, None)
     (tmp_path / "p.json").write_bytes(b"\xff")
     with pytest.raises(UsageError, match="not UTF-8"):
-        bag_of(["A=b"], str(tmp_path / "p.json"))
-    assert bag_of(None, None) is None
+        format_options_of("bagit", {"tag": ["A=b"], "bag_profile": str(tmp_path / "p.json")}, None)
+    assert format_options_of("bagit", {"tag": None, "bag_profile": None}, None) == {}
 
 
 def test_an_export_to_follow_that_could_not_conform() -> None:
@@ -126,15 +122,28 @@ def test_an_export_to_follow_that_could_not_conform() -> None:
 
 def test_options_of_a_load_file(tmp_path: Path) -> None:
     """Only what is given goes to the flow; a file that is no profile, and a value out of bounds, are refused."""
-    assert load_file_of({"prefix": None, "width": None}, None) is None
-    assert load_file_of({"prefix": "ABC-", "profile": "EVERLAW"}, None) == {"prefix": "ABC-", "profile": "EVERLAW"}
+    assert format_options_of("loadfile", {"prefix": None, "width": None, "hive": False}, None) == {}
+    given = {"prefix": "ABC-", "profile": "EVERLAW"}
+    assert format_options_of("loadfile", given, None) == {"load_file": given}
     (tmp_path / "latin").write_bytes(b"\xff = md5")
     (tmp_path / "large").write_bytes(b"#" * (65 << 10))
     for profile, what in (("latin", "not UTF-8"), ("large", "larger than"), ("", "cannot be read")):
         with pytest.raises(UsageError, match=what):
-            load_file_of({"profile": str(tmp_path / profile)}, None)
+            format_options_of("loadfile", {"profile": str(tmp_path / profile)}, None)
     with pytest.raises(UsageError, match=r"prefix must not end in a digit.*\[prefix=A1\]"):
-        load_file_of({"prefix": "A1"}, None)
+        format_options_of("loadfile", {"prefix": "A1"}, None)
+
+
+def test_an_option_of_several_formats_goes_to_the_one_that_is_chosen() -> None:
+    """The size of a volume is a load file's or an mbox file's, by the format; mail to follow has its form."""
+    for name, group in (("loadfile", "load_file"), ("mail-directory", "mail")):
+        assert format_options_of(name, {"volume_bytes": 5}, None) == {group: {"volume_bytes": 5}}
+    with pytest.raises(UsageError, match="volume_bytes is of mbox files"):
+        format_options_of("mail", {"volume_bytes": 5, "messages": "eml"}, None)
+    given = {"export_to": "/out", "export_format": "mail", "messages": "eml"}
+    made = CollectionOptions(**given, given=frozenset(given)).auto_export()  # type: ignore[arg-type]
+    assert made is not None
+    assert made["mail"] == {"messages": "eml"}
 
 
 def test_custodians_by_pattern() -> None:

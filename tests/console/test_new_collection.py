@@ -14,7 +14,9 @@ from prefect_collect.console.samples import FIRST, MOST, Samples
 from prefect_collect.errors import InvalidQuery, UsageError
 from prefect_collect.flows.auto_exports import AutoExport
 from prefect_collect.formats.bag_options import BagOptions
+from prefect_collect.formats.dataset import Dataset
 from prefect_collect.formats.load_file import LoadFile
+from prefect_collect.formats.mail_set import MailSet
 from prefect_collect.sources.sampling import Sample
 
 FOLDER = {"from": "new", "location": "/srv/docs"}
@@ -147,6 +149,18 @@ def test_the_dialog_of_an_export() -> None:
             export_parameters(fields)
 
 
+def test_the_fields_of_duplicates() -> None:
+    """They go into an export of either form as they are; empty ones are left out, and another choice is refused."""
+    typed = {"location": "/y", "deduplicate": "global", "duplicates_of": " a,b  a\n"}
+    made = export_parameters(typed)
+    assert (made["deduplicate"], made["duplicates_of"]) == ("global", ["a", "b"])
+    with pytest.raises(UsageError, match="deduplicate must be custodian or global"):
+        export_parameters({**typed, "deduplicate": "all"})
+    follows = {"export": "yes", "export_location": "/x", "export_deduplicate": "custodian"}
+    auto_export = collection_parameters({**FOLDER, **follows}, source_of(FOLDER))["auto_export"]
+    assert (auto_export.deduplicate, auto_export.duplicates_of) == ("custodian", None)
+
+
 def test_the_fields_of_a_load_file() -> None:
     """They count for load files alone; what is empty has its default, and a wrong field is refused by its name."""
     typed = {
@@ -165,6 +179,22 @@ def test_the_fields_of_a_load_file() -> None:
     following = {"export": "yes", "export_location": "/x", "export_format": "loadfile", "export_lf_prefix": "ABC"}
     made = collection_parameters({**FOLDER, **following}, source_of(FOLDER))["auto_export"]
     assert made.load_file == LoadFile(prefix="ABC")
+
+
+def test_the_fields_of_mail_and_datasets() -> None:
+    """Each form's fields count for its own format alone, whatever the others hold."""
+    typed = {
+        "location": "/y", "lf_prefix": "A1", "mail_messages": "mbox", "mail_mbox_of": "all",
+        "mail_volume_bytes": "1 GiB", "dataset_rows": "csv", "dataset_hive": "yes",
+    }  # fmt: skip
+    mail = export_parameters({**typed, "format": "mail-directory"})
+    assert MailSet.of(mail["mail"]) == MailSet(mbox_of="all", volume_bytes=1 << 30)
+    dataset = export_parameters({**typed, "format": "dataset"})
+    assert Dataset.of(dataset["dataset"]) == Dataset(rows="csv", hive=True)
+    assert not {"load_file", "dataset"} & mail.keys()
+    assert not {"load_file", "mail"} & dataset.keys()
+    with pytest.raises(UsageError, match="volume_bytes must be a size"):
+        export_parameters({**typed, "format": "mail", "mail_volume_bytes": "much"})
 
 
 def test_custodians_by_pattern() -> None:

@@ -240,5 +240,5 @@ def test_options_of_another_format_are_refused(tmp_path: Path) -> None:
     for wrong in ({"sha512": True}, {"portable_names": True}):
         with pytest.raises(UsageError, match=f"{next(iter(wrong))} is no option of this format"):
             Delivery(out, "loadfile", **wrong)
-    with pytest.raises(UsageError, match=r"prefix, profile and the like\) is no option of this format"):
+    with pytest.raises(UsageError, match=r"prefix, width and the like\) is no option of this format"):
         Delivery(out, "bagit", load_file=ABC)

@@ -9,7 +9,7 @@ import pytest
 
 from prefect_collect.errors import UsageError
 from prefect_collect.flows import AutoExport
-from prefect_collect.formats import FORMATS, require_options
+from prefect_collect.formats import FORMATS, OPTION_GROUPS, require_options
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.formats.profiles import FACTS, PRESETS, REQUIRED, profile_of
 
@@ -107,7 +107,7 @@ def test_an_option_of_another_format_is_refused() -> None:
     with pytest.raises(UsageError, match="no such format"):
         require_options("tar", {})
     for name, facts in FORMATS.items():
-        require_options(name, dict.fromkeys(("sha512", "portable_names", "load_file")))
+        require_options(name, dict.fromkeys(("sha512", "portable_names", *OPTION_GROUPS)))
         assert facts.undelivered
         assert facts.title
 

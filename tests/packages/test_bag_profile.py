@@ -12,7 +12,7 @@ import bagit_profile
 import pytest
 
 from prefect_collect.errors import UsageError
-from prefect_collect.formats.bag_options import WRITTEN
+from prefect_collect.formats.bag_options import WRITTEN, BagOptions
 from prefect_collect.formats.bag_planning import TAG_FILES
 from prefect_collect.packages import verify
 from prefect_collect.packages.bags.tag_files import tag_names
@@ -45,7 +45,8 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
 def packed(staging: Any, exports: DirectoryStore, tmp_path: Path) -> tuple[Path, Path]:
     """Return a bag with tags as a TAR file, and the folder that GNU tar unpacked it to."""
     staging.stage({"a": b"alpha"})
-    spec = staging.spec(tags=TAGS, profile=URI)
+    bag = BagOptions(tuple(f"{label}={value}" for label, value in TAGS), profile(**RULES))
+    spec = staging.spec(bag=bag)
     build_tar(staging.manifest, staging.missing, staging.check(), staging.store, exports, "docs.tar", spec)
     path = Path(exports.locate("docs.tar"))
     subprocess.run(["tar", "-xf", path, "-C", tmp_path], check=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from prefect_collect.cli._places import is_saved, saved_destination
+from prefect_collect.formats import require_source
 from prefect_collect.stores import Store, open_store
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ def require_apart(
 ) -> None:
     """Raise InvalidLocation if the source and the staging store overlap, or the export would go into one of them.
 
+    Raise UsageError if the export's format cannot be made of a collection from the source.
+
     Args:
         source: The data source.
         location: The staging store.
@@ -31,6 +34,7 @@ def require_apart(
     require_collectable(source, staging)
     if auto_export is None:
         return
+    require_source(auto_export.get("format", "bagit"), {"type": source.get_block_type_slug()})
     goal = auto_export["destination"]
     if not is_saved(goal):
         require_destination(source, staging, open_store(goal))

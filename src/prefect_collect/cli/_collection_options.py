@@ -13,12 +13,11 @@ from typing import Annotated, Any, Final, Literal, get_args, get_type_hints
 
 import typer
 
-from prefect_collect.cli._bag_options import ExportProfile, ExportTags, bag_fields
-from prefect_collect.cli._load_file_options import ExportColumns, ExportPrefix, profile_text
+from prefect_collect.cli import _format_options as of_formats
 from prefect_collect.cli._options import custodian, custodian_of, hash_name, size
 from prefect_collect.cli._options import custodian_folder as custodian_folder_of
 from prefect_collect.errors import UsageError
-from prefect_collect.formats import FORMAT_WORDS, Format, fitting_options
+from prefect_collect.formats import FORMAT_WORDS, Format, fitting_options, grouped_options
 from prefect_collect.parameters import (
     Concurrency,
     OnEmpty,
@@ -33,9 +32,9 @@ from prefect_collect.parameters import (
 from prefect_collect.sources.pattern_files import read_patterns
 from prefect_collect.sources.query import Query
 
-Group = Literal["query", "source", "flow", "export", "load_file", "bag"]
+Group = Literal["query", "source", "flow", "export", "format"]
 GROUPS: Final = frozenset(get_args(Group))
-_OF_EXPORTS: Final = ("export", "load_file", "bag")
+_OF_EXPORTS: Final = ("export", "format")
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,7 @@ _QUERY: Final = _Of("query")
 _SOURCE: Final = _Of("source")
 _FLOW: Final = _Of("flow")
 _EXPORT: Final = _Of("export")
+_FORMAT: Final = _Of("format")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,10 +215,13 @@ class CollectionOptions:
         typer.Option("--portable-names", help="For that export: names that Windows and macOS accept too."),
         _EXPORT,
     ] = False
-    tag: Annotated[ExportTags, _Of("bag", "tags")] = None
-    bag_profile: Annotated[ExportProfile, _Of("bag", "profile")] = None
-    prefix: Annotated[ExportPrefix, _Of("load_file")] = None
-    profile: Annotated[ExportColumns, _Of("load_file")] = None
+    deduplicate: Annotated[of_formats.AutoDeduplicate, _EXPORT] = None
+    tag: Annotated[of_formats.AutoTags, _FORMAT] = None
+    bag_profile: Annotated[of_formats.AutoBagProfile, _FORMAT] = None
+    prefix: Annotated[of_formats.AutoPrefix, _FORMAT] = None
+    profile: Annotated[of_formats.AutoProfile, _FORMAT] = None
+    messages: Annotated[of_formats.AutoMessages, _FORMAT] = None
+    rows: Annotated[of_formats.AutoRows, _FORMAT] = None
     given: frozenset[str] = frozenset()
 
     @cached_property
@@ -261,12 +264,10 @@ class CollectionOptions:
         changed = self._of("export", only_given=True)
         if present is not None and "format" in changed:
             present = fitting_options(changed["format"], present)
-        if load_file := self._of("load_file", only_given=True):
-            if "profile" in load_file:
-                load_file["profile"] = profile_text(load_file["profile"])
-            changed["load_file"] = {**((present or {}).get("load_file") or {}), **load_file}
-        if bag := bag_fields(self._of("bag", only_given=True)):
-            changed["bag"] = {**((present or {}).get("bag") or {}), **bag}
+        given = of_formats.texts_of_files(self._of("format", only_given=True))
+        format = changed.get("format") or (present or {}).get("format") or self.export_format
+        for name, group in grouped_options(format, given).items():
+            changed[name] = {**((present or {}).get(name) or {}), **group}
         if not changed:
             return present
         if self.export_to is None and present is None:

@@ -6,19 +6,24 @@ from typing import Annotated
 
 import typer
 
-from prefect_collect.cli._bag_options import BagProfileFile, Tags, bag_of
 from prefect_collect.cli._collection_options import CollectionOptions
-from prefect_collect.cli._load_file_options import (
+from prefect_collect.cli._format_options import (
+    BagProfileOption,
     ContinueFrom,
     EncodingOption,
+    HiveOption,
+    MboxOfOption,
+    MessagesOption,
     Prefix,
     ProfileName,
+    RowsOption,
     TablesOption,
+    TagsOption,
     UnencodableOption,
     VolumeBytes,
     VolumeItems,
     Width,
-    load_file_of,
+    format_options_of,
 )
 from prefect_collect.cli._options import (
     DetachOption,
@@ -30,6 +35,7 @@ from prefect_collect.cli._options import (
 )
 from prefect_collect.cli._with_options import with_collection_options
 from prefect_collect.formats import FORMAT_WORDS, Format
+from prefect_collect.parameters import Deduplicate
 
 
 @with_collection_options
@@ -97,8 +103,8 @@ def export(
             help="Rename items whose names Windows or macOS cannot unpack; items.csv has the original names.",
         ),
     ] = False,
-    tag: Tags = None,
-    bag_profile: BagProfileFile = None,
+    tag: TagsOption = None,
+    bag_profile: BagProfileOption = None,
     prefix: Prefix = None,
     width: Width = None,
     profile: ProfileName = None,
@@ -108,22 +114,41 @@ def export(
     volume_items: VolumeItems = None,
     volume_bytes: VolumeBytes = None,
     continue_from: ContinueFrom = None,
+    messages: MessagesOption = None,
+    mbox_of: MboxOfOption = None,
+    rows: RowsOption = None,
+    hive: HiveOption = False,
+    deduplicate: Annotated[
+        Deduplicate | None,
+        typer.Option(help="Deliver items with the same bytes once: one in all, or one for each custodian."),
+    ] = None,
+    duplicates_of: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="JOB",
+            help="Mark items that this earlier job has, too; with --deduplicate, what such an export delivered is not "
+            "delivered again. May be given more than once.",
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="The job's name.")] = None,
     store: StoreOption = None,
     single_writer: SingleWriterOption = False,
     json: JsonOption = False,
 ) -> int:
     """Export a collection as a package that proves its own completeness."""
+    from prefect_collect.cli._find_job import found_jobs
     from prefect_collect.cli._jobs import run_export
 
     given = {
         "prefix": prefix, "width": width, "profile": profile, "tables": tables, "encoding": encoding,
         "unencodable": unencodable, "volume_items": volume_items, "volume_bytes": volume_bytes,
-        "continue_from": continue_from,
+        "continue_from": continue_from, "messages": messages, "mbox_of": mbox_of, "rows": rows, "hive": hive,
+        "tag": tag, "bag_profile": bag_profile,
     }  # fmt: skip
     options = {
-        "format": format, "sha512": sha512, "portable_names": portable_names, "load_file": load_file_of(given, store),
-        "bag": bag_of(tag, bag_profile), "name": name,
+        "format": format, "sha512": sha512, "portable_names": portable_names, "name": name,
+        **format_options_of(format, given, store),
+        "deduplicate": deduplicate, "duplicates_of": found_jobs(duplicates_of, store),
     }  # fmt: skip
     return run_export(job, to, store, single_writer=single_writer, json=json, **options)
 

@@ -19,7 +19,7 @@ from prefect_collect.cli._run_command import print_error
 from prefect_collect.cli._server import prefect_server
 from prefect_collect.cli._summary import print_job_summary
 from prefect_collect.cli._vouching import require_bucket, vouched
-from prefect_collect.formats import require_options
+from prefect_collect.formats import OPTION_GROUPS, parsed_options, require_options, require_source
 from prefect_collect.runs.imports import importing
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, should_poll
 from prefect_collect.stores import open_store
@@ -140,26 +140,24 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
     from prefect_collect.exporting.bag_conformity import require_profile
     from prefect_collect.exporting.bound_collection import bind_collection
     from prefect_collect.exporting.control_numbers import require_continuable
-    from prefect_collect.formats.bag_options import BagOptions
-    from prefect_collect.formats.load_file import LoadFile
+    from prefect_collect.exporting.duplicates import require_comparable
 
     out = Output(as_json=json)
-    require_options(
-        options["format"], {name: options[name] for name in ("sha512", "portable_names", "load_file", "bag")}
-    )
+    limited = ("sha512", "portable_names", *OPTION_GROUPS)
+    require_options(options["format"], {name: options[name] for name in limited if name in options})
     goal = destination(to)
     found = find_job(text, store, served=True)
     require_offered(found, NextStep.EXPORT)
     # As much as possible is checked before a server is started and a job is created.
     if found.in_store:
         bound = bind_collection(open_store(found.location), found.id)
-        if options["load_file"]:
-            require_continuable(bound.folder.store, LoadFile.of(options["load_file"]))
+        require_source(options["format"], bound.record.source)
+        grouped = parsed_options(options)
+        require_continuable(bound.folder.store, grouped.get("load_file"))
         opened = bound.folder.store if is_saved(goal) else open_store(goal)
-        delivery = Delivery(
-            opened, options["format"], options["sha512"], bag=BagOptions.of(options["bag"]) if options["bag"] else None
-        )
+        delivery = Delivery(opened, options["format"], options["sha512"], bag=grouped.get("bag"))
         require_profile(bound, delivery)
+        require_comparable(bound.folder.store, found.id, options["duplicates_of"] or ())
         if not is_saved(goal):
             require_apart_from_folder(bound.record, found.location, goal)
             delivery.require_free(bound.record.package_base)

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Final
 from uuid import UUID
 
-from prefect_collect.cli._bag_options import bag_profile_text
 from prefect_collect.cli._exits import FAILED, OK, WRONG_USE
+from prefect_collect.cli._format_options import bag_profile_text
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._passphrases import known_passphrase
 from prefect_collect.cli._places import require_store, store_location

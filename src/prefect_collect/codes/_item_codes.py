@@ -5,6 +5,7 @@ from __future__ import annotations
 from prefect_collect.codes._code import Category, Code, Who
 from prefect_collect.codes._container_codes import CONTAINER_TABLE
 from prefect_collect.codes._job_codes import JOB_TABLE
+from prefect_collect.codes._package_codes import PACKAGE_TABLE
 
 TABLE = (
     Code(
@@ -287,6 +288,7 @@ TABLE = (
         Who.NOBODY,
     ),
     *CONTAINER_TABLE,
+    *PACKAGE_TABLE,
     *JOB_TABLE,
 )
 """Every code, in the order of `docs/error-codes.md`."""

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from prefect_collect import jobs
-from prefect_collect.console.bag_fields import bag_fields
+from prefect_collect.console.duplicate_fields import duplicate_fields
+from prefect_collect.console.format_fields import format_fields
 from prefect_collect.console.forms import form_fields, is_checked, require_whole, require_worker
 from prefect_collect.console.job_index import JobIndex
 from prefect_collect.console.job_sheet import job_sheet
-from prefect_collect.console.load_file_fields import load_file_fields
 from prefect_collect.console.package_file import LINK_SECONDS, PackageFiles, presigned_link
 from prefect_collect.console.pages import Pages, session_of
 from prefect_collect.console.ranges import file_answer
@@ -106,13 +106,12 @@ def export_parameters(fields: dict[str, str]) -> dict[str, Any]:
     destination = fields.get("destination", "") or fields.get("location", "").strip()
     if not destination:
         raise UsageError("Pick a saved destination, or type a folder or s3://bucket/prefix. [destination]")
-    options, bag = load_file_fields(fields, format), bag_fields(fields, format)
     return {
         "destination": require_whole(destination, "destination"),
         "format": cast("Format", format),
         "name": fields.get("name", "").strip() or None,
         "sha512": is_checked(fields, "sha512"),
         "portable_names": is_checked(fields, "portable_names"),
-        **({"load_file": options} if options is not None else {}),
-        **({"bag": bag} if bag is not None else {}),
+        **format_fields(fields, format),
+        **duplicate_fields(fields),
     }

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from dataclasses import replace as replaced
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from prefect_collect.codes import WORKER_LOST, Failure
 from prefect_collect.documents.evidence import account_of_job
@@ -22,11 +22,14 @@ from prefect_collect.errors import (
 )
 from prefect_collect.exporting.bound_collection import BoundCollection
 from prefect_collect.exporting.control_numbers import claim_numbers, continued_by, write_numbers
+from prefect_collect.exporting.duplicates import mark_duplicates, with_duplicates
 from prefect_collect.exporting.export_ledger import ExportLedger
 from prefect_collect.exporting.portability import report_names
-from prefect_collect.formats import FORMATS, Format, require_options
+from prefect_collect.formats import FORMATS, OPTION_GROUPS, Format, require_options
 from prefect_collect.formats.bag_options import BagOptions
+from prefect_collect.formats.dataset import Dataset
 from prefect_collect.formats.load_file import LoadFile
+from prefect_collect.formats.mail_set import MailSet
 from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.job_folder.account import result_of
 from prefect_collect.job_folder.checked_evidence import Vouched
@@ -46,7 +49,7 @@ from prefect_collect.packages import (
     check_items,
     package_key,
 )
-from prefect_collect.statuses import JobStatus
+from prefect_collect.parameters import Deduplicate
 from prefect_collect.stores import DirectoryStore, Store
 from prefect_collect.threads.abandoned import CallAbandoned, abandonable
 from prefect_collect.threads.progress import Progress
@@ -70,10 +73,18 @@ class Delivery:
     portable_names: bool = False
     load_file: LoadFile | None = None
     bag: BagOptions | None = None
+    mail: MailSet | None = None
+    dataset: Dataset | None = None
+    deduplicate: Deduplicate | None = None
+    duplicates_of: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        given = {name: getattr(self, name) for name in ("sha512", "portable_names", "load_file", "bag")}
-        require_options(self.format, given)
+        require_options(self.format, {n: getattr(self, n) for n in ("sha512", "portable_names", *OPTION_GROUPS)})
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options that only some formats take and that were given, by their parameters."""
+        return {name: options for name in OPTION_GROUPS if (options := getattr(self, name)) is not None}
 
     def key(self, base: str) -> str:
         """Return the package's key at the destination."""
@@ -105,20 +116,19 @@ def spec_of(bound: BoundCollection, delivery: Delivery) -> PackageSpec:
     if record.custodian:
         info["Custodian"] = record.custodian
     custodians = bool(record.custodian or record.custodian_folder or record.custodians)
-    bag = delivery.bag or BagOptions()
     ways = delivery.sha512, delivery.portable_names
     return PackageSpec(
         record.package_base, record.job_id, result.ended.date(), record.name, *ways, info, record.hashes, custodians,
-        delivery.load_file or LoadFile(), str(record.source.get("name", "")), tags=bag.lines,
-        profile="" if bag.rules is None else bag.rules.identifier,
+        source=str(record.source.get("name", "")), **delivery.options, deduplicate=delivery.deduplicate,
     )  # fmt: skip
 
 
 @abandonable
 def check_package(bound: BoundCollection, delivery: Delivery, progress: Progress | None = None) -> Checked:
-    """Prove every item of the collection.
+    """Prove every item of the collection, and find those that have the bytes of others.
 
     Raises:
+        PackageError: A job that the items are to be compared with is not there.
         StoreError, EvidenceError: The whole job is affected.
         JobCanceled: The `current_stop` is set to cancel (also in `build_package`).
         CallAbandoned: A store did not answer the cancel (also in `build_package`).
@@ -139,6 +149,8 @@ def check_package(bound: BoundCollection, delivery: Delivery, progress: Progress
             f"The collection's manifest holds {checked.items} items, but {bound.result.counts.succeeded} succeeded; "
             f"restore it from a backup. [job={bound.record.job_id}]"
         )
+    job_id = "" if delivery.owner is None else delivery.owner.job_id
+    mark_duplicates(bound, checked, delivery.deduplicate, delivery.duplicates_of, job_id)
     return checked
 
 
@@ -194,11 +206,11 @@ def run_export(
     account = ExportLedger(bound)
     try:
         with stopped_by(stop):
+            delivery = replace(delivery, owner=_owner(folder, delivery, bound.record.package_base))
             account.checked = checked = steps.check(bound, delivery, progress)
             stop.require_going()
             if checked.items == 0 or checked.failed < checked.items:
                 progress.phase = "Packaging"
-                delivery = replace(delivery, owner=_owner(folder, delivery, bound.record.package_base))
                 account.built = steps.build(bound, delivery, checked, attempt > 1)
     except JobCanceled as error:
         account.left = isinstance(error, CallAbandoned) and account.checked is not None
@@ -219,14 +231,9 @@ def run_export(
 
 
 def close_lost_exports(
-    folder: JobFolder,
-    record: JobRecord,
-    attempt: int,
-    bound: BoundCollection,
-    delivery: Delivery,
-    *,
+    folder: JobFolder, record: JobRecord, attempt: int, bound: BoundCollection, delivery: Delivery, *,
     canceled: bool = False,
-) -> None:
+) -> None:  # fmt: skip
     """Close every open attempt before `attempt`: none of its items was delivered.
 
     With `canceled`, a user canceled it before its process was lost, so that it ends as Canceled.
@@ -246,8 +253,7 @@ def _owner(folder: JobFolder, delivery: Delivery, base: str) -> Owner:
 
 def _close(
     folder: JobFolder, record: JobRecord, attempt: int, bound: BoundCollection, account: ExportLedger,
-    started: datetime,
-    delivery: Delivery,
+    started: datetime, delivery: Delivery,
 ) -> TaskResult:  # fmt: skip
     counts = Counts()
     begun = 0
@@ -269,7 +275,7 @@ def _close(
     receipt = receipt_of(counts, begun) if canceled else None
     built = account.built
     place = delivery.destination.locate(delivery.key(bound.record.package_base))
-    warnings = (*_warnings(bound, delivery.format), *([f"{_LEFT} [{place}]"] if account.left else []))
+    warnings = (*bound.warnings(FORMATS[delivery.format].list_name), *([f"{_LEFT} [{place}]"] if account.left else []))
     if built is not None and "load_file" in FORMATS[delivery.format].options:
         write_numbers(folder, attempt, bound, delivery.load_file or LoadFile())
     if built is not None and account.checked is not None and "portable_names" in FORMATS[delivery.format].options:
@@ -282,18 +288,6 @@ def _close(
         package=None if built is None else place,
         fingerprint=None if built is None else built.fingerprint,
     )
+    result = with_duplicates(result, account.checked, delivery.deduplicate)
     record_result(folder, result)
     return replace(result, store=folder.store)
-
-
-def _warnings(bound: BoundCollection, format: Format) -> tuple[str, ...]:
-    counts = bound.result.counts
-    missing = counts.failed + counts.not_attempted
-    late = (bound.late,) if bound.late else ()
-    if bound.result.status is JobStatus.SUCCESSFULLY_COMPLETED:
-        return late
-    if not missing:  # the job as a whole failed, such as a listing that broke off
-        return (f"The collection is {bound.result.status}: {bound.result.message}", *late)
-    listed = FORMATS[format].list_name
-    lacking = f"The collection did not get {missing} of {counts.found} items; the package lists them in {listed}."
-    return (lacking, *late)

@@ -7,10 +7,27 @@ format, and must not wait for pyarrow. `packages.PACKAGE_FORMATS` has, for the s
 from prefect_collect.formats.registry import (
     FORMAT_WORDS,
     FORMATS,
+    OPTION_GROUPS,
     Format,
     FormatFacts,
     fitting_options,
+    grouped_options,
+    options_json,
+    parsed_options,
     require_options,
+    require_source,
 )
 
-__all__ = ["FORMATS", "FORMAT_WORDS", "Format", "FormatFacts", "fitting_options", "require_options"]
+__all__ = [
+    "FORMATS",
+    "FORMAT_WORDS",
+    "OPTION_GROUPS",
+    "Format",
+    "FormatFacts",
+    "fitting_options",
+    "grouped_options",
+    "options_json",
+    "parsed_options",
+    "require_options",
+    "require_source",
+]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass, fields
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
 
 from prefect_collect.errors import UsageError
 from prefect_collect.formats.bag_profile import BagProfile, read_profile
+from prefect_collect.formats.options import FormatOptions
 
 WRITTEN: Final = (
     "Bag-Software-Agent",
@@ -36,7 +38,7 @@ _LINE_ENDS: Final = ("Cc", "Zl", "Zp", "Cs")
 
 
 @dataclass(frozen=True)
-class BagOptions:
+class BagOptions(FormatOptions):
     """The options of an export as a bag.
 
     Attributes:
@@ -46,6 +48,10 @@ class BagOptions:
     Raises:
         UsageError: A field cannot be used; the message names it.
     """
+
+    parameter: ClassVar[str] = "bag"
+    example: ClassVar[str] = "{'tags': ['A=B']}"
+    named: ClassVar[Mapping[str, str]] = {"tags": "tag", "profile": "bag_profile"}
 
     tags: tuple[str, ...] = ()
     profile: str | None = None
@@ -68,18 +74,6 @@ class BagOptions:
     def rules(self) -> BagProfile | None:
         """The profile that the bag must conform to. Raises UsageError."""
         return None if self.profile is None else read_profile(self.profile)
-
-    @classmethod
-    def of(cls, value: BagOptions | dict[str, Any] | None) -> BagOptions:
-        """Return the options of a JSON form; for None the default ones. Raise UsageError."""
-        if isinstance(value, BagOptions):
-            return value
-        if value is not None and not isinstance(value, dict):
-            raise UsageError(f"bag must be a table of fields such as {{'tags': ['A=B']}}, not {value!r:.60}.")
-        known = [field.name for field in fields(cls)]
-        if unknown := sorted(set(value or ()) - set(known)):
-            raise UsageError(f"bag has no field {unknown[0]!r:.60}; it has {', '.join(known)}.")
-        return cls(**(value or {}))
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields that are set, as JSON values, from which `BagOptions.of` makes the same options."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, Literal, get_args
+from dataclasses import dataclass
+from typing import ClassVar, Final, Literal
 
 from prefect_collect.errors import UsageError
+from prefect_collect.formats.options import FormatOptions, is_whole
 from prefect_collect.formats.profiles import Profile, profile_of
 
 Encoding = Literal["utf-8", "utf-16", "cp1252"]
@@ -24,7 +25,7 @@ _JOB: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True)
-class LoadFile:
+class LoadFile(FormatOptions):
     """The options of an export as a load file.
 
     Attributes:
@@ -43,6 +44,9 @@ class LoadFile:
     Raises:
         UsageError: A field cannot be used; the message names it.
     """
+
+    parameter: ClassVar[str] = "load_file"
+    example: ClassVar[str] = "{'prefix': 'ABC'}"
 
     prefix: str = "DOC"
     width: int = 8
@@ -66,16 +70,12 @@ class LoadFile:
                 "prefix must not end in a digit, because readers could not tell where the number begins; add a - or _. "
                 f"[prefix={prefix}]"
             )
-        if not _is_whole(self.width, low) or self.width > high:
+        if not is_whole(self.width, low) or self.width > high:
             raise UsageError(f"width must be a whole number from {low} to {high}. [width={self.width}]")
         for name, choices in (("tables", Tables), ("encoding", Encoding), ("unencodable", Unencodable)):
-            value = getattr(self, name)
-            if value not in get_args(choices):
-                raise UsageError(f"{name} must be {' or '.join(get_args(choices))}. [{name}={str(value)[:40]}]")
+            self.require_choice(name, choices)
         for name in ("volume_items", "volume_bytes"):
-            value = getattr(self, name)
-            if value is not None and not _is_whole(value, 1):
-                raise UsageError(f"{name} must be a whole number of 1 or more. [{name}={str(value)[:40]}]")
+            self.require_count(name)
         if self.continue_from is not None and _JOB.fullmatch(str(self.continue_from)) is None:
             raise UsageError(f"continue_from must be the id of an export. [continue_from={self.continue_from!s:.60}]")
         if self.encoding not in self.columns.encodings:
@@ -90,23 +90,3 @@ class LoadFile:
         if not isinstance(self.profile, str):
             raise UsageError("profile must be a preset's name or the lines of a profile. [profile]")
         return profile_of(self.profile)
-
-    @classmethod
-    def of(cls, value: LoadFile | dict[str, Any] | None) -> LoadFile:
-        """Return the options of a JSON form; for None the default ones. Raise UsageError."""
-        if isinstance(value, LoadFile):
-            return value
-        if value is not None and not isinstance(value, dict):
-            raise UsageError(f"load_file must be a table of fields such as {{'prefix': 'ABC'}}, not {value!r:.60}.")
-        known = [field.name for field in fields(cls)]
-        if unknown := sorted(set(value or ()) - set(known)):
-            raise UsageError(f"load_file has no field {unknown[0]!r:.60}; it has {', '.join(known)}.")
-        return cls(**(value or {}))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields that are set, as JSON values, from which `LoadFile.of` makes the same options."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
-
-def _is_whole(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least

@@ -7,8 +7,24 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from prefect_collect.errors import UsageError
+from prefect_collect.formats.bag_options import BagOptions
+from prefect_collect.formats.dataset import Dataset
+from prefect_collect.formats.load_file import LoadFile
+from prefect_collect.formats.mail_set import MailSet
+from prefect_collect.formats.options import FormatOptions
 
-Format = Literal["bagit", "directory", "bagit-tar", "bagit-tar-zst", "loadfile", "loadfile-directory"]
+Format = Literal[
+    "bagit",
+    "directory",
+    "bagit-tar",
+    "bagit-tar-zst",
+    "loadfile",
+    "loadfile-directory",
+    "mail",
+    "mail-directory",
+    "dataset",
+    "dataset-directory",
+]
 """The name of a package format, a key of `FORMATS`."""
 
 
@@ -24,6 +40,7 @@ class FormatFacts:
         options: The parameters of an export that only some formats take, and this one does.
         list_name: The file of the package that lists what is not delivered.
         undelivered: What becomes of an item that cannot be delivered.
+        sources: The kinds of sources whose collections it can be made of; empty for all.
     """
 
     title: str
@@ -33,12 +50,17 @@ class FormatFacts:
     options: frozenset[str] = frozenset()
     list_name: str = "items.csv"
     undelivered: str = ""
+    sources: frozenset[str] = frozenset()
 
 
 _OF_BAGS: Final = frozenset({"sha512", "portable_names", "bag"})
 _IN_BAGS: Final = "The bag is complete without it: items.csv and items.parquet list it with its error code."
 _OF_LOAD_FILES: Final = frozenset({"load_file"})
 _IN_LOAD_FILES: Final = "EXCEPTIONS.csv lists it with its error code, and its control number is kept for it."
+_OF_MAIL: Final = frozenset({"mail"})
+_OF_DATASETS: Final = frozenset({"dataset"})
+_IN_SETS: Final = "EXCEPTIONS.csv lists it with its error code."
+_DATABASES: Final = frozenset({"sql-source"})
 
 FORMATS: Final[Mapping[Format, FormatFacts]] = {
     "bagit": FormatFacts(
@@ -73,15 +95,79 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
         list_name="EXCEPTIONS.csv",
         undelivered=_IN_LOAD_FILES,
     ),
+    "mail": FormatFacts(
+        "Mail",
+        "messages as mbox or EML files with an index, as one ZIP file",
+        suffix=".zip",
+        options=_OF_MAIL,
+        list_name="EXCEPTIONS.csv",
+        undelivered=_IN_SETS,
+    ),
+    "mail-directory": FormatFacts(
+        "Mail in a folder",
+        "the same unpacked",
+        is_folder=True,
+        options=_OF_MAIL,
+        list_name="EXCEPTIONS.csv",
+        undelivered=_IN_SETS,
+    ),
+    "dataset": FormatFacts(
+        "A dataset",
+        "the tables of a database as Parquet or CSV, as one ZIP file",
+        suffix=".zip",
+        options=_OF_DATASETS,
+        list_name="EXCEPTIONS.csv",
+        undelivered=_IN_SETS,
+        sources=_DATABASES,
+    ),
+    "dataset-directory": FormatFacts(
+        "A dataset in a folder",
+        "the same unpacked",
+        is_folder=True,
+        options=_OF_DATASETS,
+        list_name="EXCEPTIONS.csv",
+        undelivered=_IN_SETS,
+        sources=_DATABASES,
+    ),
 }
 """What is said of each format."""
 
 FORMAT_WORDS: Final = "; ".join(f'"{name}": {one.words}' for name, one in FORMATS.items()) + "."
 """The descriptions of all formats, for forms and help."""
 
+OPTION_GROUPS: Final[Mapping[str, type[FormatOptions]]] = {
+    group.parameter: group for group in (BagOptions, LoadFile, MailSet, Dataset)
+}
+"""The options that only some formats take, by the parameter of an export that carries them."""
 
-_SAID: Final = {"load_file": "load_file (prefix, profile and the like)", "bag": "bag (tags and a BagIt profile)"}
-"""How a parameter is named to a user of the command line or a form, where its fields are options of their own."""
+
+def parsed_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of an export's parameters that are in `OPTION_GROUPS` and are not None, parsed. Raise UsageError."""
+    return {name: group.of(value) for name, group in OPTION_GROUPS.items() if (value := given.get(name)) is not None}
+
+
+def options_json(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of an export's parameters that are in `OPTION_GROUPS` and are not None, as JSON. Raise UsageError.
+
+    The others are left out, because deployments of earlier versions do not know them.
+    """
+    return {name: options.to_json() for name, options in parsed_options(given).items()}
+
+
+def grouped_options(format: str, given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return fields that users gave one by one, in the groups that carry them; those that are None are left out.
+
+    A field that no group of the format has goes into the group that has it, which `require_options` then refuses.
+    """
+    facts = FORMATS.get(format)  # type: ignore[call-overload]
+    taken = [name for name in OPTION_GROUPS if facts is not None and name in facts.options]
+    made: dict[str, dict[str, Any]] = {}
+    for field, value in given.items():
+        if value is not None:
+            order = (*taken, *OPTION_GROUPS)
+            group = next(name for name in order if field in OPTION_GROUPS[name].option_names())
+            made.setdefault(group, {})[OPTION_GROUPS[group].option_names()[field]] = value
+    return made
 
 
 def fitting_options(format: Format, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,7 +189,25 @@ def require_options(format: str, given: Mapping[str, object]) -> None:
     for name, value in given.items():
         if value and name not in facts.options:
             fitting = ", ".join(other for other, one in FORMATS.items() if name in one.options)
-            said = _SAID.get(name, name)
+            said = _said(name)
             raise UsageError(
                 f"{said} is no option of this format; leave it out, or export as {fitting}. [format={format}]"
             )
+
+
+def require_source(format: Format, source: Mapping[str, Any]) -> None:
+    """Raise UsageError if the format cannot be made of a collection from this source (`JobRecord.source`)."""
+    facts, kind = FORMATS[format], str(source.get("type") or "")
+    if facts.sources and kind and kind not in facts.sources:
+        fitting = ", ".join(name for name, one in FORMATS.items() if not one.sources)
+        raise UsageError(
+            f"{facts.title} is made of a collection from {' or '.join(sorted(facts.sources))}, and this one is from "
+            f"{kind}; export it as {fitting}. [format={format}]"
+        )
+
+
+def _said(name: str) -> str:
+    """Return how a parameter is named to users of the command line or a form, where its fields are options."""
+    if name not in OPTION_GROUPS:
+        return name
+    return f"{name} ({', '.join([*OPTION_GROUPS[name].option_names()][:2])} and the like)"

@@ -25,19 +25,23 @@ from prefect_collect.exporting.attempt import Delivery
 from prefect_collect.exporting.bag_conformity import require_profile
 from prefect_collect.exporting.bound_collection import bind_collection
 from prefect_collect.exporting.control_numbers import require_continuable
+from prefect_collect.exporting.duplicates import require_comparable
 from prefect_collect.flows import export
 from prefect_collect.flows.auto_exports import load_destination
 from prefect_collect.flows.deploying import ensure_deployment
 from prefect_collect.flows.places import require_export_apart
 from prefect_collect.flows.stores import store_of
-from prefect_collect.formats import Format
+from prefect_collect.formats import Format, options_json, parsed_options, require_source
 from prefect_collect.formats.bag_options import BagOptions
+from prefect_collect.formats.dataset import Dataset
 from prefect_collect.formats.load_file import LoadFile
+from prefect_collect.formats.mail_set import MailSet
 from prefect_collect.job_folder import custody_log
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs._start import run_or_queue
 from prefect_collect.jobs.lookup import get, read_run
+from prefect_collect.parameters import Deduplicate
 from prefect_collect.runs.custodian_label import custodian_labels
 from prefect_collect.runs.deployment_lookup import is_served, sibling
 from prefect_collect.runs.labels import SOURCE, export_tag, labels_of
@@ -58,6 +62,10 @@ def start_export(
     portable_names: bool = False,
     load_file: LoadFile | dict[str, Any] | None = None,
     bag: BagOptions | dict[str, Any] | None = None,
+    mail: MailSet | dict[str, Any] | None = None,
+    dataset: Dataset | dict[str, Any] | None = None,
+    deduplicate: Deduplicate | None = None,
+    duplicates_of: list[str] | None = None,
     *,
     here: bool | None = None,
 ) -> Job:
@@ -73,13 +81,21 @@ def start_export(
         format: "bagit": an RFC 8493 bag as one ZIP file; "directory": the same bag unpacked;
             "bagit-tar": the same bag as one TAR file; "bagit-tar-zst": the same bag as one TAR file, compressed with
             Zstandard; "loadfile": a load file for review platforms, with natives and text, as one ZIP file;
-            "loadfile-directory": the same unpacked.
+            "loadfile-directory": the same unpacked; "mail": messages as mbox or EML files with an index, as one ZIP
+            file; "mail-directory": the same unpacked; "dataset": the tables of a database as Parquet or CSV, as one ZIP
+            file; "dataset-directory": the same unpacked.
         name: The job's name; by default it is made from the collection's.
         store: The collection's staging store, if it is not the one in the collection's parameters.
         sha512: Put SHA-512 manifests into the bag too; every item is read for it.
         portable_names: Rename items whose names Windows or macOS cannot unpack; items.csv has the original names.
         load_file: How a load file is made: its numbers, columns, encoding and volumes.
         bag: What a bag has beside: tags in bag-info.txt, and the BagIt profile that it conforms to.
+        mail: How mail is made: as mbox or EML files, and how large these get.
+        dataset: How a dataset is made: as Parquet or CSV, and how its folders are named.
+        deduplicate: Deliver items with the same bytes once: "global": one in all; "custodian": one for each custodian.
+            The package lists the others, with their custodians and paths.
+        duplicates_of: The ids of earlier jobs in the same staging store: items with the bytes of theirs are marked, and
+            with deduplicate not delivered if such an export delivered them.
         here: True to run the job in this process, unless a worker is faster; False to queue it for a worker.
 
     Raises:
@@ -97,21 +113,22 @@ def start_export(
         "collection_job": collection.id, "destination": goal, "format": format, "sha512": sha512,
         "portable_names": portable_names,
     }  # fmt: skip
-    options = None if load_file is None else LoadFile.of(load_file)
-    if options is not None:  # left out otherwise, because deployments of earlier versions do not know it
-        given["load_file"] = options.to_json()
-    of_bags = None if bag is None else BagOptions.of(bag)
-    if of_bags is not None:
-        given["bag"] = of_bags.to_json()
+    options = parsed_options({"load_file": load_file, "bag": bag, "mail": mail, "dataset": dataset})
+    given |= options_json(options)
+    # What is not asked for is left out, because deployments of earlier versions do not know it.
+    given |= {"deduplicate": deduplicate} if deduplicate else {}
+    given |= {"duplicates_of": duplicates_of} if duplicates_of else {}
     _require_valid({**given, **({"name": name} if name else {})})
     staging = collection.folder.store
     bound = bind_collection(staging, collection.id)
     opened = store_of(goal, field="destination")
+    require_source(format, bound.record.source)
     require_export_apart(bound.record, staging, opened)
-    delivery = Delivery(opened, format, sha512, portable_names=portable_names, load_file=options, bag=of_bags)
+    delivery = Delivery(opened, format, sha512, portable_names=portable_names, **options)
     delivery.require_free(bound.record.package_base)
-    require_continuable(staging, options)
+    require_continuable(staging, delivery.load_file)
     require_profile(bound, delivery)
+    require_comparable(staging, collection.id, duplicates_of or ())
     title = name or f"export of {collection.name}"
     parameters = export.serialize_parameters({**given, "name": title, **({} if store is None else {"store": store})})
     parameters.setdefault("store", collection.parameters.get("store") or staging.url)

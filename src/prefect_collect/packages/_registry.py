@@ -10,9 +10,13 @@ from prefect_collect.packages import (
     _format_bagit,
     _format_bagit_tar,
     _format_bagit_tar_zst,
+    _format_dataset,
+    _format_dataset_directory,
     _format_directory,
     _format_loadfile,
     _format_loadfile_directory,
+    _format_mail,
+    _format_mail_directory,
 )
 from prefect_collect.packages._format import PackageFormat
 
@@ -25,6 +29,10 @@ PACKAGE_FORMATS: Final[Mapping[Format, PackageFormat]] = {
         _format_bagit_tar_zst,
         _format_loadfile,
         _format_loadfile_directory,
+        _format_mail,
+        _format_mail_directory,
+        _format_dataset,
+        _format_dataset_directory,
     )
 }
 """How a package of each format of `formats.FORMATS` is built and verified."""

@@ -118,6 +118,35 @@ def test_small_items_of_a_load_file_are_read_together(
     assert (found.problems, found.items, found.fingerprint) == ([], SEGMENTS * ITEMS + 601, built.fingerprint)
 
 
+def test_mbox_files_are_put_together_by_the_server(
+    seaweedfs: S3Server, fault_proxy: Callable[[S3Server], FaultProxy], tmp_path: Path
+) -> None:
+    """Messages are read once to find lines to quote; what is large is copied by the server, as ZIP file and as folder.
+
+    The mbox file is the same wherever it is put together.
+    """
+    proxy = fault_proxy(seaweedfs)
+    bucket, server = seaweedfs.new_bucket(), seaweedfs.at(proxy.url)
+    store = S3Store(bucket, "staging", endpoint_url=server.url, session=server.session())
+    exports = S3Store(bucket, "exports", endpoint_url=server.url, session=server.session())
+    collected = Collected(store)
+    collected.rows.clear()
+    head = b"From: a@example.com\r\n\r\n"
+    large = head + b"L" * (24 << 20) + b"\nFrom " + b"M" * (12 << 20)
+    collected.add([(f"in/{n}", head + b"%d\nFrom x\n" % n) for n in range(600)] + [("in/large", large)])
+    checked = check_items(collected.manifest, store, SPEC, known=collected.known)
+    proxy.clear()
+    for format, key in (("mail", "out.zip"), ("mail-directory", "out")):
+        build = PACKAGE_FORMATS[format].build
+        built = build(collected.manifest, collected.missing, checked, store, exports, key, SPEC)
+        found = verify(key, store=exports)
+        assert (found.problems, found.items, found.fingerprint) == ([], 601, built.fingerprint)
+    assert proxy.bytes_up < 24 << 20, "twice 36 MB without being copied by the server"
+    local = DirectoryStore(tmp_path)
+    PACKAGE_FORMATS["mail"].build(collected.manifest, collected.missing, checked, store, local, "out.zip", SPEC)
+    assert local.read("out.zip") == exports.read("out.zip")
+
+
 def test_the_same_bytes_wherever_it_is_staged(store: S3Store, tmp_path: Path) -> None:
     """S3 to a directory, directory to directory, and unknown ETags give the same package."""
     local, exports = Collected(DirectoryStore(tmp_path / "staging")), DirectoryStore(tmp_path / "exports")

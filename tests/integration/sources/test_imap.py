@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from email.message import EmailMessage
+from mailbox import mbox as mailbox_of
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,7 @@ from prefect_collect.sources import SMALL_ITEM, Content, Item, Listed, ListingEn
 from prefect_collect.sources.listing import items_of, proven
 from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobStatus
+from prefect_collect.stores import DirectoryStore
 from prefect_collect.verification import verify_job
 from tests.integration.mail_proxy import MailProxy, mail_proxy
 from tests.integration.mail_server import PASSWORD, Mailbox
@@ -39,6 +43,7 @@ from tests.integration.prefect_server import PrefectServer
 from tests.integration.sources.contract import BreakingContract, Fault, Place, collected
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
+from tests.support.run_attempts import export as mail_export
 
 pytestmark = pytest.mark.integration
 
@@ -216,6 +221,29 @@ def test_many_messages(mailbox: Mailbox) -> None:
     job = new_job(MemoryStore(), source)
     assert attempt(job, source, workers=2).counts.succeeded == count
     assert len({row["sha256"] for row in held(job).values()}) == count
+
+
+def test_mail_is_exported_as_it_was(mailbox: Mailbox, tmp_path: Path) -> None:
+    """Each folder becomes an mbox file with its messages, byte for byte and by when the server received them."""
+    quoted = message(1) + b"From here\r\n>From there\r\n"
+    mailbox.deliver([quoted, message(2)])
+    mailbox.deliver([message(3)], "Archive/2024")
+    source = mailbox.source("")
+    job, out = new_job(MemoryStore(), source), DirectoryStore(tmp_path)
+    attempt(job, source)
+    _, result = mail_export(job, out, "mail-directory")
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert verify(tmp_path / "test").problems == []
+    folder = tmp_path / "test" / "MAIL"
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*.mbox")} == {"INBOX.mbox", "Archive/2024.mbox"}
+    box = mailbox_of(folder / "INBOX.mbox")
+    read = [re.sub(rb"(?m)^>(>*From )", rb"\1", box.get_bytes(key)) for key in box.keys()]  # noqa: SIM118
+    box.close()
+    assert sorted(read) == sorted([quoted, message(2)])
+    [row] = [row for row in held(job).values() if row["path"].startswith("Archive")]
+    received = datetime.fromisoformat(json.loads(row["metadata"])["received"]).astimezone(UTC)
+    first = (folder / "Archive" / "2024.mbox").read_bytes().partition(b"\n")[0]
+    assert first == f"From ann0@x.example {received.ctime()}".encode()
 
 
 def test_the_server_searches(mailbox: Mailbox) -> None:
@@ -446,6 +474,13 @@ def test_through_prefect(
         assert json.loads(line) == {
             "path": f"data/{row['path']}", "item_id": row["item_id"], "metadata": json.loads(row["metadata"]),
         }  # fmt: skip
+        options = {"messages": "eml"}
+        state = export(job.id, str(tmp_path / "mail"), "mail", store=store, mail=options, return_state=True)
+        assert state.name == "Successfully completed", state.message
+        (package,) = (tmp_path / "mail").iterdir()
+        with zipfile.ZipFile(package) as archive:
+            (name,) = (name for name in archive.namelist() if name.endswith("/MAIL/INBOX/00000001.eml"))
+            assert archive.read(name) == message(2, 5_000)
         shown = repr((source, job, job.parameters, job.result, job.record, state)) + str(capfd.readouterr())
     assert PASSWORD not in shown
     assert PASSWORD.encode() not in prefect_server.stored()

@@ -27,7 +27,7 @@ from prefect_collect.packages.building.reading import SegmentReader, each_item, 
 from prefect_collect.packages.building.replacing import FolderLeft, Marker, Owner, refusal
 from prefect_collect.packages.building.rows import Row, by_segment
 from prefect_collect.packages.building.spec import Built
-from prefect_collect.packages.building.tag_file import TagFile, fingerprint_of
+from prefect_collect.packages.building.tag_file import PackageFile, fingerprint_of
 from prefect_collect.stores import Blob, DirectoryStore, Store
 from prefect_collect.threads.abandoned import current_fence
 from prefect_collect.threads.pool import Pool
@@ -103,12 +103,12 @@ def build_folder(
             for file in files:
                 if file is not last:
                     stop.require_going()
-                    _put(destination, folder + file.name, file, replace=over)
+                    _put(staging, destination, folder + file.name, file, replace=over)
             if contents.form.empty and not lists.items and isinstance(destination, DirectoryStore):
                 with current_fence().passing():  # RFC 8493, 2.1.2: it may be empty
                     os.makedirs(destination.locate(f"{folder}{contents.form.empty}"), exist_ok=True)
             stop.require_going()
-            blob = _put(destination, folder + last.name, last, replace=over)
+            blob = _put(staging, destination, folder + last.name, last, replace=over)
             built = Built(key, blob, lists.items, lists.bytes, fingerprint_of(files, contents.form.seal), failed)
     except JobCanceled:
         _remove(contents, destination, key, marker)
@@ -162,11 +162,14 @@ def _remove_payload(contents: FolderContents, destination: Store, folder: str, l
             destination.delete(f"{folder}{top}")
 
 
-def _put(destination: Store, key: str, file: TagFile, *, replace: bool) -> Blob:
+def _put(staging: Store, destination: Store, key: str, file: PackageFile, *, replace: bool) -> Blob:
+    if file.is_composed:
+        return destination.compose(key, file.pieces(), staging, replace=replace)
     writer = destination.writer(key, replace=replace)
     try:
-        for chunk in file.chunks():
-            writer.write(chunk)
+        for chunk in file.pieces():
+            if isinstance(chunk, bytes):
+                writer.write(chunk)
         return writer.commit()
     finally:
         writer.abort()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from prefect_collect.codes import Failure
 from prefect_collect.packages.building.rows import Row
-from prefect_collect.packages.building.tag_file import TagFile
+from prefect_collect.packages.building.tag_file import PackageFile
 
 
 class Lists(Protocol):
@@ -52,7 +52,7 @@ class FolderContents(Protocol):
 
     def fill(
         self, lists: Any, failed: Mapping[int, Failure], deliver: Callable[[list[Row]], None]
-    ) -> tuple[list[TagFile], Mapping[int, Failure]]:
+    ) -> tuple[Sequence[PackageFile], Mapping[int, Failure]]:
         """Call `deliver` with the good items, and list those that are not in `failed`.
 
         Return all lists, and the items that failed.

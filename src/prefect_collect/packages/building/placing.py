@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import Final, Protocol
@@ -12,7 +12,7 @@ from prefect_collect.errors import KeyExists, KeyMissing, PackageExists
 from prefect_collect.packages.building.pieces import Deflated
 from prefect_collect.packages.building.replacing import Owner, file_left, refusal
 from prefect_collect.packages.building.streaming import compressed_bytes, plain_bytes
-from prefect_collect.packages.building.tag_file import TagFile, fingerprint_of
+from prefect_collect.packages.building.tag_file import PackageFile, fingerprint_of
 from prefect_collect.stores import Blob, CopyRange, Piece, Store
 from prefect_collect.threads.stop import Stop, stopped_by
 
@@ -33,7 +33,7 @@ class Layout(Protocol):
     def has_deflated(self) -> bool:
         """Return whether any piece is to be inflated."""
 
-    def finish(self, files: list[TagFile]) -> int:
+    def finish(self, files: Sequence[PackageFile]) -> int:
         """Append the tag files, after which nothing more can be added. Return the size, before it is compressed."""
 
     def pieces(self) -> Iterator[Piece | Deflated]:
@@ -42,7 +42,7 @@ class Layout(Protocol):
 
 def place_file(
     layout: Layout,
-    files: list[TagFile],
+    files: Sequence[PackageFile],
     staging: Store,
     destination: Store,
     key: str,

@@ -8,9 +8,12 @@ from datetime import date
 from typing import Any, Final
 
 from prefect_collect.codes import Failure
+from prefect_collect.formats.bag_options import BagOptions
+from prefect_collect.formats.dataset import Dataset
 from prefect_collect.formats.load_file import LoadFile
+from prefect_collect.formats.mail_set import MailSet
 from prefect_collect.packages.building.continued import Continued
-from prefect_collect.parameters import Hash
+from prefect_collect.parameters import Deduplicate, Hash
 from prefect_collect.stores import Blob
 
 NOT_DELIVERED = [
@@ -30,6 +33,17 @@ DELIVERED: Final = "delivered"
 """The outcome that item lists state of an item that is in the package."""
 
 
+DUPLICATE: Final = "duplicate"
+"""The code of an item that is not delivered because another one with its bytes is."""
+
+
+def outcome_of(failure: Failure | None) -> str:
+    """Return the outcome that item lists state of an item that was held."""
+    if failure is None:
+        return DELIVERED
+    return "skipped" if failure.code == DUPLICATE else "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class PackageSpec:
     """A package to make.
@@ -38,10 +52,11 @@ class PackageSpec:
     collection's; `bagging_date` goes into bag-info.txt as it is given (no clock is read); `info` holds further lines of
     bag-info.txt. With `sha512` it has SHA-512 manifests too; with `portable`, names that every system accepts. `hashes`
     names the columns of the manifest, ``md5`` and ``sha1``, of which it has manifests too; with `custodians`, its
-    item lists say whose each item is, and bag-info.txt whose they are. A load file is made by the options `load_file`;
-    it states the `source`, and `continued` has the numbers that an earlier export gave. `custody` is the account of the
-    collection (`documents.account`), of which the chain of custody documents are made; none are made without it. `tags`
-    are lines of bag-info.txt that the user gave, and `profile` names the BagIt profile that the bag conforms to.
+    item lists say whose each item is, and bag-info.txt whose they are. A load file is made by the options `load_file`,
+    mail by `mail` and a dataset by `dataset`; they state the `source`, and `continued` has the numbers that an earlier
+    export gave. `custody` is the account of the collection (`documents.account`), of which the chain of custody
+    documents are made; none are made without it. `bag` has lines of bag-info.txt that the user gave, and the BagIt
+    profile that the bag conforms to. `deduplicate` says which of the items with the same bytes it holds, if not all.
     """
 
     base: str
@@ -54,11 +69,13 @@ class PackageSpec:
     hashes: tuple[Hash, ...] = ()
     custodians: bool = False
     load_file: LoadFile = field(default_factory=LoadFile)
+    mail: MailSet = field(default_factory=MailSet)
+    dataset: Dataset = field(default_factory=Dataset)
     source: str = ""
     continued: Continued | None = None
     custody: Mapping[str, Any] | None = None
-    tags: tuple[tuple[str, str], ...] = ()
-    profile: str = ""
+    bag: BagOptions = field(default_factory=BagOptions)
+    deduplicate: Deduplicate | None = None
 
     @property
     def algorithms(self) -> list[str]:

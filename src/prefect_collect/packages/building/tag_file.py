@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from isal import isal_zlib
 
 from prefect_collect.errors import PackageError
+from prefect_collect.stores import Piece
 
 _COPY: Final = 1 << 20
 
@@ -30,6 +31,33 @@ def temporary_folder() -> Iterator[Path]:
         ) from error
 
 
+class PackageFile(Protocol):
+    """A finished file of a package beside those that are items: its name, size, and hashes (hex) by algorithm."""
+
+    @property
+    def name(self) -> str:
+        """Its name below the package's base folder."""
+
+    @property
+    def size(self) -> int:
+        """The number of its bytes."""
+
+    @property
+    def crc32(self) -> int:
+        """The CRC-32 of its bytes."""
+
+    @property
+    def hashes(self) -> Mapping[str, str]:
+        """Its hashes (hex), by algorithm."""
+
+    @property
+    def is_composed(self) -> bool:
+        """Whether a store should compose it of its pieces, some of which are ranges of segments."""
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yield new bytes, and ranges of segments."""
+
+
 @dataclass(frozen=True, slots=True)
 class TagFile:
     """A finished tag file: its name in the bag, its temporary file, its size, and its hashes (hex) by algorithm."""
@@ -40,9 +68,18 @@ class TagFile:
     crc32: int
     hashes: Mapping[str, str]
 
+    @property
+    def is_composed(self) -> bool:
+        """Return False."""
+        return False
+
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes of the file."""
         return _chunks(self.file)
+
+    def pieces(self) -> Iterator[Piece]:
+        """Yield the bytes of the file."""
+        return self.chunks()
 
 
 def hashed(name: str, path: Path, algorithms: Iterable[str] = ("sha256",)) -> TagFile:
@@ -57,7 +94,7 @@ def hashed(name: str, path: Path, algorithms: Iterable[str] = ("sha256",)) -> Ta
     return TagFile(name, path, size, crc32, {algorithm: state.hexdigest() for algorithm, state in states.items()})
 
 
-def fingerprint_of(files: Iterable[TagFile], seal: str) -> str:
+def fingerprint_of(files: Iterable[PackageFile], seal: str) -> str:
     """Return the fingerprint of a package with these tag files: the SHA-256 (hex) of the one named `seal`."""
     return next(file.hashes["sha256"] for file in files if file.name == seal)
 

@@ -6,7 +6,7 @@ and the fingerprint is known from the first bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from prefect_collect.archive.tar import FOLDER, end_after, header_of, padding, seconds_of
@@ -16,7 +16,7 @@ from prefect_collect.packages.building.check import Checked
 from prefect_collect.packages.building.pieces import Deflated, Pieces
 from prefect_collect.packages.building.rows import Row
 from prefect_collect.packages.building.spec import PackageSpec
-from prefect_collect.packages.building.tag_file import TagFile
+from prefect_collect.packages.building.tag_file import PackageFile
 from prefect_collect.stores import CopyRange, Piece
 
 _EARLIEST: Final = seconds_of(EARLIEST)
@@ -37,7 +37,7 @@ class TarLayout:
         self._pieces = Pieces()
         self._unused = b""
         self._size = self._items = 0
-        self._files: list[tuple[bytes, TagFile | None]] = []
+        self._files: list[tuple[bytes, PackageFile | None]] = []
         self._end = b""
 
     @property
@@ -59,7 +59,7 @@ class TarLayout:
                 self._pieces.append(Deflated(place, row.size) if row.deflated else place)
         self._items += len(rows)
 
-    def finish(self, files: list[TagFile]) -> int:
+    def finish(self, files: Sequence[PackageFile]) -> int:
         """Take the lists, after which nothing more can be added. Return the size of the TAR file."""
         for file in sorted(files, key=lambda file: file.name != self._seal):
             header = header_of(f"{self._spec.base}/{file.name}", file.size, _EARLIEST)
@@ -76,7 +76,7 @@ class TarLayout:
         for header, file in self._files:
             yield header
             if file is not None:
-                yield from file.chunks()
+                yield from file.pieces()
                 yield padding(file.size)
         yield from self._pieces
         yield self._unused + self._end

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Final
 
 from prefect_collect.archive.zip64 import EARLIEST, central_record_at, end_of_directory, local_header_at
@@ -11,7 +11,7 @@ from prefect_collect.packages.building.check import Checked
 from prefect_collect.packages.building.pieces import Deflated, Pieces
 from prefect_collect.packages.building.rows import Row
 from prefect_collect.packages.building.spec import PackageSpec
-from prefect_collect.packages.building.tag_file import TagFile
+from prefect_collect.packages.building.tag_file import PackageFile
 from prefect_collect.stores import CopyRange, Piece
 
 _COPY: Final = 8 << 20
@@ -34,7 +34,7 @@ class ZipLayout:
         self._pieces = Pieces()
         self._open: tuple[str, int, int] | None = None
         self._fresh = bytearray()
-        self._tags: list[tuple[bytes, TagFile | None]] = []
+        self._tags: list[tuple[bytes, PackageFile | None]] = []
         self._position = 0
         self._entries = 0
 
@@ -88,7 +88,7 @@ class ZipLayout:
             self._pieces.append(bytes(self._fresh))
             self._fresh.clear()
 
-    def finish(self, files: list[TagFile]) -> int:
+    def finish(self, files: Sequence[PackageFile]) -> int:
         """Append the tag files, after which nothing more can be added. Return the size of the ZIP file."""
         self._end_range()
         self._end_fresh()
@@ -105,7 +105,7 @@ class ZipLayout:
         for header, file in self._tags:
             yield header
             if file is not None:
-                yield from file.chunks()
+                yield from file.pieces()
         self._central.seek(0)
         while chunk := self._central.read(_COPY):
             yield chunk

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 from prefect_collect.archive.problems import Damaged, Problems
@@ -14,17 +13,14 @@ from prefect_collect.packages.bags.manifests import Manifest
 from prefect_collect.packages.bags.safe_names import check_safe
 from prefect_collect.packages.building.agent import AGENT
 from prefect_collect.packages.contents.index import FileIndex
-from prefect_collect.packages.contents.name_keys import unpack
 from prefect_collect.packages.load_files.description import Description, read_description
+from prefect_collect.packages.load_files.hash_lists import read_hash_list, report_folders, report_unlisted
 from prefect_collect.packages.load_files.lists import DESCRIPTION, SEAL
 from prefect_collect.packages.load_files.plan import volume_name
-from prefect_collect.packages.load_files.reading import read_hashes
 from prefect_collect.packages.load_files.rows import LoadFileRows
 
 _SMALL: Final = 4 << 20
 """The most bytes of load-file.json, which has a line or two for each column and volume."""
-
-_LINES: Final = 500
 
 
 def is_load_file(index: FileIndex) -> bool:
@@ -77,7 +73,7 @@ class LoadFileCheck:
         manifest = Manifest(SEAL, False, find_algorithm("sha256"), 0)
         self._read_manifests(manifest, described)
         check_hashes(files, [manifest], self.threads, self.progress)
-        self._check_folders()
+        report_folders(self.files)
         rows = LoadFileRows(files, described, manifest)
         rows.check()
         self.items, self.payload, self.not_delivered = rows.items, rows.bytes, rows.absent
@@ -90,42 +86,10 @@ class LoadFileCheck:
             self._problems.add(DESCRIPTION, "its volumes are not VOL001, VOL002 and so on")
             return
         for folder in ("", *(f"{name}/" for name in names)):
-            self._read_manifest(manifest, folder)
-        for name in self.files.index.unlisted(self.files.base, [manifest.number]):
-            path = name[len(self.files.base) :]
-            if path != SEAL:
-                self._problems.add(path, "no manifest of the package lists it")
-
-    def _read_manifest(self, manifest: Manifest, folder: str) -> None:
-        name, index, base = f"{folder}{SEAL}", self.files.index, self.files.base
-        entry = self.files.entry(name)
-        if entry is None:
-            if not folder:
-                self._problems.add(name, "it is missing")
-            return  # one of a volume is reported by the package's own
-        lines = read_hashes(self.files.chunks(entry))
-        try:
-            while batch := list(islice(lines, _LINES)):
-                paths = [f"{base}{folder}{path}" for path, _ in batch]
-                found = index.find_all(paths)
-                for path in paths:
-                    if path not in found:
-                        self._problems.add(path[len(base) :], f"it is missing; {name} lists it")
-                listed = [
-                    (found[path][0], digest) for path, (_, digest) in zip(paths, batch, strict=True) if path in found
-                ]
-                for number, _, _ in index.list_digests(manifest.number, listed):
-                    twice = next(path for path in found if found[path][0] == number)
-                    self._problems.add(twice[len(base) :], "the manifests list it twice")
-        except Damaged as error:
-            self._problems.add(name, f"it was not read to its end, so that files may be missing unseen: {error}")
-
-    def _check_folders(self) -> None:
-        """Report entries of folders, which a ZIP file made here does not have."""
-        if self.files.container.reads_all:
-            rows = self.files.index.query("SELECT name FROM file WHERE substr(name, -1) = CAST('/' AS BLOB)")
-            for (name,) in rows:
-                self._problems.add(unpack(name), "it is a folder that does not belong there")
+            # One of a volume that is missing is reported by the package's own.
+            if not read_hash_list(self.files, manifest, SEAL, folder) and not folder:
+                self._problems.add(SEAL, "it is missing")
+        report_unlisted(self.files, manifest, SEAL)
 
     def _check_counts(self, described: Description) -> None:
         counted = (self.items, self.not_delivered, self.items + self.not_delivered)

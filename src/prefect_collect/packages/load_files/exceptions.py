@@ -33,12 +33,16 @@ EXCEPTION_COLUMNS: Final = (
 
 
 class Exceptions:
-    """Writes EXCEPTIONS.csv: CSV as the load file's, in UTF-8 with a byte order mark."""
+    """Writes EXCEPTIONS.csv: CSV as the load file's, in UTF-8 with a byte order mark.
 
-    def __init__(self, path: Path) -> None:
+    A package without control numbers (not `numbered`) has all columns but the first.
+    """
+
+    def __init__(self, path: Path, *, numbered: bool = True) -> None:
         self._file = open(path, "wb")  # noqa: SIM115
-        self._rows = RowWriter("utf-8")
-        self._file.write(MARKS["utf-8"] + self._rows.csv(EXCEPTION_COLUMNS, EXCEPTION_COLUMNS))
+        self._rows, self._first = RowWriter("utf-8"), int(not numbered)
+        self._columns = EXCEPTION_COLUMNS[self._first :]
+        self._file.write(MARKS["utf-8"] + self._rows.csv(self._columns, self._columns))
 
     def close(self) -> None:
         """Close the file."""
@@ -61,4 +65,4 @@ class Exceptions:
             time_text(modified, "utc"), outcome.replace("_", " "), code, str(known.category) if known else "", message,
             known.action if known else "", values["item_id"],
         )  # fmt: skip
-        self._file.write(self._rows.csv(row, EXCEPTION_COLUMNS))
+        self._file.write(self._rows.csv(row[self._first :], self._columns))

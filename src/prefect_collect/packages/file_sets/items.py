@@ -1,0 +1,171 @@
+"""Compares the exact list of items of a file set with its files and its exceptions."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from prefect_collect.archive.problems import Damaged, Problems, shown
+from prefect_collect.escaping import csv_text
+from prefect_collect.packages.bags.files import BagFiles
+from prefect_collect.packages.bags.manifests import Manifest
+from prefect_collect.packages.building.spec import DELIVERED
+from prefect_collect.packages.contents.name_keys import unpack
+from prefect_collect.packages.file_sets.lists import EXCEPTIONS, ITEMS, ITEMS_SCHEMA
+from prefect_collect.packages.load_files.exceptions import EXCEPTION_COLUMNS
+from prefect_collect.packages.load_files.reading import read_csv
+from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
+
+_ROWS: Final = 4096
+_COLUMNS: Final = ["item_id", "outcome", "path", "offset", "length", "size", "sha256", "error_code"]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedItem:
+    """A delivered item, as items.parquet states it; `number` is its file's in the index."""
+
+    item_id: str
+    path: str
+    offset: int | None
+    length: int | None
+    size: int
+    sha256: str
+    number: int
+
+
+class ItemsCheck:
+    """The comparison; `items` and `bytes` count what is delivered, `absent` what is not.
+
+    Args:
+        files: The files of the package.
+        payload: How the names of the files begin that items are in.
+    """
+
+    def __init__(self, files: BagFiles, payload: tuple[str, ...]) -> None:
+        self.files, self._payload = files, payload
+        self.items = self.bytes = self.absent = 0
+        self.listed = bytearray(files.index.count)
+        self._digests: dict[int, bytes] = {}
+
+    @property
+    def problems(self) -> Problems:
+        """What is wrong with the package."""
+        return self.files.findings.problems
+
+    def is_item(self, item: ListedItem) -> bool:
+        """Return whether an item's file has just the item's bytes."""
+        return item.offset is None
+
+    def add(self, item: ListedItem) -> None:
+        """Compare more of an item that is delivered."""
+
+    def finish(self) -> None:
+        """Compare what can be compared when all items are known."""
+
+    def run(self, manifest: Manifest) -> None:
+        """Compare everything, and add what is wrong to the findings."""
+        entry = self.files.entry(ITEMS)
+        if entry is None:
+            return  # reported as missing
+        exceptions = self._exceptions()
+        try:
+            with tempfile.TemporaryFile() as file:
+                for chunk in self.files.chunks(entry):
+                    file.write(chunk)
+                for batch in BoundedParquet(file, ITEMS_SCHEMA).batches(_COLUMNS, _ROWS):
+                    rows = list(zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True))
+                    self._compare(rows, manifest, exceptions)
+        except Damaged:
+            return  # reported when it was hashed
+        except BadParquet as error:
+            self.problems.add(ITEMS, f"it cannot be read as the list of items: {error}")
+            return
+        if next(exceptions, None) is not None:
+            self.problems.add(EXCEPTIONS, f"it has more than the {self.absent:,} exceptions of {ITEMS}")
+        if self.files.index.ids.repeated(1):
+            self.problems.add(ITEMS, "an item stands in it more than once")
+        self.finish()
+        cut = len(self.files.base)
+        for number, packed in self.files.index.query("SELECT number, name FROM file ORDER BY number"):
+            path = unpack(packed)[cut:]
+            if path.startswith(self._payload) and not self.listed[number] and not path.endswith("/"):
+                self.problems.add(path, f"{ITEMS} does not list it")
+
+    def _compare(self, rows: Sequence[tuple[object, ...]], manifest: Manifest, exceptions: Iterator[list[str]]) -> None:
+        index, base = self.files.index, self.files.base
+        index.ids.add([hash(row[0]) for row in rows])
+        given = [row for row in rows if row[1] == DELIVERED]
+        found = index.find_all([*{f"{base}{row[2]}" for row in given}])
+        digests = index.digests(manifest.number, [number for number, _ in found.values()])
+        for row in rows:
+            if row[1] != DELIVERED:
+                self._compare_exception(row, exceptions)
+                continue
+            number, file_size = found.get(f"{base}{row[2]}", (None, None))
+            if number is None or not str(row[2]).startswith(self._payload):
+                self.problems.add(str(row[2]), f"it is missing; {ITEMS} lists it")
+                continue
+            item = _listed(row, number)
+            if item is None:
+                self.problems.add(ITEMS, f"it does not state place, size and hash of {shown(str(row[0])[:200])}")
+                continue
+            self.items += 1
+            self.bytes += item.size
+            if item.offset is None and self.listed[number]:
+                self.problems.add(item.path, f"{ITEMS} lists it twice")
+            self.listed[number] = 1
+            if self.is_item(item) and (file_size != item.size or digests.get(number, b"").hex() != item.sha256):
+                self.problems.add(item.path, f"{ITEMS} and the manifest do not agree on it")
+            self.add(item)
+
+    def _compare_exception(self, row: tuple[object, ...], exceptions: Iterator[list[str]]) -> None:
+        self.absent += 1
+        if row[2]:
+            self.problems.add(ITEMS, f"it gives a path to an item that is not delivered: {shown(str(row[0])[:200])}")
+        found = next(exceptions, None)
+        said = (str(row[1] or "").replace("_", " "), row[7] or "")
+        if (
+            found is None
+            or tuple(csv_text(found[at]) for at in (5, 6)) != said
+            or _without_controls(csv_text(found[10])) != _without_controls(str(row[0]))
+        ):
+            self.problems.add(EXCEPTIONS, f"row {self.absent:,} is not the exception that {ITEMS} has there")
+
+    def _exceptions(self) -> Iterator[list[str]]:
+        return read_table(self.files, EXCEPTIONS, EXCEPTION_COLUMNS[1:])
+
+
+def read_table(files: BagFiles, name: str, columns: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the rows of a CSV list of the package; what is wrong with it is added to the findings."""
+    entry = files.entry(name)
+    if entry is None:
+        return
+    rows = read_csv(files.chunks(entry), "utf-8")
+    try:
+        if next(rows, None) != [*columns]:
+            raise Damaged("its columns are not those that it should have")
+        for row in rows:
+            if len(row) != len(columns):
+                raise Damaged("it has a row with more or fewer fields")
+            yield row
+    except Damaged as error:
+        files.findings.problems.add(name, str(error))
+
+
+def _listed(row: tuple[object, ...], number: int) -> ListedItem | None:
+    item_id, _, path, offset, length, size, sha256, _ = row
+    if not isinstance(item_id, str) or not isinstance(path, str) or not isinstance(sha256, str):
+        return None
+    if not isinstance(size, int) or size < 0:
+        return None
+    if offset is None and length is None:
+        return ListedItem(item_id, path, None, None, size, sha256, number)
+    if isinstance(offset, int) and isinstance(length, int) and offset >= 0 and length >= 0:
+        return ListedItem(item_id, path, offset, length, size, sha256, number)
+    return None
+
+
+def _without_controls(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)

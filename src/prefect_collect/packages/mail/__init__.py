@@ -1,0 +1,1 @@
+"""Packages of mail: mbox or EML files, with an index."""

@@ -1,0 +1,121 @@
+"""Checks a mail set: beside its files and items, that every message is in its mbox file, and is listed in the index."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from array import array
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Final
+
+import numpy as np
+
+from prefect_collect.archive.problems import Damaged
+from prefect_collect.escaping import csv_text
+from prefect_collect.packages.bags.files import BagFiles
+from prefect_collect.packages.contents.index import Entry, FileIndex
+from prefect_collect.packages.file_sets.check import SetCheck, is_file_set
+from prefect_collect.packages.file_sets.items import ItemsCheck, ListedItem, read_table
+from prefect_collect.packages.mail.format import MAIL
+from prefect_collect.packages.mail.index import COLUMNS, INDEX
+from prefect_collect.packages.mail.quoting import unquoted
+
+_BETWEEN: Final = re.compile(rb"(?:\n\n?)?From [!-~]+ [A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}\n")
+_LONGEST: Final = 1_000
+
+
+def is_mail(index: FileIndex) -> bool:
+    """Return whether there is a mail.json with a manifest beside it, and no bag around it."""
+    return is_file_set(index, MAIL.description)
+
+
+class MailCheck(SetCheck):
+    """The check of one mail set; call `run` once."""
+
+    description: ClassVar[str] = MAIL.description
+
+    def items_check(self, said: Mapping[str, Any]) -> ItemsCheck:
+        """Return the check of the messages. Raises Damaged."""
+        if said.get("messages") not in ("mbox", "eml"):
+            raise Damaged("it does not state the form of messages as it should")
+        return _Messages(self.files, is_mbox=said["messages"] == "mbox")
+
+
+class _Messages(ItemsCheck):
+    def __init__(self, files: BagFiles, *, is_mbox: bool) -> None:
+        super().__init__(files, MAIL.payload)
+        self._is_mbox = is_mbox
+        self._rows = read_table(files, INDEX, COLUMNS)
+        self._is_index_wrong = False
+        # 64 bytes for each message of an mbox file.
+        self._files: dict[int, tuple[str, array[int], bytearray]] = {}
+
+    def add(self, item: ListedItem) -> None:
+        """Compare a message with the index, and keep its place."""
+        row = next(self._rows, None)
+        length = item.size if item.length is None else item.length
+        said = [item.path, str(item.offset or 0), str(length), _shown(item.item_id), item.sha256]
+        if not self._is_index_wrong and (
+            row is None or [*map(csv_text, row[:3]), _shown(csv_text(row[3])), row[12]] != said
+        ):
+            self._is_index_wrong = True
+            self.problems.add(INDEX, f"row {self.items:,} is not the message that the list of items has there")
+        if (item.offset is not None) is not self._is_mbox:
+            self.problems.add(item.path, "the list of items gives another kind of place than the description states")
+        elif item.offset is not None:
+            _, places, digests = self._files.setdefault(item.number, (item.path, array("q"), bytearray()))
+            places.extend((item.offset, length))
+            digests += bytes.fromhex(item.sha256) if re.fullmatch("[0-9a-f]{64}", item.sha256) else bytes(32)
+
+    def finish(self) -> None:
+        """Undo the quoting of every message in the mbox files, and compare its hash."""
+        if not self._is_index_wrong and next(self._rows, None) is not None:
+            self.problems.add(INDEX, f"it has more than the {self.items:,} messages of the list of items")
+        for path, places, digests in self._files.values():
+            entry = self.files.entry(path)
+            if entry is None:
+                continue
+            try:
+                self._prove(path, entry, places, bytes(digests))
+            except Damaged as error:
+                self.problems.add(path, str(error))
+
+    def _prove(self, path: str, entry: Entry, places: array[int], digests: bytes) -> None:
+        """Compare the messages of an mbox file, which the list of items may have in another order. Raises Damaged."""
+        reader, at = _Ahead(self.files.chunks(entry)), 0
+        listed = np.frombuffer(places, np.int64).reshape(-1, 2)
+        for number, row in enumerate(np.argsort(listed[:, 0], kind="stable").tolist()):
+            offset, length = listed[row].tolist()
+            if offset < at or offset - at > _LONGEST or not _BETWEEN.fullmatch(b"".join(reader.take(offset - at))):
+                raise Damaged(f"the line From before message {number + 1:,} is not where the list of items has it")
+            state = hashlib.sha256()
+            for data in unquoted(reader.take(length)):
+                state.update(data)
+            if state.digest() != digests[32 * row : 32 * row + 32]:
+                self.problems.add(path, f"message {number + 1:,}, unquoted, is not the item that was collected")
+            at = offset + length
+        if entry.size - at > 2 or b"".join(reader.take(entry.size - at)) not in (b"\n", b"\n\n"):
+            raise Damaged("it has more than the messages that the list of items has in it")
+
+
+class _Ahead:
+    """The bytes of a file, in order, so many at a time."""
+
+    def __init__(self, chunks: Iterator[bytes | memoryview]) -> None:
+        self._chunks, self._held = chunks, memoryview(b"")
+
+    def take(self, size: int) -> Iterator[bytes]:
+        """Yield the next `size` bytes. Raises Damaged if there are fewer."""
+        while size:
+            if not self._held:
+                chunk = next(self._chunks, None)
+                if chunk is None:
+                    raise Damaged("it ends before its messages do")
+                self._held = memoryview(bytes(chunk))
+            data, self._held = self._held[:size], self._held[size:]
+            size -= len(data)
+            yield bytes(data)
+
+
+def _shown(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
