@@ -21,7 +21,7 @@ from prefect_collect.job_folder.folder import JobFolder, now
 from prefect_collect.job_folder.ledger import held_before, ledger_bytes, read_inventory, read_ledger, table_items
 from prefect_collect.sources import Content, Item
 from prefect_collect.sources.digests import Digest
-from prefect_collect.stores import Blob, Buffer
+from prefect_collect.stores import Blob, Buffer, DirectoryStore
 from prefect_collect.threads.beside import Beside
 from prefect_collect.threads.byte_budget import ByteBudget
 from prefect_collect.threads.progress import Progress
@@ -163,7 +163,8 @@ class Staging:
         alone = _Alone(self._new_segment(name), self.stop)
         with self._lock:
             self._alone.add(alone)
-        beside = Beside(alone.take)  # its bytes are hashed while those before them are written
+        # Hash while what came before is written; writers to object stores send in threads of their own.
+        beside = Beside(alone.take, is_work=isinstance(self.folder.store, DirectoryStore))
         try:
             alone.segment.begin(self._paths[row], announced, item.modified)
             digest = read_through(item, content, beside.put, hashes=self.policy.collection.hashes)

@@ -28,16 +28,18 @@ class Beside:
 
     Args:
         take: What the bytes are given to, by one thread at a time.
+        is_work: Whether taking takes time; if not, `put` itself takes, as a thread would only cost memory.
     """
 
-    def __init__(self, take: Callable[[Buffer], None]) -> None:
+    def __init__(self, take: Callable[[Buffer], None], *, is_work: bool = True) -> None:
         self._take = take
         self._waiting: deque[bytes] = deque()
         self._size = 0
         self._changed = threading.Condition()
         self._is_ended = False
         self._wrong: BaseException | None = None
-        self._thread = in_background(self._run, name="write") if _SPARE.acquire(blocking=False) else None
+        is_begun = is_work and _SPARE.acquire(blocking=False)
+        self._thread = in_background(self._run, name="write") if is_begun else None
 
     def put(self, data: Buffer) -> None:
         """Have `take` called with `data`; wait while too much waits."""

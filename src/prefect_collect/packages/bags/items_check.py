@@ -140,13 +140,13 @@ def check_items_table(bag: BagFiles) -> None:
 
 
 class _Cells:
-    """Path and id of the rows of items.csv, read in blocks of 4 MiB. Its methods raise ArrowException."""
+    """Path and id of the rows of items.csv, read in blocks of 1 MiB. Its methods raise ArrowException."""
 
     def __init__(self, file: Any) -> None:
         text = {name: pa.string() for name in ITEMS.names}
         convert = csv.ConvertOptions(column_types=text, include_columns=_SHOWN, strings_can_be_null=False)
         parse = csv.ParseOptions(newlines_in_values=True)
-        reading = csv.ReadOptions(use_threads=False, block_size=4 << 20)
+        reading = csv.ReadOptions(use_threads=False, block_size=1 << 20)
         self._blocks = iter(csv.open_csv(file, read_options=reading, parse_options=parse, convert_options=convert))
         self._rest: list[pa.RecordBatch] = []
 
