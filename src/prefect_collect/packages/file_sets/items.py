@@ -5,12 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from prefect_collect.archive.problems import Damaged, Problems, shown
 from prefect_collect.escaping import csv_text
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.manifests import Manifest
+from prefect_collect.packages.building.duplicate_columns import DUPLICATE_OF
+from prefect_collect.packages.building.duplicates_check import DuplicatesCheck
 from prefect_collect.packages.building.spec import DELIVERED
 from prefect_collect.packages.contents.name_keys import unpack
 from prefect_collect.packages.file_sets.lists import EXCEPTIONS, ITEMS, ITEMS_SCHEMA
@@ -19,7 +21,7 @@ from prefect_collect.packages.load_files.reading import read_csv
 from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
 
 _ROWS: Final = 4096
-_COLUMNS: Final = ["item_id", "outcome", "path", "offset", "length", "size", "sha256", "error_code"]
+_COLUMNS: Final = ["item_id", "outcome", "path", "offset", "length", "size", "sha256", "error_code", DUPLICATE_OF]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,11 @@ class ItemsCheck:
             with tempfile.TemporaryFile() as file:
                 for chunk in self.files.chunks(entry):
                     file.write(chunk)
-                for batch in BoundedParquet(file, ITEMS_SCHEMA).batches(_COLUMNS, _ROWS):
-                    rows = list(zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True))
+                repeats = DuplicatesCheck(self.files.index, ITEMS, self.problems, self.files.findings.warnings)
+                for rows in _batches(file):
+                    repeats.add((row[0], row[1], row[6], row[7], row[8]) for row in rows)
                     self._compare(rows, manifest, exceptions)
+                repeats.finish((row[0], row[1], row[6], row[7], row[8]) for rows in _batches(file) for row in rows)
         except Damaged:
             return  # reported when it was hashed
         except BadParquet as error:
@@ -137,6 +141,12 @@ class ItemsCheck:
         return read_table(self.files, EXCEPTIONS, EXCEPTION_COLUMNS[1:])
 
 
+def _batches(file: Any) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the rows of the list, some at a time. Raises BadParquet."""
+    for batch in BoundedParquet(file, ITEMS_SCHEMA, frozenset({DUPLICATE_OF})).batches(_COLUMNS, _ROWS):
+        yield list(zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True))
+
+
 def read_table(files: BagFiles, name: str, columns: Sequence[str]) -> Iterator[list[str]]:
     """Yield the rows of a CSV list of the package; what is wrong with it is added to the findings."""
     entry = files.entry(name)
@@ -155,7 +165,7 @@ def read_table(files: BagFiles, name: str, columns: Sequence[str]) -> Iterator[l
 
 
 def _listed(row: tuple[object, ...], number: int) -> ListedItem | None:
-    item_id, _, path, offset, length, size, sha256, _ = row
+    item_id, _, path, offset, length, size, sha256, *_ = row
     if not isinstance(item_id, str) or not isinstance(path, str) or not isinstance(sha256, str):
         return None
     if not isinstance(size, int) or size < 0:

@@ -23,6 +23,7 @@ from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.agent import AGENT, agent_version
 from prefect_collect.packages.building.check import Checked
 from prefect_collect.packages.building.custody_documents import custody_documents
+from prefect_collect.packages.building.duplicate_columns import DUPLICATE_OF
 from prefect_collect.packages.building.spec import DELIVERED, NOT_DELIVERED, PackageSpec
 from prefect_collect.packages.building.tag_file import PackageFile, hashed
 from prefect_collect.packages.file_sets.plan import SetPlan
@@ -62,6 +63,7 @@ ITEMS_SCHEMA: Final = pa.schema(
         pa.field("sha256", pa.string()),
         pa.field("error_code", pa.string()),
         pa.field("message", pa.string()),
+        pa.field(DUPLICATE_OF, pa.string()),
     ]
 )
 """The columns of items.parquet; an item that is not delivered has no path, one that is a file has no offset."""
@@ -96,12 +98,15 @@ class SetLists:
                 failed.get(row) or checked.failure(row, path, segment) or self._plan.refused.get(row)
                 for row, (path, segment) in enumerate(zip(paths, segments, strict=True), start)
             ]
-            self._list(batch, places, why)
+            marks = None if checked.duplicates is None else checked.duplicates.marks(start, batch.num_rows)
+            self._list(batch, places, why, marks or [None] * batch.num_rows)
             start += batch.num_rows
         for batch in not_delivered(NOT_DELIVERED):
             self._list_missing(batch)
 
-    def _list(self, batch: pa.RecordBatch, places: pa.RecordBatch, why: Sequence[Failure | None]) -> None:
+    def _list(
+        self, batch: pa.RecordBatch, places: pa.RecordBatch, why: Sequence[Failure | None], marks: list[str | None]
+    ) -> None:
         given = [failure is None for failure in why]
         mask = pa.array(given)
         sizes: list[int] = batch["size"].to_pylist()
@@ -132,6 +137,7 @@ class SetLists:
                 "sha256": digests,
                 "error_code": [failure and failure.code for failure in why],
                 "message": [failure and failure.message for failure in why],
+                DUPLICATE_OF: marks,
             }
         )
         for row, failure in enumerate(why):
@@ -147,7 +153,7 @@ class SetLists:
         self._write_items(
             {name: batch[name] for name in kept}
             | {"size": batch["source_size"]}
-            | dict.fromkeys(("path", "offset", "length", "sha256"), nothing)
+            | dict.fromkeys(("path", "offset", "length", "sha256", DUPLICATE_OF), nothing)
         )
         self.missing += batch.num_rows
         for values in batch.to_pylist():
