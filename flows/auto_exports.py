@@ -18,7 +18,7 @@ from prefect_collect.errors import InvalidLocation
 from prefect_collect.escaping import one_line
 from prefect_collect.flows.block_references import saved
 from prefect_collect.flows.deploying import ensure_deployment
-from prefect_collect.formats import FORMAT_WORDS, OPTION_GROUPS, Format, options_json, require_options
+from prefect_collect.formats import FORMAT_WORDS, LIMITED, OPTION_GROUPS, Format, options_json, require_options
 from prefect_collect.formats.bag_options import BagOptions
 from prefect_collect.formats.bag_planning import require_conforming
 from prefect_collect.formats.dataset import Dataset
@@ -103,7 +103,7 @@ class AutoExport(BaseModel):
 
     @model_validator(mode="after")
     def _check_options(self) -> AutoExport:
-        given = {name: getattr(self, name) for name in ("sha512", "portable_names", *OPTION_GROUPS)}
+        given = {name: getattr(self, name) for name in LIMITED}
         require_options(self.format, given)
         require_conforming(self.bag, self.format, sha512=self.sha512)
         return self

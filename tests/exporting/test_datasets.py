@@ -253,11 +253,3 @@ def test_counting_csv_needs_no_parser() -> None:
     """Line breaks in values are no rows, whatever the chunks are."""
     data = b'"a","b"\n1,"x\ny"\n2,"say ""hi""\n"\n'
     assert {count_csv([data[at : at + size] for at in range(0, len(data), size)]) for size in (1, 3, 100)} == {2}
-
-
-def test_a_dataset_is_not_deduplicated(collection: JobFolder, tmp_path: Path) -> None:
-    """Slices with the same bytes are rows of different places: an export that would leave some out fails in words."""
-    _, result = export(collection, DirectoryStore(tmp_path), "dataset", deduplicate="global")
-    assert result.status is JobStatus.FAILED
-    assert "export it without deduplicate" in result.message
-    assert not (tmp_path / "test.zip").exists()

@@ -245,6 +245,18 @@ def test_an_export_that_failed_withholds_nothing(tmp_path: Path) -> None:
     assert verify_job(job).valid
 
 
+def test_mail_and_datasets(tmp_path: Path) -> None:
+    """A set of mail has the marks, and holds a message once if that is asked for; of a dataset it is no option."""
+    letter, out = b"From: a@b\r\nDate: Mon, 6 May 2024 07:08:09 +0000\r\n\r\nHello\r\n", DirectoryStore(tmp_path)
+    collection = collected(tmp_path, {"a/1.eml": letter, "b/2.eml": letter})
+    _, result = export(collection, DirectoryStore(tmp_path / "out"), "mail-directory")
+    assert (delivered(result), marks(result)) == ({"a/1.eml", "b/2.eml"}, {"b/2.eml": "a/1.eml"})
+    _, result = export(collection, DirectoryStore(tmp_path / "once"), "mail-directory", deduplicate="global")
+    assert delivered(result) == {"a/1.eml"}
+    with pytest.raises(UsageError, match="deduplicate is no option of this format"):
+        export(collection, out, "dataset", deduplicate="global")
+
+
 def test_the_page_reads_a_list(tmp_path: Path) -> None:
     """The example of docs/duplicates.md groups the copies by their originals, and sums up what was left out."""
     _, result = export(collected(tmp_path), DirectoryStore(tmp_path / "out"), "directory", deduplicate="global")

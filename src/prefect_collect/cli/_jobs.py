@@ -19,7 +19,7 @@ from prefect_collect.cli._run_command import print_error
 from prefect_collect.cli._server import prefect_server
 from prefect_collect.cli._summary import print_job_summary
 from prefect_collect.cli._vouching import require_bucket, vouched
-from prefect_collect.formats import OPTION_GROUPS, parsed_options, require_options, require_source
+from prefect_collect.formats import LIMITED, parsed_options, require_options, require_source
 from prefect_collect.runs.imports import importing
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, should_poll
 from prefect_collect.stores import open_store
@@ -143,8 +143,7 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
     from prefect_collect.exporting.duplicates import require_comparable
 
     out = Output(as_json=json)
-    limited = ("sha512", "portable_names", *OPTION_GROUPS)
-    require_options(options["format"], {name: options[name] for name in limited if name in options})
+    require_options(options["format"], {name: options[name] for name in LIMITED if name in options})
     goal = destination(to)
     found = find_job(text, store, served=True)
     require_offered(found, NextStep.EXPORT)

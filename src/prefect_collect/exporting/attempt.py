@@ -25,7 +25,7 @@ from prefect_collect.exporting.control_numbers import claim_numbers, continued_b
 from prefect_collect.exporting.duplicates import mark_duplicates, with_duplicates
 from prefect_collect.exporting.export_ledger import ExportLedger
 from prefect_collect.exporting.portability import report_names
-from prefect_collect.formats import FORMATS, OPTION_GROUPS, Format, require_options
+from prefect_collect.formats import FORMATS, LIMITED, OPTION_GROUPS, Format, require_options
 from prefect_collect.formats.bag_options import BagOptions
 from prefect_collect.formats.dataset import Dataset
 from prefect_collect.formats.load_file import LoadFile
@@ -79,7 +79,7 @@ class Delivery:
     duplicates_of: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        require_options(self.format, {n: getattr(self, n) for n in ("sha512", "portable_names", *OPTION_GROUPS)})
+        require_options(self.format, {name: getattr(self, name) for name in LIMITED})
 
     @property
     def options(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ format, and must not wait for pyarrow. `packages.PACKAGE_FORMATS` has, for the s
 from prefect_collect.formats.registry import (
     FORMAT_WORDS,
     FORMATS,
+    LIMITED,
     OPTION_GROUPS,
     Format,
     FormatFacts,
@@ -21,6 +22,7 @@ from prefect_collect.formats.registry import (
 __all__ = [
     "FORMATS",
     "FORMAT_WORDS",
+    "LIMITED",
     "OPTION_GROUPS",
     "Format",
     "FormatFacts",

@@ -54,11 +54,11 @@ class FormatFacts:
     sources: frozenset[str] = frozenset()
 
 
-_OF_BAGS: Final = frozenset({"sha512", "portable_names", "bag"})
+_OF_BAGS: Final = frozenset({"sha512", "portable_names", "bag", "deduplicate"})
 _IN_BAGS: Final = "The bag is complete without it: items.csv and items.parquet list it with its error code."
-_OF_LOAD_FILES: Final = frozenset({"load_file"})
+_OF_LOAD_FILES: Final = frozenset({"load_file", "deduplicate"})
 _IN_LOAD_FILES: Final = "EXCEPTIONS.csv lists it with its error code, and its control number is kept for it."
-_OF_MAIL: Final = frozenset({"mail"})
+_OF_MAIL: Final = frozenset({"mail", "deduplicate"})
 _OF_DATASETS: Final = frozenset({"dataset"})
 _IN_SETS: Final = "EXCEPTIONS.csv lists it with its error code."
 _DATABASES: Final = frozenset({"sql-source"})
@@ -147,6 +147,9 @@ OPTION_GROUPS: Final[Mapping[str, type[FormatOptions]]] = {
     group.parameter: group for group in (BagOptions, LoadFile, MailSet, Dataset)
 }
 """The options that only some formats take, by the parameter of an export that carries them."""
+
+LIMITED: Final = ("sha512", "portable_names", "deduplicate", *OPTION_GROUPS)
+"""All parameters of an export that only some formats take."""
 
 
 def parsed_options(given: Mapping[str, Any]) -> dict[str, Any]:

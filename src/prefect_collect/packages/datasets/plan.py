@@ -56,11 +56,6 @@ def plan_dataset(
     A slice that is no readable Parquet file is refused. Raises PackageError if an item is neither schema nor slice,
     StoreError, JobCanceled.
     """
-    if spec.deduplicate is not None:
-        raise PackageError(
-            "A dataset holds every slice of its tables, also those with the same bytes; export it without deduplicate. "
-            f"[deduplicate={spec.deduplicate}]"
-        )
     planner = _Planner(checked, staging, spec, stop)
     writer = PlaceWriter(folder / "places")
     rows = read_rows(manifest, checked.names)
