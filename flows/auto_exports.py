@@ -11,7 +11,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import ObjectNotFound
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from prefect_collect.artifacts.publish import publish_status
 from prefect_collect.errors import InvalidLocation
@@ -24,7 +24,7 @@ from prefect_collect.formats.bag_planning import require_conforming
 from prefect_collect.formats.dataset import Dataset
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.formats.mail_set import MailSet
-from prefect_collect.parameters import When
+from prefect_collect.parameters import Deduplicate, When
 from prefect_collect.runs.custodian_label import custodian_labels, custodian_of
 from prefect_collect.runs.deployment_lookup import deployment_of, is_served, sibling
 from prefect_collect.runs.job_end import kind_of
@@ -41,6 +41,9 @@ COLLECTION_DELETED: Final = (
     "collection_deleted: The export's collection was deleted, or is not named in its parameters, so there is nothing to"
     " export; delete the export too."
 )
+
+_LEFT_OUT: Final = frozenset({"deduplicate", "duplicates_of"})
+"""The fields of an automatic export that are left out of a job's parameters if they are not asked for."""
 
 pending_exports: ContextVar[list[UUID] | None] = ContextVar("pending exports", default=None)
 """The exports to run in this process, as no worker serves them; None where no job runs (see `exports_here`)."""
@@ -89,12 +92,29 @@ class AutoExport(BaseModel):
         description="How a dataset is made: as Parquet or CSV, and how its folders are named.",
     )
 
+    deduplicate: Deduplicate | None = Field(
+        default=None,
+        title="Deduplicate",
+        description='Deliver items with the same bytes once: "global": once in all; "custodian": for each custodian.',
+    )
+    duplicates_of: list[str] | None = Field(
+        default=None, title="Duplicates of", description="The ids of earlier jobs whose items are looked for."
+    )
+
     @model_validator(mode="after")
     def _check_options(self) -> AutoExport:
         given = {name: getattr(self, name) for name in ("sha512", "portable_names", *OPTION_GROUPS)}
         require_options(self.format, given)
         require_conforming(self.bag, self.format, sha512=self.sha512)
         return self
+
+    @model_serializer(mode="wrap")
+    def _asked(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is not asked for: Prefect's server takes no null for a choice, and older deployments no such
+        fields.
+        """
+        values: dict[str, Any] = serialize(self)
+        return {name: value for name, value in values.items() if value is not None or name not in _LEFT_OUT}
 
     @model_validator(mode="before")
     @classmethod

@@ -25,6 +25,7 @@ from prefect_collect.exporting.attempt import Delivery, Steps, run_export
 from prefect_collect.exporting.bag_conformity import require_profile
 from prefect_collect.exporting.bound_collection import BoundCollection, bind_collection
 from prefect_collect.exporting.control_numbers import require_continuable
+from prefect_collect.exporting.duplicates import require_comparable
 from prefect_collect.flows._job_flow import flow
 from prefect_collect.flows.auto_exports import (
     COLLECTION_DELETED,
@@ -43,6 +44,7 @@ from prefect_collect.formats.mail_set import MailSet
 from prefect_collect.job_folder.deleted_jobs import FLOW
 from prefect_collect.job_folder.folder import CUSTODIAN, JobFolder, JobRecord
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
+from prefect_collect.parameters import Deduplicate
 from prefect_collect.runs.custodian_label import custodian_labels
 from prefect_collect.runs.labels import EXPORT_WHEN, QUEUED, SOURCE, export_tag, label_of, label_run, set_labels, tag
 from prefect_collect.runs.names import EXPORT_FLOW
@@ -75,6 +77,8 @@ def export(
     bag: BagOptions | dict[str, Any] | None = None,
     mail: MailSet | dict[str, Any] | None = None,
     dataset: Dataset | dict[str, Any] | None = None,
+    deduplicate: Deduplicate | None = None,
+    duplicates_of: list[str] | None = None,
 ) -> State[Any]:
     """Export what a collection holds as a package that proves its own completeness.
 
@@ -96,6 +100,10 @@ def export(
         bag: What a bag has beside: tags in bag-info.txt, and the BagIt profile that it conforms to.
         mail: How mail is made: as mbox or EML files, and how large these get.
         dataset: How a dataset is made: as Parquet or CSV, and how its folders are named.
+        deduplicate: Deliver items with the same bytes once: "global": one in all; "custodian": one for each custodian.
+            The package lists the others, with their custodians and paths.
+        duplicates_of: The ids of earlier jobs in the same staging store: items with the bytes of theirs are marked, and
+            with deduplicate not delivered if such an export delivered them.
 
     Returns:
         A state with the documented name, whose result is the attempt's `TaskResult`, with the `package`.
@@ -107,6 +115,7 @@ def export(
         delivery = Delivery(
             store_of(destination, field="destination"), format, sha512, portable_names=portable_names,
             **parsed_options({"load_file": load_file, "bag": bag, "mail": mail, "dataset": dataset}),
+            deduplicate=deduplicate, duplicates_of=tuple(duplicates_of or ()),
         )  # fmt: skip
         pin_places(taken.session, store=opened.url, destination=delivery.destination.url)
         opened.require_exclusive_creates()
@@ -127,6 +136,7 @@ def export(
             delivery.require_free(bound.record.package_base)
             require_continuable(opened, delivery.load_file)
             require_profile(bound, delivery)
+            require_comparable(opened, bound.record.job_id, delivery.duplicates_of)
         block = block_id(job.run, "destination", destination) if isinstance(destination, Block) else None
         record = create_job(folder, _record(folder.job_id, bound, delivery, name or runtime.flow_run.name, block))
         if not is_known:
@@ -194,6 +204,8 @@ def _record(job_id: str, bound: BoundCollection, delivery: Delivery, name: str, 
         "sha512": delivery.sha512,
         "portable_names": delivery.portable_names,
         **options_json(delivery.options),
+        **({"deduplicate": delivery.deduplicate} if delivery.deduplicate else {}),
+        **({"duplicates_of": [*delivery.duplicates_of]} if delivery.duplicates_of else {}),
         **({CUSTODIAN: bound.record.custodian} if bound.record.custodian else {}),
     }
     return JobRecord(job_id, JobKind.EXPORT, name, bound.record.source, bound.record.package_base, options=options)

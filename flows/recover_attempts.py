@@ -103,5 +103,6 @@ def _close_exports(folder: JobFolder, record: JobRecord, beyond: int, *, cancele
     delivery = Delivery(
         destination, options["format"], options["sha512"], portable_names=options.get("portable_names", False),
         **parsed_options(options),
+        deduplicate=options.get("deduplicate"), duplicates_of=tuple(options.get("duplicates_of", ())),
     )  # fmt: skip
     close_lost_exports(folder, record, beyond, bound, delivery, canceled=canceled)

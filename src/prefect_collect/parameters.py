@@ -25,6 +25,9 @@ Runner = Literal["threads", "processes", "dask", "ray"]
 Hash = Literal["md5", "sha1"]
 """A hash that a collection computes of every item beside SHA-256, if it is asked to: receivers match items by it."""
 
+Deduplicate = Literal["custodian", "global"]
+"""Which of the items with the same bytes an export delivers: one for each custodian, or one in all."""
+
 When = Literal["completed", "successful"]
 """The condition for an automatic export to start: the collection is completed (also partially), or successful."""
 

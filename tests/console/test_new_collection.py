@@ -149,6 +149,18 @@ def test_the_dialog_of_an_export() -> None:
             export_parameters(fields)
 
 
+def test_the_fields_of_duplicates() -> None:
+    """They go into an export of either form as they are; empty ones are left out, and another choice is refused."""
+    typed = {"location": "/y", "deduplicate": "global", "duplicates_of": " a,b  a\n"}
+    made = export_parameters(typed)
+    assert (made["deduplicate"], made["duplicates_of"]) == ("global", ["a", "b"])
+    with pytest.raises(UsageError, match="deduplicate must be custodian or global"):
+        export_parameters({**typed, "deduplicate": "all"})
+    follows = {"export": "yes", "export_location": "/x", "export_deduplicate": "custodian"}
+    auto_export = collection_parameters({**FOLDER, **follows}, source_of(FOLDER))["auto_export"]
+    assert (auto_export.deduplicate, auto_export.duplicates_of) == ("custodian", None)
+
+
 def test_the_fields_of_a_load_file() -> None:
     """They count for load files alone; what is empty has its default, and a wrong field is refused by its name."""
     typed = {

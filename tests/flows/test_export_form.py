@@ -14,3 +14,10 @@ def test_portable_names_are_asked_for() -> None:
     auto = AutoExport.model_json_schema()["properties"]["portable_names"]
     for each in (field, auto):
         assert (each["title"], each["default"], each["type"]) == ("Portable names", False, "boolean")
+
+
+def test_what_is_not_asked_of_duplicates_is_left_out() -> None:
+    """Prefect's server takes no null for a choice, and deployments of earlier versions no such fields at all."""
+    assert not {"deduplicate", "duplicates_of"} & AutoExport(destination="/out").model_dump().keys()
+    asked = AutoExport(destination="/out", deduplicate="global", duplicates_of=["job"])
+    assert AutoExport.model_validate(asked.model_dump(mode="json")) == asked

@@ -14,6 +14,7 @@ from prefect_aws import AwsCredentials
 from pydantic import SecretStr
 
 from prefect_collect.blocks import S3StoreBlock
+from prefect_collect.job_folder.duplicate_counts import DuplicateCounts
 from prefect_collect.job_folder.estimates import Estimate
 from prefect_collect.job_folder.result import Counts, Receipt, TaskResult
 from prefect_collect.pages.console_links import ConsoleLinks
@@ -59,6 +60,27 @@ def test_nothing_from_outside_changes_the_page(name: str, source: str, message: 
     odd = result_in(store, message=f"m{message}", warnings=(f"w{warning}",))
     page = job_page(odd, f"n{name}", f"s{source}", console=CONSOLE)
     assert shape(page) == shape(usual)
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        (DuplicateCounts(1, 2048), "1 item has the bytes of another; all are delivered. 2.0 KiB."),
+        (
+            DuplicateCounts(3, 30, 2, 1, 10, "custodian"),
+            "3 items have the bytes of another, 2 of them of an item of an earlier job; 1 is not delivered again "
+            "(deduplicate: custodian). 30 bytes, of which 10 bytes are not delivered again.",
+        ),
+    ],
+)
+def test_duplicates_on_the_page(counts: DuplicateCounts, expected: str) -> None:
+    """The page of an export says how many there are, with their sizes; an export without any says nothing of them."""
+    store = DirectoryStore("/staging")
+    [line] = [
+        one for one in job_page(result_in(store, duplicates=counts), "n", "s").splitlines() if "Duplicates" in one
+    ]
+    assert "".join(child.content for child in MARKDOWN.parseInline(line)[0].children or []) == f"Duplicates: {expected}"
+    assert "Duplicates" not in job_page(result_in(store, duplicates=DuplicateCounts()), "n", "s")
 
 
 def hrefs(page: str) -> dict[str, str]:

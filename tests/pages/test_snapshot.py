@@ -45,6 +45,16 @@ def test_partially_completed_shows_under_completed() -> None:
     assert ["docs", "3", "30", "3.0 KiB", "0", "0", "0 bytes"] in cells(page)
 
 
+def test_duplicates_of_all_exports() -> None:
+    """The page sums them up, and says how many are not delivered again; without duplicates it says nothing of them."""
+    lines = [
+        JobLine(JobKind.EXPORT, JobStatus.SUCCESSFULLY_COMPLETED, "docs", 10, 10, *two) for two in ((4, 0), (3, 1))
+    ]
+    page = snapshot_page(take_snapshot(lines), WHEN)
+    assert "Duplicates: 7 items of exports with the bytes of another; 1 is not delivered again." in page
+    assert "Duplicates" not in snapshot_page(take_snapshot([]), WHEN)
+
+
 @given(st.lists(LINES, max_size=50))
 def test_every_job_is_counted_once(lines: list[JobLine]) -> None:
     """The groups and the unknown jobs, and also the sources, add up to all jobs, items and bytes."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 from prefect.client.schemas.objects import FlowRun, State, StateType
 
+from prefect_collect.job_folder.duplicate_counts import DuplicateCounts
 from prefect_collect.job_folder.result import Counts, TaskResult
 from prefect_collect.pages.snapshot import JobLine
 from prefect_collect.runs.result_labels import job_lines, result_labels, success_rate
@@ -27,6 +29,14 @@ def test_labels_become_a_line() -> None:
     run = FlowRun(flow_id=uuid4(), state=state, labels=labels)
     [line] = job_lines([(run, JobKind.COLLECTION)])
     assert line == JobLine(JobKind.COLLECTION, JobStatus.PARTIALLY_COMPLETED, "docs", 2, 2**60)
+
+
+def test_labels_count_duplicates() -> None:
+    """Those of an export say how many items have the bytes of another, and how many are not delivered again."""
+    result = replace(RESULT, kind=JobKind.EXPORT, duplicates=DuplicateCounts(5, 50, 1, 3, 30, "global"))
+    run = FlowRun(flow_id=uuid4(), labels={**result_labels(result)})
+    [line] = job_lines([(run, JobKind.EXPORT)])
+    assert (line.duplicates, line.withheld) == (5, 3)
 
 
 @pytest.mark.parametrize(("label", "number"), [("7", 7), (7, 7), ("-1", 0), ("many", 0), (1.5, 0), ("٣", 0)])

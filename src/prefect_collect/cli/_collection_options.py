@@ -215,6 +215,7 @@ class CollectionOptions:
         typer.Option("--portable-names", help="For that export: names that Windows and macOS accept too."),
         _EXPORT,
     ] = False
+    deduplicate: Annotated[of_formats.AutoDeduplicate, _EXPORT] = None
     tag: Annotated[of_formats.AutoTags, _FORMAT] = None
     bag_profile: Annotated[of_formats.AutoBagProfile, _FORMAT] = None
     prefix: Annotated[of_formats.AutoPrefix, _FORMAT] = None

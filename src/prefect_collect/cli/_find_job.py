@@ -42,6 +42,11 @@ class Found:
         return self.location if self.in_store else None
 
 
+def found_jobs(texts: list[str] | None, store: str | None) -> list[str] | None:
+    """Return the ids of the jobs that `find_job` finds for these texts, each once; None for None."""
+    return None if texts is None else [*dict.fromkeys(find_job(text, store, served=True).id for text in texts)]
+
+
 def find_job(text: str, store: str | None, *, served: bool = False) -> Found:
     """Return the only job whose id is, or begins with, the text: from the staging store, else from Prefect.
 

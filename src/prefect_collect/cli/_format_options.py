@@ -17,6 +17,7 @@ from prefect_collect.formats.dataset import Dataset, Rows
 from prefect_collect.formats.load_file import WIDTHS, Encoding, LoadFile, Tables, Unencodable
 from prefect_collect.formats.mail_set import MailSet, MboxOf, Messages
 from prefect_collect.formats.profiles import PRESETS
+from prefect_collect.parameters import Deduplicate
 
 _PANEL: Final = "Load files (--format loadfile)"
 _BAGS: Final = "Bags (--format bagit, directory, bagit-tar, bagit-tar-zst, bagit-group)"
@@ -139,6 +140,7 @@ AutoBagProfile = Annotated[
     str | None,
     typer.Option("--bag-profile", metavar="FILE", help="For that export: the BagIt profile that the bag conforms to."),
 ]
+AutoDeduplicate = Annotated[Deduplicate | None, typer.Option(help="For that export: items with the same bytes once.")]
 AutoPrefix = Annotated[
     str | None, typer.Option(metavar="TEXT", help="For that export: what control numbers begin with.")
 ]

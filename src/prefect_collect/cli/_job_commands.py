@@ -36,6 +36,7 @@ from prefect_collect.cli._options import (
 )
 from prefect_collect.cli._with_options import with_collection_options
 from prefect_collect.formats import FORMAT_WORDS, Format
+from prefect_collect.parameters import Deduplicate
 
 
 @with_collection_options
@@ -119,12 +120,25 @@ def export(
     mbox_of: MboxOfOption = None,
     rows: RowsOption = None,
     hive: HiveOption = False,
+    deduplicate: Annotated[
+        Deduplicate | None,
+        typer.Option(help="Deliver items with the same bytes once: one in all, or one for each custodian."),
+    ] = None,
+    duplicates_of: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="JOB",
+            help="Mark items that this earlier job has, too; with --deduplicate, what such an export delivered is not "
+            "delivered again. May be given more than once.",
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="The job's name.")] = None,
     store: StoreOption = None,
     single_writer: SingleWriterOption = False,
     json: JsonOption = False,
 ) -> int:
     """Export a collection as a package that proves its own completeness."""
+    from prefect_collect.cli._find_job import found_jobs
     from prefect_collect.cli._jobs import run_export
 
     given = {
@@ -136,6 +150,7 @@ def export(
     options = {
         "format": format, "sha512": sha512, "portable_names": portable_names, "name": name,
         **format_options_of(format, given, store),
+        "deduplicate": deduplicate, "duplicates_of": found_jobs(duplicates_of, store),
     }  # fmt: skip
     return run_export(job, to, store, single_writer=single_writer, json=json, **options)
 

@@ -140,6 +140,7 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
     from prefect_collect.exporting.bag_conformity import require_profile
     from prefect_collect.exporting.bound_collection import bind_collection
     from prefect_collect.exporting.control_numbers import require_continuable
+    from prefect_collect.exporting.duplicates import require_comparable
 
     out = Output(as_json=json)
     limited = ("sha512", "portable_names", *OPTION_GROUPS)
@@ -156,6 +157,7 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
         opened = bound.folder.store if is_saved(goal) else open_store(goal)
         delivery = Delivery(opened, options["format"], options["sha512"], bag=grouped.get("bag"))
         require_profile(bound, delivery)
+        require_comparable(bound.folder.store, found.id, options["duplicates_of"] or ())
         if not is_saved(goal):
             require_apart_from_folder(bound.record, found.location, goal)
             delivery.require_free(bound.record.package_base)

@@ -123,6 +123,10 @@ def _print_result(out: Output, job: Job, result: TaskResult) -> None:
     _print_estimate(out, job)
     if result.receipt is not None and str(result.receipt) not in result.message:
         out.line(f"  receipt  {result.receipt}")
+    if result.duplicates is not None and result.duplicates.items:
+        found = result.duplicates
+        withheld = f"; not delivered again: {items(found.withheld)}, {bytes_text(found.withheld_bytes)}"
+        out.line(f"  duplicates {items(found.items)}, {bytes_text(found.bytes)}{withheld if found.withheld else ''}")
     if result.package:
         out.line(f"  package  {result.package}")
         out.line(f"           fingerprint {result.fingerprint}")

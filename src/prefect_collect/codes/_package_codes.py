@@ -1,10 +1,17 @@
-"""The codes of items that a package of some format cannot have."""
+"""The codes of items that a package does not have: of copies, and of what some formats cannot hold."""
 
 from __future__ import annotations
 
 from prefect_collect.codes._code import Category, Code, Who
 
 PACKAGE_TABLE = (
+    Code(
+        "duplicate",
+        Category.CONTENT,
+        "The export was asked to deliver items with the same bytes once, and another one with them is delivered.",
+        "Nothing to do; the message names the delivered item. To have every copy, export without deduplicate.",
+        Who.NOBODY,
+    ),
     Code(
         "not_a_message",
         Category.CONTENT,

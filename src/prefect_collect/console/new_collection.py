@@ -16,6 +16,7 @@ from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.blocks.locate import inside_source, source_from
 from prefect_collect.blocks.object_store_source import ObjectStoreSource
 from prefect_collect.collecting.custodians import Custodians
+from prefect_collect.console.duplicate_fields import duplicate_fields
 from prefect_collect.console.format_fields import format_fields
 from prefect_collect.console.forms import is_checked, require_whole
 from prefect_collect.console.page_query import bytes_of
@@ -198,6 +199,7 @@ def _auto_export(fields: Fields) -> AutoExport | None:
         "sha512": is_checked(fields, "export_sha512"),
         "portable_names": is_checked(fields, "export_portable_names"),
         **format_fields(fields, fields.get("export_format", "bagit"), "export_"),
+        **duplicate_fields(fields, "export_"),
     }
     return cast("AutoExport", _checked(lambda: AutoExport.model_validate(given)))
 

@@ -16,6 +16,7 @@ from prefect_collect.console.job_sheet import job_sheet
 from prefect_collect.console.routes_api import REFUSED, JobId
 from prefect_collect.errors import SourceNotFound
 from prefect_collect.formats import FORMAT_WORDS, Format
+from prefect_collect.parameters import Deduplicate
 from prefect_collect.statuses import JobKind, LifecycleStatus
 
 Limit = Annotated[int, Field(ge=0, le=1000)]
@@ -59,6 +60,8 @@ class WantedExport(BaseModel):
     bag: dict[str, Any] | None = Field(default=None, description="The fields of prefect_collect.BagOptions.")
     mail: dict[str, Any] | None = Field(default=None, description="The fields of prefect_collect.MailSet.")
     dataset: dict[str, Any] | None = Field(default=None, description="The fields of prefect_collect.Dataset.")
+    deduplicate: Deduplicate | None = Field(default=None, description="Deliver items with the same bytes once.")
+    duplicates_of: list[str] | None = Field(default=None, description="The ids of earlier jobs to compare with.")
 
 
 def api_source_routes(index: JobIndex) -> APIRouter:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from prefect_collect import jobs
+from prefect_collect.console.duplicate_fields import duplicate_fields
 from prefect_collect.console.format_fields import format_fields
 from prefect_collect.console.forms import form_fields, is_checked, require_whole, require_worker
 from prefect_collect.console.job_index import JobIndex
@@ -112,4 +113,5 @@ def export_parameters(fields: dict[str, str]) -> dict[str, Any]:
         "sha512": is_checked(fields, "sha512"),
         "portable_names": is_checked(fields, "portable_names"),
         **format_fields(fields, format),
+        **duplicate_fields(fields),
     }

@@ -22,6 +22,7 @@ from prefect_collect.errors import (
 )
 from prefect_collect.exporting.bound_collection import BoundCollection
 from prefect_collect.exporting.control_numbers import claim_numbers, continued_by, write_numbers
+from prefect_collect.exporting.duplicates import mark_duplicates, with_duplicates
 from prefect_collect.exporting.export_ledger import ExportLedger
 from prefect_collect.exporting.portability import report_names
 from prefect_collect.formats import FORMATS, OPTION_GROUPS, Format, require_options
@@ -48,7 +49,7 @@ from prefect_collect.packages import (
     check_items,
     package_key,
 )
-from prefect_collect.statuses import JobStatus
+from prefect_collect.parameters import Deduplicate
 from prefect_collect.stores import DirectoryStore, Store
 from prefect_collect.threads.abandoned import CallAbandoned, abandonable
 from prefect_collect.threads.progress import Progress
@@ -74,6 +75,8 @@ class Delivery:
     bag: BagOptions | None = None
     mail: MailSet | None = None
     dataset: Dataset | None = None
+    deduplicate: Deduplicate | None = None
+    duplicates_of: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require_options(self.format, {n: getattr(self, n) for n in ("sha512", "portable_names", *OPTION_GROUPS)})
@@ -115,15 +118,16 @@ def spec_of(bound: BoundCollection, delivery: Delivery) -> PackageSpec:
     ways = delivery.sha512, delivery.portable_names
     return PackageSpec(
         record.package_base, record.job_id, result.ended.date(), record.name, *ways, info, record.hashes, custodians,
-        source=str(record.source.get("name", "")), **delivery.options,
+        source=str(record.source.get("name", "")), **delivery.options, deduplicate=delivery.deduplicate,
     )  # fmt: skip
 
 
 @abandonable
 def check_package(bound: BoundCollection, delivery: Delivery, progress: Progress | None = None) -> Checked:
-    """Prove every item of the collection.
+    """Prove every item of the collection, and find those that have the bytes of others.
 
     Raises:
+        PackageError: A job that the items are to be compared with is not there.
         StoreError, EvidenceError: The whole job is affected.
         JobCanceled: The `current_stop` is set to cancel (also in `build_package`).
         CallAbandoned: A store did not answer the cancel (also in `build_package`).
@@ -144,6 +148,8 @@ def check_package(bound: BoundCollection, delivery: Delivery, progress: Progress
             f"The collection's manifest holds {checked.items} items, but {bound.result.counts.succeeded} succeeded; "
             f"restore it from a backup. [job={bound.record.job_id}]"
         )
+    job_id = "" if delivery.owner is None else delivery.owner.job_id
+    mark_duplicates(bound, checked, delivery.deduplicate, delivery.duplicates_of, job_id)
     return checked
 
 
@@ -199,11 +205,11 @@ def run_export(
     account = ExportLedger(bound)
     try:
         with stopped_by(stop):
+            delivery = replace(delivery, owner=_owner(folder, delivery, bound.record.package_base))
             account.checked = checked = steps.check(bound, delivery, progress)
             stop.require_going()
             if checked.items == 0 or checked.failed < checked.items:
                 progress.phase = "Packaging"
-                delivery = replace(delivery, owner=_owner(folder, delivery, bound.record.package_base))
                 account.built = steps.build(bound, delivery, checked, attempt > 1)
     except JobCanceled as error:
         account.left = isinstance(error, CallAbandoned) and account.checked is not None
@@ -246,8 +252,7 @@ def _owner(folder: JobFolder, delivery: Delivery, base: str) -> Owner:
 
 def _close(
     folder: JobFolder, record: JobRecord, attempt: int, bound: BoundCollection, account: ExportLedger,
-    started: datetime,
-    delivery: Delivery,
+    started: datetime, delivery: Delivery,
 ) -> TaskResult:  # fmt: skip
     counts = Counts()
     begun = 0
@@ -269,7 +274,7 @@ def _close(
     receipt = receipt_of(counts, begun) if canceled else None
     built = account.built
     place = delivery.destination.locate(delivery.key(bound.record.package_base))
-    warnings = (*_warnings(bound, delivery.format), *([f"{_LEFT} [{place}]"] if account.left else []))
+    warnings = (*bound.warnings(FORMATS[delivery.format].list_name), *([f"{_LEFT} [{place}]"] if account.left else []))
     if built is not None and "load_file" in FORMATS[delivery.format].options:
         write_numbers(folder, attempt, bound, delivery.load_file or LoadFile())
     if built is not None and account.checked is not None and "portable_names" in FORMATS[delivery.format].options:
@@ -282,18 +287,6 @@ def _close(
         package=None if built is None else place,
         fingerprint=None if built is None else built.fingerprint,
     )
+    result = with_duplicates(result, account.checked, delivery.deduplicate)
     record_result(folder, result)
     return replace(result, store=folder.store)
-
-
-def _warnings(bound: BoundCollection, format: Format) -> tuple[str, ...]:
-    counts = bound.result.counts
-    missing = counts.failed + counts.not_attempted
-    late = (bound.late,) if bound.late else ()
-    if bound.result.status is JobStatus.SUCCESSFULLY_COMPLETED:
-        return late
-    if not missing:  # the job as a whole failed, such as a listing that broke off
-        return (f"The collection is {bound.result.status}: {bound.result.message}", *late)
-    listed = FORMATS[format].list_name
-    lacking = f"The collection did not get {missing} of {counts.found} items; the package lists them in {listed}."
-    return (lacking, *late)

@@ -18,7 +18,7 @@ from prefect_collect.job_folder.ledger import recorded_segments
 from prefect_collect.job_folder.parquet import read_schema
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.packages import Batches
-from prefect_collect.statuses import JobKind, NextStep, require_step
+from prefect_collect.statuses import JobKind, JobStatus, NextStep, require_step
 from prefect_collect.stores import Blob, Store
 from prefect_collect.threads.pool import Pool
 
@@ -63,6 +63,18 @@ class BoundCollection:
                 )
 
         return batches
+
+    def warnings(self, listed: str) -> tuple[str, ...]:
+        """Return the warnings about what the collection lacks, which a package lists in its file `listed`."""
+        counts = self.result.counts
+        missing = counts.failed + counts.not_attempted
+        late = (self.late,) if self.late else ()
+        if self.result.status is JobStatus.SUCCESSFULLY_COMPLETED:
+            return late
+        if not missing:  # the job as a whole failed, such as a listing that broke off
+            return (f"The collection is {self.result.status}: {self.result.message}", *late)
+        lacking = f"The collection did not get {missing} of {counts.found} items; the package lists them in {listed}."
+        return (lacking, *late)
 
     def segments(self) -> dict[str, Blob]:
         """Return size and ETag of segments as recorded at their commit, if the custody log vouches for that."""

@@ -15,7 +15,7 @@ from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.job_folder.folder import JobFolder, now
 from prefect_collect.job_folder.ledger import ledger_bytes, ledger_table
 from prefect_collect.job_folder.parquet import put_file
-from prefect_collect.packages import Built, Checked
+from prefect_collect.packages import DUPLICATE, Built, Checked, outcome_of
 
 
 @dataclass
@@ -69,8 +69,9 @@ class ExportLedger:
         return found
 
     def _failure(self, row: int, path: str, segment: str) -> tuple[str, Failure] | None:
-        if self.checked is not None and (found := self.checked.failure(row, path, segment)) is not None:
-            return "failed", found
+        found = None if self.checked is None else self.checked.failure(row, path, segment)
+        if found is not None and (found.code != DUPLICATE or self.built is not None):
+            return outcome_of(found), found
         if self.built is None:
             return "not_attempted", self.why or Failure("package_error", "No item could be exported.")
         refused = self.built.failed.get(row)

@@ -16,6 +16,9 @@ The presets follow what the makers of the systems that load them publish:
 - ``disco``: the names of DISCO's own productions, dates and times apart, in UTF-8 only:
   https://support.csdisco.com/hc/en-us/articles/205353694-Fields-in-DISCO-productions-Legacy and
   https://support.csdisco.com/hc/en-us/articles/360025908852-Ingesting-load-files
+
+"All Custodians" with "All Paths/Locations" (Relativity) or "All Paths" (Everlaw) are those of the document and of its
+duplicates that were left out: https://www.relativity.com/ (Processing user guide, "Optional fields"), Everlaw as above.
 """
 
 from __future__ import annotations
@@ -57,6 +60,9 @@ FACTS: Final[Mapping[str, str]] = {
     "sent_date": "the date of it in UTC, as YYYYMMDD",
     "sent_time": "the time of it in UTC, as HH:MM:SS",
     "message_id": "of a message: its Message-ID",
+    "duplicate_of": "the control number of the item that has the same bytes, or JOB/ID of an item of an earlier job",
+    "all_custodians": "the custodians of the item and of those that are not delivered because it is, with ; between",
+    "all_paths": "the original paths of these, with ; between",
     "native_path": "the path of the item's file from the volume's folder",
     "text_path": "the path of its text from the volume's folder, if the item is text",
 }
@@ -162,6 +168,9 @@ PRESETS: Final[Mapping[str, Profile]] = {
             Date Sent = sent
             Date Sent UTC = sent_utc
             Message ID = message_id
+            Duplicate Of = duplicate_of
+            All Custodians = all_custodians
+            All Paths/Locations = all_paths
             Native File Path = native_path
             Extracted Text = text_path
             """,
@@ -190,6 +199,9 @@ PRESETS: Final[Mapping[str, Profile]] = {
             Date Sent = sent_utc
             Date Sent With Zone = sent
             Message ID = message_id
+            Duplicate Of = duplicate_of
+            All Custodians = all_custodians
+            All Paths = all_paths
             Native Path = native_path
             Text Path = text_path
             """,
@@ -221,6 +233,9 @@ PRESETS: Final[Mapping[str, Profile]] = {
             TIMESENT = sent_time
             SENTZONED = sent
             MESSAGEID = message_id
+            DUPLICATEOF = duplicate_of
+            ALLCUST = all_custodians
+            ALLPATHS = all_paths
             NATIVEPATH = native_path
             TEXTPATH = text_path
             """,
@@ -251,6 +266,9 @@ PRESETS: Final[Mapping[str, Profile]] = {
             Time sent = sent_time
             Sent with zone = sent
             Message ID = message_id
+            Duplicate of = duplicate_of
+            All custodians = all_custodians
+            All paths = all_paths
             Native path = native_path
             OCR path = text_path
             """,

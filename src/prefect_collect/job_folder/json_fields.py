@@ -75,6 +75,7 @@ RECORD: Final = fields(
             {
                 "since": or_none(text()), "since_jobs": or_none(list_of(JOB)), "collection_job": JOB,
                 "destination": text(), "destination_block": or_none(text(200)), "format": text(20), "sha512": flag,
+                "deduplicate": or_none(text(20)), "duplicates_of": list_of(JOB),
                 "custodian": or_none(text(MOST_CUSTODIAN)), "hashes": list_of(text(20)),
                 "custodian_folder": or_none(text()), "estimate": ESTIMATE,
                 "custodians": list_of(fields({"pattern": text(), "custodian": text(MOST_CUSTODIAN)})),
@@ -115,6 +116,11 @@ INVENTORY_END: Final = fields(
 STOP_MARK: Final = fields({"code": _code, "message": text()}, {"http_status": or_none(whole(0, 999))})
 """``attempts/0001.stop.json`` and ``attempts/0001.cancel.json``."""
 
+_DUPLICATES: Final = fields(
+    {name: whole() for name in ("items", "bytes", "earlier", "withheld", "withheld_bytes")},
+    {"deduplicate": or_none(text(20))},
+)
+
 RESULT: Final = fields(
     {
         "job_id": JOB, "kind": one_of(JobKind), "attempt": _ATTEMPT, "task_status": one_of(TaskStatus),
@@ -128,7 +134,7 @@ RESULT: Final = fields(
         "relies_on": list_of(JOB),
         "receipt": or_none(fields({name: whole() for name in ("kept", "cut_off", "never_started", "kept_bytes")})),
         "collection": or_none(fields({"job_id": JOB, "attempt": _ATTEMPT})),
-        "package": or_none(text()), "fingerprint": or_none(_SHA256),
+        "package": or_none(text()), "fingerprint": or_none(_SHA256), "duplicates": or_none(_DUPLICATES),
     },
 )  # fmt: skip
 """``result.json``."""

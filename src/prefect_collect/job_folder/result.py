@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from prefect_collect.codes import CODES
 from prefect_collect.errors import CorruptPart
 from prefect_collect.job_folder import store_keys
+from prefect_collect.job_folder.duplicate_counts import DuplicateCounts
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 
 if TYPE_CHECKING:
@@ -182,6 +183,7 @@ class TaskResult:
         receipt: For a canceled attempt, what it kept, what was cut off, and what it never started.
         relies_on: For an incremental collection, the ids of the jobs that hold what it skipped as unchanged.
         collection: For an export, the id of the collection and the number of the manifest it was made from.
+        duplicates: For an export that made a package, how many items have the bytes of another.
         package: For an export, where the package is; its fingerprint is the SHA-256 of ``tagmanifest-sha256.txt``.
     """
 
@@ -204,6 +206,7 @@ class TaskResult:
     receipt: Receipt | None = None
     relies_on: tuple[str, ...] = ()
     collection: dict[str, Any] | None = None
+    duplicates: DuplicateCounts | None = None
     package: str | None = None
     fingerprint: str | None = None
     store: Store | None = field(default=None, repr=False, compare=False)
@@ -253,6 +256,7 @@ class TaskResult:
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "store"}
         values |= {"counts": asdict(self.counts), "this_attempt": asdict(self.this_attempt)}
         values |= {"receipt": self.receipt and asdict(self.receipt)}
+        values |= {"duplicates": self.duplicates and asdict(self.duplicates)}
         values |= {"started": self.started.isoformat(), "ended": self.ended.isoformat(), "warnings": [*self.warnings]}
         values |= {"relies_on": [*self.relies_on]}
         return values
@@ -270,6 +274,7 @@ class TaskResult:
                     "counts": Counts(**values["counts"]),
                     "this_attempt": Counts(**values["this_attempt"]),
                     "receipt": Receipt(**said) if (said := values.get("receipt")) else None,
+                    "duplicates": DuplicateCounts(**said) if (said := values.get("duplicates")) else None,
                     "started": datetime.fromisoformat(values["started"]),
                     "ended": datetime.fromisoformat(values["ended"]),
                     "warnings": tuple(values["warnings"]),

@@ -25,6 +25,7 @@ from prefect_collect.exporting.attempt import Delivery
 from prefect_collect.exporting.bag_conformity import require_profile
 from prefect_collect.exporting.bound_collection import bind_collection
 from prefect_collect.exporting.control_numbers import require_continuable
+from prefect_collect.exporting.duplicates import require_comparable
 from prefect_collect.flows import export
 from prefect_collect.flows.auto_exports import load_destination
 from prefect_collect.flows.deploying import ensure_deployment
@@ -40,6 +41,7 @@ from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs._start import run_or_queue
 from prefect_collect.jobs.lookup import get, read_run
+from prefect_collect.parameters import Deduplicate
 from prefect_collect.runs.custodian_label import custodian_labels
 from prefect_collect.runs.deployment_lookup import is_served, sibling
 from prefect_collect.runs.labels import SOURCE, export_tag, labels_of
@@ -62,6 +64,8 @@ def start_export(
     bag: BagOptions | dict[str, Any] | None = None,
     mail: MailSet | dict[str, Any] | None = None,
     dataset: Dataset | dict[str, Any] | None = None,
+    deduplicate: Deduplicate | None = None,
+    duplicates_of: list[str] | None = None,
     *,
     here: bool | None = None,
 ) -> Job:
@@ -89,6 +93,10 @@ def start_export(
         bag: What a bag has beside: tags in bag-info.txt, and the BagIt profile that it conforms to.
         mail: How mail is made: as mbox or EML files, and how large these get.
         dataset: How a dataset is made: as Parquet or CSV, and how its folders are named.
+        deduplicate: Deliver items with the same bytes once: "global": one in all; "custodian": one for each custodian.
+            The package lists the others, with their custodians and paths.
+        duplicates_of: The ids of earlier jobs in the same staging store: items with the bytes of theirs are marked, and
+            with deduplicate not delivered if such an export delivered them.
         here: True to run the job in this process, unless a worker is faster; False to queue it for a worker.
 
     Raises:
@@ -108,6 +116,9 @@ def start_export(
     }  # fmt: skip
     options = parsed_options({"load_file": load_file, "bag": bag, "mail": mail, "dataset": dataset})
     given |= options_json(options)
+    # What is not asked for is left out, because deployments of earlier versions do not know it.
+    given |= {"deduplicate": deduplicate} if deduplicate else {}
+    given |= {"duplicates_of": duplicates_of} if duplicates_of else {}
     _require_valid({**given, **({"name": name} if name else {})})
     staging = collection.folder.store
     bound = bind_collection(staging, collection.id)
@@ -118,6 +129,7 @@ def start_export(
     delivery.require_free(bound.record.package_base)
     require_continuable(staging, delivery.load_file)
     require_profile(bound, delivery)
+    require_comparable(staging, collection.id, duplicates_of or ())
     title = name or f"export of {collection.name}"
     parameters = export.serialize_parameters({**given, "name": title, **({} if store is None else {"store": store})})
     parameters.setdefault("store", collection.parameters.get("store") or staging.url)

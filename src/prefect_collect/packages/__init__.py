@@ -29,20 +29,25 @@ from prefect_collect.packages.bags.zip import build_zip
 from prefect_collect.packages.building.check import Checked, check_items
 from prefect_collect.packages.building.clashes import find_clashes
 from prefect_collect.packages.building.continued import Continued, number_key
+from prefect_collect.packages.building.duplicates import Duplicates, find_duplicates
+from prefect_collect.packages.building.earlier_items import Earlier
 from prefect_collect.packages.building.held_item import HeldItem, held_item
 from prefect_collect.packages.building.replacing import Owner
-from prefect_collect.packages.building.spec import NOT_DELIVERED, Built, PackageSpec
+from prefect_collect.packages.building.spec import DUPLICATE, NOT_DELIVERED, Built, PackageSpec, outcome_of
 from prefect_collect.packages.building.whole_segment import check_segment, segments_of
 from prefect_collect.packages.load_files.plan import plan_of
 from prefect_collect.packages.problems import Verification
 
 __all__ = [
+    "DUPLICATE",
     "NOT_DELIVERED",
     "PACKAGE_FORMATS",
     "Batches",
     "Built",
     "Checked",
     "Continued",
+    "Duplicates",
+    "Earlier",
     "FolderZip",
     "HeldItem",
     "Owner",
@@ -57,9 +62,11 @@ __all__ = [
     "encrypt_package",
     "fetch_package",
     "find_clashes",
+    "find_duplicates",
     "held_item",
     "is_encrypted_package",
     "number_key",
+    "outcome_of",
     "package_key",
     "plan_of",
     "require_fingerprint",

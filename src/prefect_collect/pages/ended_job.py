@@ -135,6 +135,7 @@ def job_page(
         "",
         *_announced(result),
         *_expected(estimate, result),
+        *_duplicates(result),
         *_receipt(result),
         *_codes(result),
         *_exports(exports, console),
@@ -210,6 +211,15 @@ def _expected(estimate: Estimate | None, result: TaskResult) -> list[str]:
     rows = [f"| {title} | {expected} | {actual} |" for title, expected, actual in expected_rows(estimate, result)]
     head = [f"| | estimated {estimate.made_at:%Y-%m-%d %H:%M} UTC | actual |", "| --- | ---: | ---: |"]
     return [*head, *rows, ""]
+
+
+def _duplicates(result: TaskResult) -> list[str]:
+    """Return how many items of an export have the bytes of another, with their sizes; nothing if none has."""
+    found = result.duplicates
+    if found is None or not found.items:
+        return []
+    size = f"{bytes_text(found.bytes)}, of which {bytes_text(found.withheld_bytes)} are not delivered again"
+    return [f"Duplicates: {markdown(found.text)} {size if found.withheld else bytes_text(found.bytes)}.", ""]
 
 
 def _receipt(result: TaskResult) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
@@ -30,6 +30,8 @@ class JobLine:
         source: The data source's name; empty if it is not known yet.
         items: The number of items that the job has collected or exported, after its last attempt.
         bytes: Their bytes.
+        duplicates: The number of an export's items that have the bytes of another.
+        withheld: How many of them it has not delivered again.
     """
 
     kind: JobKind
@@ -37,24 +39,30 @@ class JobLine:
     source: str = ""
     items: int = 0
     bytes: int = 0
+    duplicates: int = 0
+    withheld: int = 0
 
 
 @dataclass(slots=True)
 class Moved:
-    """A number of jobs, and the items and bytes that they collected or exported."""
+    """A number of jobs, and the items and bytes that they collected or exported, with the duplicates among these."""
 
     jobs: int = 0
     items: int = 0
     bytes: int = 0
+    duplicates: int = 0
+    withheld: int = 0
 
     def add(self, line: JobLine) -> None:
         """Count one more job with its items and bytes."""
         self.jobs += 1
         self.items += line.items
         self.bytes += line.bytes
+        self.duplicates += line.duplicates
+        self.withheld += line.withheld
 
     def __add__(self, other: Moved) -> Moved:
-        return Moved(self.jobs + other.jobs, self.items + other.items, self.bytes + other.bytes)
+        return Moved(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(Moved)))
 
 
 def _both() -> dict[JobKind, Moved]:
@@ -116,6 +124,7 @@ def snapshot_page(snapshot: Snapshot, taken: datetime) -> str:
         "| --- | ---: | ---: | ---: |",
         *(_row(f"{done}", *_texts(snapshot.totals[kind])) for kind, done in _DONE.items()),
         "",
+        *_duplicates(snapshot.totals[JobKind.EXPORT]),
         "## Per data source",
         "",
         *_source_table(snapshot),
@@ -157,6 +166,14 @@ def _partially(snapshot: Snapshot) -> list[str]:
         f"({collections:,} of the collections, {exports:,} of the exports): read their error reports.",
         "",
     ]
+
+
+def _duplicates(exported: Moved) -> list[str]:
+    if not exported.duplicates:
+        return []
+    found = f"{exported.duplicates:,} {'item' if exported.duplicates == 1 else 'items'} of exports"
+    withheld = f"{exported.withheld:,} {'is' if exported.withheld == 1 else 'are'} not delivered again"
+    return [f"Duplicates: {found} with the bytes of another; {withheld}.", ""]
 
 
 def _source_table(snapshot: Snapshot) -> list[str]:

@@ -24,11 +24,20 @@ RATE_LABEL: Final = "prefect-collect.success-rate"
 """The success rate of that attempt, in percent (`TaskResult.success_rate`)."""
 
 
+DUPLICATES_LABEL: Final = "prefect-collect.duplicates"
+"""The number of an export's items that have the bytes of another."""
+
+WITHHELD_LABEL: Final = "prefect-collect.duplicates-withheld"
+"""How many of them it has not delivered again."""
+
+
 def result_labels(result: TaskResult) -> Labels:
     """Return the labels to set when an attempt ends."""
+    found = result.duplicates
     return {
         ITEMS_LABEL: result.counts.succeeded, BYTES_LABEL: result.counts.bytes,
         RATE_LABEL: round(result.success_rate, 4),
+        **({} if found is None else {DUPLICATES_LABEL: found.items, WITHHELD_LABEL: found.withheld}),
     }  # fmt: skip
 
 
@@ -61,6 +70,8 @@ def job_line(run: FlowRun, kind: JobKind) -> JobLine:
         label_of(run, SOURCE),
         _number(labels, ITEMS_LABEL),
         _number(labels, BYTES_LABEL),
+        _number(labels, DUPLICATES_LABEL),
+        _number(labels, WITHHELD_LABEL),
     )
 
 

@@ -177,11 +177,13 @@ def test_export_verify_and_download(
     assert here("verify", encrypted, "--passphrase-from", "secret/handover").out.startswith("Valid: 29 items")
     assert "There is no terminal to ask" in here("verify", encrypted).error
     assert "no such Secret block" in here("verify", encrypted, "--passphrase-from", "none").error
-    how = ("--format", "directory", "--sha512", "--portable-names", "--json")
+    how = ("--format", "directory", "--sha512", "--portable-names", "--json", "--deduplicate", "global")
+    how += ("--duplicates-of", done.json["job_id"][:8])
     unpacked = here("export", partial["job_id"], "--to", tmp_path / "bag", *how, *job)
-    assert unpacked.code == 0
+    assert (unpacked.code, unpacked.json["succeeded"], unpacked.json["skipped"]) == (0, 0, 29)
     options = json.loads((store / unpacked.json["job_id"] / "job.json").read_bytes())["options"]
     assert (options["sha512"], options["portable_names"]) == (True, True)
+    assert (options["deduplicate"], options["duplicates_of"]) == ("global", [done.json["job_id"]])
     [bag] = (tmp_path / "bag").iterdir()
     assert all((bag / f"manifest-{name}.txt").is_file() for name in ("sha512", "md5"))
     assert here("verify", bag).code == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from prefect_collect.codes import Failure
@@ -14,6 +15,7 @@ from prefect_collect.packages.bags.tag_files import TAG_MANIFEST, TagFiles, tag_
 from prefect_collect.packages.building.check import Checked
 from prefect_collect.packages.building.folder import build_folder
 from prefect_collect.packages.building.folder_contents import FolderForm
+from prefect_collect.packages.building.released import released_rows
 from prefect_collect.packages.building.replacing import Owner
 from prefect_collect.packages.building.rows import Row, read_rows
 from prefect_collect.packages.building.spec import Built, PackageSpec
@@ -78,12 +80,14 @@ class _Bag:
     ) -> tuple[list[TagFile], Mapping[int, Failure]]:
         """Call `deliver` with the good items, batch by batch, and list those that are not in `failed`."""
         checked = self.checked
-        for rows in read_rows(self.manifest, checked.names):
-            good = [row for row in rows if checked.is_good(row.number)]
-            deliver(good)
-            good = [row for row in good if row.number not in failed]
-            digests = [checked.sha512(row.number) for row in good] if self.spec.sha512 else []
-            lists.deliver([r.path for r in good], [r.size for r in good], [r.sha256 for r in good], digests)
+        good = (
+            [row for row in rows if checked.is_good(row.number)] for rows in read_rows(self.manifest, checked.names)
+        )
+        for rows in chain(good, released_rows(checked, self.manifest, lambda: failed, checked.names)):
+            deliver(rows)
+            written = [row for row in rows if row.number not in failed]
+            digests = [checked.sha512(row.number) for row in written] if self.spec.sha512 else []
+            lists.deliver([r.path for r in written], [r.size for r in written], [r.sha256 for r in written], digests)
         list_items(lists, self.manifest, self.not_delivered, checked, failed)
         return lists.finish(), failed
 

@@ -15,13 +15,15 @@ from prefect_collect.escaping import csv_text
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.manifests import Manifest
 from prefect_collect.packages.bags.tag_files import ITEMS, ITEMS_OPTIONAL
+from prefect_collect.packages.building.duplicate_columns import DUPLICATE_OF
+from prefect_collect.packages.building.duplicates_check import DuplicatesCheck, ListedItem
 from prefect_collect.packages.building.spec import DELIVERED
 from prefect_collect.packages.contents.index import Entry
 from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
 
 NAME: Final = "items.parquet"
 TABLE: Final = "items.csv"
-_COLUMNS: Final = ["path", "item_id", "outcome", "size", "sha256"]
+_COLUMNS: Final = ["path", "item_id", "outcome", "size", "sha256", "error_code", DUPLICATE_OF]
 _SHOWN: Final = ["path", "item_id"]
 """The columns of items.csv that must agree."""
 
@@ -66,14 +68,16 @@ def _unpacked(bag: BagFiles, entry: Entry) -> Iterator[Any]:
 def _compare(bag: BagFiles, file: Any, manifest: Manifest, problems: Problems) -> int:
     """Compare the list row by row; return how many of its items are not delivered."""
     index, absent, covered = bag.index, 0, 0
+    repeats = DuplicatesCheck(index, NAME, problems, bag.findings.warnings)
     listed = bytearray(index.count)
     for rows in _batches(file):
         index.ids.add([hash(row[1]) for row in rows])
+        repeats.add(map(_as_listed, rows))
         given = [row for row in rows if row[2] == DELIVERED]
         absent += len(rows) - len(given)
         found = index.find_all([f"{bag.base}{row[0]}" for row in given if row[0]])
         digests = index.digests(manifest.number, [number for number, _ in found.values()])
-        for path, item_id, _, size, sha256 in given:
+        for path, item_id, _, size, sha256, _, _ in given:
             if not path:
                 problems.add(NAME, f"it lists the item {shown(item_id[:500])!r} as delivered, but without a path")
                 continue
@@ -93,7 +97,12 @@ def _compare(bag: BagFiles, file: Any, manifest: Manifest, problems: Problems) -
     for path in bag.payload_beside(listed) if covered != bag.payload()[1] else ():
         problems.add(path, f"{NAME} does not list it")
     _check_ids(bag, file, problems)
+    repeats.finish(_as_listed(row) for rows in _batches(file) for row in rows)
     return absent
+
+
+def _as_listed(row: tuple[Any, ...]) -> ListedItem:
+    return row[1], row[2], row[4], row[5], row[6]
 
 
 def check_items_table(bag: BagFiles) -> None:
@@ -165,7 +174,7 @@ def _check_ids(bag: BagFiles, file: Any, problems: Problems) -> None:
         return
     named: set[int] = set()
     for rows in _batches(file):
-        for _, item_id, _, _, _ in rows:
+        for _, item_id, *_ in rows:
             key = hash(item_id)
             if key in doubled and key not in named:
                 named.add(key)

@@ -10,6 +10,7 @@ from prefect_collect.codes import Failure
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.bags.tag_files import TagFiles
 from prefect_collect.packages.building.check import Checked
+from prefect_collect.packages.building.duplicate_columns import duplicate_columns
 
 _COLUMNS: Final = [
     "path",
@@ -40,11 +41,13 @@ def list_items(
 
     `first` is the number of the first item, if the batches are a part of the manifest.
     """
-    start, all_good = first, not (failed or checked.failed) and checked.names.all_kept
+    start, all_good = first, not (failed or checked.undelivered) and checked.names.all_kept
     for batch in manifest(_COLUMNS):
         safe: list[str] = batch.column("path").to_pylist()
         if all_good:
-            tags.list_batch(batch, safe, [None] * len(safe))
+            repeats = duplicate_columns(checked.duplicates, start, batch, [True] * len(safe))
+            tags.list_batch(batch, safe, [None] * len(safe), repeats)
+            start += batch.num_rows
             continue
         paths: list[str | None] = []
         failures: list[Failure | None] = []
@@ -52,6 +55,7 @@ def list_items(
             failure = failed.get(number) or checked.failure(number, path, segment)
             failures.append(failure)
             paths.append(None if failure else checked.names.path(number, path))
+        repeats = duplicate_columns(checked.duplicates, start, batch, [failure is None for failure in failures])
         start += batch.num_rows
-        tags.list_batch(batch, paths, failures)
+        tags.list_batch(batch, paths, failures, repeats)
     tags.list_missing(not_delivered)

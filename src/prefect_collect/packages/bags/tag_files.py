@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -20,7 +20,8 @@ from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.bags.text import bag_encode
 from prefect_collect.packages.building.agent import AGENT, agent_version
 from prefect_collect.packages.building.custody_documents import custody_documents
-from prefect_collect.packages.building.spec import DELIVERED, NOT_DELIVERED, PackageSpec
+from prefect_collect.packages.building.duplicate_columns import COPIES, DUPLICATE_OF
+from prefect_collect.packages.building.spec import DELIVERED, DUPLICATE, NOT_DELIVERED, PackageSpec, outcome_of
 from prefect_collect.packages.building.tag_file import TagFile, hashed
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
@@ -41,15 +42,21 @@ ITEMS: Final = pa.schema(
         pa.field("md5", pa.string()),
         pa.field("sha1", pa.string()),
         pa.field("custodian", pa.string()),
+        pa.field(DUPLICATE_OF, pa.string()),
+        *(pa.field(name, pa.string()) for name in COPIES),
     ]
 )
 """The columns of items.parquet and items.csv: every item of the collection, delivered or not.
 
-`path` is the payload file's path in the bag (``data/…``), null if it is not delivered; hashes are in hex.
+`path` is the payload file's path in the bag (``data/…``), null if it is not delivered; hashes are in hex;
+`duplicate_of` is the id of the item that has the same bytes, or ``job/id`` of one of an earlier job.
 """
 
-ITEMS_OPTIONAL: Final = frozenset({"md5", "sha1", "custodian"})
-"""The columns that are there only if the collection was asked for them."""
+_ASKED: Final = frozenset({"md5", "sha1", "custodian", *COPIES})
+"""The columns that are there only if they were asked for."""
+
+ITEMS_OPTIONAL: Final = _ASKED | {DUPLICATE_OF}
+"""The columns that a package may lack; those of earlier versions have no `duplicate_of`."""
 
 METADATA: Final = "metadata.jsonl"
 """The tag file of what the source states of the items beside their bytes; there is none if it states nothing.
@@ -66,7 +73,7 @@ _MOST_CUSTODIANS: Final = 1_000
 _GROUP_BYTES: Final = 32 << 20
 """Bytes of text in one row group of items.parquet: bounded readers refuse larger ones."""
 
-_FOREIGN: Final = {"original_path", "item_id", "source_etag", "message", "custodian"}
+_FOREIGN: Final = {"original_path", "item_id", "source_etag", "message", "custodian", DUPLICATE_OF, *COPIES}
 """The columns whose text comes from outside; the text of the others cannot be a formula."""
 
 _LISTED: Final = ["original_path", "item_id", "size", "source_modified", "source_etag", "collected_at", "custodian"]
@@ -81,10 +88,10 @@ class TagFiles:
         """The folder, from where the lists are, that paths of items begin with."""
         self.items = 0
         self.bytes = 0
-        self.missing = 0
+        self.missing = self.duplicates = self.withheld = 0
         self._manifests = {name: self._text(f"manifest-{name}.txt") for name in spec.algorithms}
-        asked = {*spec.hashes, *(["custodian"] if spec.custodians else [])}
-        self._schema = pa.schema([one for one in ITEMS if one.name not in ITEMS_OPTIONAL - asked])
+        asked = {*spec.hashes, *(["custodian"] if spec.custodians else []), *(COPIES if spec.deduplicate else [])}
+        self._schema = pa.schema([one for one in ITEMS if one.name not in _ASKED - asked])
         self._parquet = pq.ParquetWriter(
             folder / "items.parquet", self._schema, compression="zstd", compression_level=1
         )
@@ -114,9 +121,18 @@ class TagFiles:
         self.items += len(paths)
         self.bytes += sum(sizes)
 
-    def list_batch(self, batch: pa.RecordBatch, paths: Sequence[str | None], failures: list[Failure | None]) -> None:
-        """Add a batch of the manifest to the item lists, each item with its path or why it is not delivered."""
-        columns: dict[str, Any] = {name: batch.column(name) for name in _LISTED}
+    def list_batch(
+        self, batch: pa.RecordBatch, paths: Sequence[str | None], failures: list[Failure | None],
+        repeats: Mapping[str, list[str | None]],
+    ) -> None:  # fmt: skip
+        """Add a batch of the manifest to the item lists, each item with its path or why it is not delivered.
+
+        `repeats` are its `duplicate_columns`.
+        """
+        columns: dict[str, Any] = {name: batch.column(name) for name in _LISTED} | dict(repeats)
+        marks = repeats[DUPLICATE_OF]
+        self.duplicates += len(marks) - marks.count(None)
+        self.withheld += sum(failure is not None and failure.code == DUPLICATE for failure in failures)
         columns["path"] = [None if path is None else f"{self.root}{path}" for path in paths]
         for name in ("sha256", *self._spec.hashes):
             columns[name] = [None if digest is None else digest.hex() for digest in batch.column(name).to_pylist()]
@@ -124,7 +140,7 @@ class TagFiles:
             self._list_hashes(name, columns["path"], columns[name], batch)
         missing = len(failures) - failures.count(None)
         if missing:
-            columns["outcome"] = [DELIVERED if failure is None else "failed" for failure in failures]
+            columns["outcome"] = [outcome_of(failure) for failure in failures]
             columns["error_code"] = [failure and failure.code for failure in failures]
             columns["message"] = [failure and failure.message for failure in failures]
         else:
@@ -165,7 +181,7 @@ class TagFiles:
             columns: dict[str, Any] = {name: batch.column(name) for name in NOT_DELIVERED}
             columns["size"] = columns.pop("source_size")
             nothing: list[None] = [None] * batch.num_rows
-            columns |= dict.fromkeys(("md5", "sha1"), nothing)
+            columns |= dict.fromkeys(("md5", "sha1", DUPLICATE_OF, *COPIES), nothing)
             self.missing += batch.num_rows
             self._list(columns | {"path": nothing, "sha256": nothing, "collected_at": nothing})
 
@@ -224,6 +240,11 @@ class TagFiles:
         } | dict(self._spec.info)
         if self._spec.custody is not None:
             lines["Chain-Of-Custody"] = PDF_FILE
+        if self.duplicates or self._spec.deduplicate:
+            delivered = "all are delivered"
+            if self._spec.deduplicate:
+                delivered = f"{self.withheld} are not delivered again (deduplicate: {self._spec.deduplicate})"
+            lines["Duplicate-Items"] = f"{self.duplicates} have the bytes of another item, {delivered}"
         named = sorted(self._custodians - {lines.get("Custodian", "")})
         if len(named) > _MOST_CUSTODIANS:
             named[_MOST_CUSTODIANS:] = ["and more, whom items.csv names"]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from prefect_collect.archive.zip64 import LOCAL_SIZE
 from prefect_collect.codes import Failure
@@ -19,15 +20,17 @@ from prefect_collect.errors import CorruptSegment, KeyMissing, StoreAccessDenied
 from prefect_collect.job_folder.manifest_rules import Batches, manifest_faults
 from prefect_collect.job_folder.store_keys import segment_key
 from prefect_collect.packages.building.clashes import find_clashes
+from prefect_collect.packages.building.duplicates import Duplicates
 from prefect_collect.packages.building.names import Names, PortableNames
 from prefect_collect.packages.building.reading import SegmentReader, each_item, header_and_chunks
 from prefect_collect.packages.building.rows import Row, by_segment, read_rows
-from prefect_collect.packages.building.spec import PackageSpec
+from prefect_collect.packages.building.spec import DUPLICATE, PackageSpec
 from prefect_collect.stores import Blob, DirectoryStore, Store
 from prefect_collect.threads.pool import Pool
 from prefect_collect.threads.stop import Stop
 
 _GOOD: Final = 0
+_WITHHELD: Final = -1
 _ALTERED: Final = "its bytes in the segment are not the collected ones (SHA-256 differs)"
 _REMOTE_THREADS: Final = 16
 _LOCAL_THREADS: Final = 2
@@ -37,12 +40,14 @@ _LOCAL_THREADS: Final = 2
 class Checked:
     """The outcome of checking the items of a manifest, by row number.
 
-    `known` holds the segments that were recognised by their ETag, so that a copy can require it.
+    `known` holds the segments that were recognised by their ETag, so that a copy can require it; `duplicates` which
+    rows repeat the bytes of others, if that was asked for by `withhold`.
     """
 
     items: int = 0
     names: Names = field(default_factory=Names)
     known: dict[str, Blob] = field(default_factory=dict)
+    duplicates: Duplicates | None = None
     _reasons: list[str] = field(default_factory=lambda: [""])
     _numbers: dict[str, int] = field(default_factory=dict)
     _reason_of: np.ndarray[Any, np.dtype[np.int32]] = field(default_factory=lambda: np.zeros(0, np.int32))
@@ -52,14 +57,40 @@ class Checked:
     @property
     def failed(self) -> int:
         """The number of items that cannot be exported."""
+        return int(np.count_nonzero(self.bad))
+
+    @property
+    def bad(self) -> npt.NDArray[np.bool_]:
+        """Of each row, whether its item cannot be exported."""
+        return self._reason_of > _GOOD
+
+    @property
+    def undelivered(self) -> int:
+        """The number of items that cannot be exported or are withheld."""
         return int(np.count_nonzero(self._reason_of))
 
+    def withhold(self, duplicates: Duplicates) -> None:
+        """Withhold the items that `duplicates` withholds: they are not delivered, and their code is ``duplicate``."""
+        self.duplicates = duplicates
+        self._reason_of[duplicates.withheld] = _WITHHELD
+
+    def release(self, failed: Iterable[int], *, every: bool) -> set[int]:
+        """Return the rows that are to be delivered now, because those in `failed`, their originals, could not be.
+
+        With `every`, they are all that wait for an original in `failed`; otherwise one for each.
+        """
+        if self.duplicates is None:
+            return set()
+        rows = self.duplicates.release(np.fromiter(failed, np.int64), every=every)
+        self._reason_of[rows] = _GOOD
+        return set(rows.tolist())
+
     def is_good(self, number: int) -> bool:
-        """Return whether the item of that row can be exported."""
+        """Return whether the item of that row is to be exported, and can be."""
         return bool(self._reason_of[number] == _GOOD)
 
     def bad_rows(self, start: int, count: int) -> list[int]:
-        """Return which of the `count` rows from `start` on cannot be exported, numbered from 0 at `start`."""
+        """Return which of the `count` rows from `start` on are not exported, numbered from 0 at `start`."""
         rows: list[int] = np.flatnonzero(self._reason_of[start : start + count]).tolist()
         return rows
 
@@ -72,9 +103,11 @@ class Checked:
         return bytes(self._sha512[number].tobytes())
 
     def failure(self, number: int, path: str, segment: str | None) -> Failure | None:
-        """Return why the item of that row cannot be exported; None if it can."""
+        """Return why the item of that row is not exported; None if it is."""
         if self.is_good(number):
             return None
+        if self._reason_of[number] == _WITHHELD and self.duplicates is not None:
+            return Failure(DUPLICATE, f"{self.duplicates.reason(number)} [item={path}]")
         reason = self._reasons[self._reason_of[number]]
         return Failure(
             "segment_corrupt",
@@ -83,7 +116,7 @@ class Checked:
         )
 
     def failures(self, manifest: Batches) -> Iterator[tuple[int, str, Failure]]:
-        """Yield row number, item id and failure of each item that cannot be exported, in the manifest's order."""
+        """Yield row number, item id and failure of each item that is not exported, in the manifest's order."""
         start = 0
         for batch in manifest(["item_id", "path", "segment"]):
             for offset in self.bad_rows(start, batch.num_rows):

@@ -13,7 +13,7 @@ from prefect_collect.formats.dataset import Dataset
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.formats.mail_set import MailSet
 from prefect_collect.packages.building.continued import Continued
-from prefect_collect.parameters import Hash
+from prefect_collect.parameters import Deduplicate, Hash
 from prefect_collect.stores import Blob
 
 NOT_DELIVERED = [
@@ -33,6 +33,17 @@ DELIVERED: Final = "delivered"
 """The outcome that item lists state of an item that is in the package."""
 
 
+DUPLICATE: Final = "duplicate"
+"""The code of an item that is not delivered because another one with its bytes is."""
+
+
+def outcome_of(failure: Failure | None) -> str:
+    """Return the outcome that item lists state of an item that was held."""
+    if failure is None:
+        return DELIVERED
+    return "skipped" if failure.code == DUPLICATE else "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class PackageSpec:
     """A package to make.
@@ -45,7 +56,8 @@ class PackageSpec:
     mail by `mail` and a dataset by `dataset`; they state the `source`, and `continued` has the numbers that an earlier
     export gave. `custody` is the account of the collection (`documents.account`), of which the chain of custody
     documents are made; none are made without it. `bag` has lines of bag-info.txt that the user gave, the BagIt
-    profile that the bag conforms to, and how large the bags of a group may be.
+    profile that the bag conforms to, and how large the bags of a group may be. `deduplicate` says
+    which of the items with the same bytes it holds, if not all.
     """
 
     base: str
@@ -64,6 +76,7 @@ class PackageSpec:
     continued: Continued | None = None
     custody: Mapping[str, Any] | None = None
     bag: BagOptions = field(default_factory=BagOptions)
+    deduplicate: Deduplicate | None = None
 
     @property
     def algorithms(self) -> list[str]:

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from prefect_collect.errors import PackageError
@@ -61,8 +62,7 @@ class FileIndex:
     def __init__(self) -> None:
         self.count = 0
         self._waiting: list[tuple[Any, ...]] = []
-        self._waiting_bytes = 0
-        self._is_folded = False
+        self._waiting_bytes, self._is_folded = 0, False
         self._highest: dict[int, int] = {}
         self._next, self._luck = 0, _LUCK
         self.lengths: dict[int, int] = {}
@@ -83,6 +83,7 @@ class FileIndex:
         self._folds = Repeats(self._database, "folds")
         self.ids = Repeats(self._database, "ids")
         """Python's hashes of the ids in the list of items."""
+        self.hashes = partial(Repeats, self._database)  # a new table, by its name
 
     def close(self) -> None:
         """Remove the database."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from dataclasses import replace as changed
+from itertools import chain
 from typing import Final
 
 from prefect_collect.codes import Failure
@@ -15,6 +16,7 @@ from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.check import Checked
 from prefect_collect.packages.building.folder import build_folder
 from prefect_collect.packages.building.folder_contents import FolderForm
+from prefect_collect.packages.building.released import released_rows
 from prefect_collect.packages.building.replacing import Owner
 from prefect_collect.packages.building.rows import Row, read_rows
 from prefect_collect.packages.building.spec import Built, PackageSpec
@@ -55,7 +57,7 @@ def build_loadfile_directory(
     """
     stop = Stop() if stop is None else stop
     plan = plan_of(manifest, spec.load_file, spec.continued)
-    texts = find_texts(manifest, plan.items, checked, staging, spec.job_id, stop)
+    texts = find_texts(manifest, plan.items, checked, staging, spec.job_id, stop, withheld=True)
 
     def remove(names: list[str]) -> None:
         with current_fence().passing():
@@ -108,8 +110,9 @@ class _Contents:
         native is removed again: a retry delivers both.
         """
         items = self.plan.items
-        for rows in read_rows(self.manifest):
-            good = [row for row in rows if self.checked.is_good(row.number)]
+        every = ([row for row in rows if self.checked.is_good(row.number)] for rows in read_rows(self.manifest))
+        again = released_rows(self.checked, self.manifest, lambda: {number % items for number in failed})
+        for good in chain(every, again):
             places = {row.number: self.plan.place(row.number, row.path) for row in good}
             deliver([changed(row, path=places[row.number].native) for row in good])
             deliver(

@@ -26,7 +26,8 @@ from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.agent import AGENT, agent_version
 from prefect_collect.packages.building.check import Checked
 from prefect_collect.packages.building.custody_documents import custody_documents
-from prefect_collect.packages.building.spec import DELIVERED, NOT_DELIVERED, PackageSpec
+from prefect_collect.packages.building.duplicate_columns import COPIES, DUPLICATE_OF, duplicate_columns
+from prefect_collect.packages.building.spec import NOT_DELIVERED, PackageSpec, outcome_of
 from prefect_collect.packages.building.tag_file import TagFile, hashed
 from prefect_collect.packages.load_files.exceptions import Exceptions
 from prefect_collect.packages.load_files.plan import Place, Plan, volume_name
@@ -52,12 +53,16 @@ ITEMS_SCHEMA: Final = pa.schema(
         pa.field("sha256", pa.string()),
         pa.field("error_code", pa.string()),
         pa.field("message", pa.string()),
+        pa.field(DUPLICATE_OF, pa.string()),
     ]
 )
 """The columns of items.parquet; an item that is not delivered has no paths, but its number if it is held."""
 
+ITEMS_OPTIONAL: Final = frozenset({DUPLICATE_OF})
+"""The columns that packages of earlier versions lack."""
+
 _GROUP_BYTES: Final = 32 << 20
-_OF_THE_PLACE: Final = ("control_number", "end_number", "native_path", "text_path")
+_OF_THE_PLACE: Final = ("control_number", "end_number", "native_path", "text_path", DUPLICATE_OF, *COPIES)
 
 
 class LoadFileLists:
@@ -102,12 +107,19 @@ class LoadFileLists:
                 for row, (path, segment) in enumerate(zip(paths, segments, strict=True), start)
             ]
             is_text = [bool(texts[row]) for row in range(start, start + len(paths))]
-            self._list(batch, places, why, is_text)
+            repeats = duplicate_columns(checked.duplicates, start, batch, [failure is None for failure in why])
+            inside = {} if checked.duplicates is None else checked.duplicates.inside(start, len(paths))
+            numbers = {row - start: self._plan.control(original) for row, original in inside.items()}
+            self._list(batch, places, why, is_text, repeats, numbers)
             start += batch.num_rows
         for batch in not_delivered(NOT_DELIVERED):
             self._list_missing(batch)
 
-    def _list(self, batch: pa.RecordBatch, places: list[Place], why: list[Failure | None], is_text: list[bool]) -> None:
+    def _list(
+        self, batch: pa.RecordBatch, places: list[Place], why: list[Failure | None], is_text: list[bool],
+        repeats: dict[str, list[str | None]], numbers: dict[int, str],
+    ) -> None:  # fmt: skip
+        """List a batch; `repeats` are its `duplicate_columns`, `numbers` those of the items that its rows repeat."""
         facts = ItemFacts(batch, self._spec.source)
         columns = {fact: facts.column(fact) for _, fact in self._profile.columns if fact not in _OF_THE_PLACE}
         sizes: list[int] = batch["size"].to_pylist()
@@ -117,6 +129,8 @@ class LoadFileLists:
         columns["text_path"] = [
             _within(place.volume, place.text) if text else "" for place, text in zip(places, is_text, strict=True)
         ]
+        columns[DUPLICATE_OF] = [numbers.get(row, mark or "") for row, mark in enumerate(repeats[DUPLICATE_OF])]
+        columns |= {name: [text or "" for text in repeats[name]] for name in COPIES}
         chosen = [columns[fact] for _, fact in self._profile.columns]
         for volume, group in groupby(range(len(places)), lambda row: places[row].volume):
             self._open_volume(volume)
@@ -135,23 +149,19 @@ class LoadFileLists:
                 self._open["manifest"].write("".join(lines).encode())
                 about["bytes"] += sizes[row]
             about["items"] += len(rows)
-        self._list_items(batch, places, why, is_text, digests)
+        self._list_items(batch, places, why, is_text, digests, repeats[DUPLICATE_OF])
 
     def _list_items(
-        self,
-        batch: pa.RecordBatch,
-        places: list[Place],
-        why: list[Failure | None],
-        is_text: list[bool],
-        digests: list[str],
-    ) -> None:
+        self, batch: pa.RecordBatch, places: list[Place], why: list[Failure | None], is_text: list[bool],
+        digests: list[str], marks: list[str | None],
+    ) -> None:  # fmt: skip
         given = [failure is None for failure in why]
         self.missing += len(why) - sum(given)
         self._write_items(
             {
                 "control_number": [place.control for place in places],
                 "item_id": batch["item_id"],
-                "outcome": [DELIVERED if one else "failed" for one in given],
+                "outcome": [outcome_of(failure) for failure in why],
                 "original_path": batch["original_path"],
                 "native_path": [place.native if one else None for place, one in zip(places, given, strict=True)],
                 "text_path": [
@@ -162,13 +172,15 @@ class LoadFileLists:
                 "sha256": digests,
                 "error_code": [failure and failure.code for failure in why],
                 "message": [failure and failure.message for failure in why],
+                DUPLICATE_OF: marks,
             }
         )
         for row in [row for row, one in enumerate(given) if not one]:
             values = {name: batch[name][row].as_py() for name in ("custodian", "original_path", "item_id", "size")}
             failure, modified = why[row], batch["source_modified"][row].as_py()
             if failure is not None:
-                self._exceptions.add(places[row].control, "failed", failure.code, failure.message, modified, values)
+                told = outcome_of(failure), failure.code, failure.message
+                self._exceptions.add(places[row].control, *told, modified, values)
 
     def _list_missing(self, batch: pa.RecordBatch) -> None:
         """List items that the collection did not collect."""
@@ -177,7 +189,7 @@ class LoadFileLists:
         self._write_items(
             {name: batch[name] for name in kept}
             | {"size": batch["source_size"]}
-            | dict.fromkeys(("control_number", "native_path", "text_path", "sha256"), nothing)
+            | dict.fromkeys(("control_number", "native_path", "text_path", "sha256", DUPLICATE_OF), nothing)
         )
         self.missing += batch.num_rows
         for values in batch.to_pylist():

@@ -11,16 +11,20 @@ from prefect_collect.archive.problems import Damaged, Problems, shown
 from prefect_collect.escaping import csv_text
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.manifests import Manifest
+from prefect_collect.packages.building.duplicate_columns import DUPLICATE_OF
+from prefect_collect.packages.building.duplicates_check import DuplicatesCheck, ListedItem
 from prefect_collect.packages.building.spec import DELIVERED
 from prefect_collect.packages.contents.name_keys import unpack
 from prefect_collect.packages.load_files.description import Description
 from prefect_collect.packages.load_files.exceptions import EXCEPTION_COLUMNS
-from prefect_collect.packages.load_files.lists import EXCEPTIONS, ITEMS, ITEMS_SCHEMA
+from prefect_collect.packages.load_files.lists import EXCEPTIONS, ITEMS, ITEMS_OPTIONAL, ITEMS_SCHEMA
 from prefect_collect.packages.load_files.reading import read_csv, read_dat
 from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
 
 _ROWS: Final = 4096
-_COLUMNS: Final = ["control_number", "item_id", "outcome", "native_path", "text_path", "size", "sha256", "error_code"]
+_COLUMNS: Final = [
+    "control_number", "item_id", "outcome", "native_path", "text_path", "size", "sha256", "error_code", DUPLICATE_OF,
+]  # fmt: skip
 _Item = tuple[Any, ...]
 
 
@@ -53,9 +57,11 @@ class LoadFileRows:
             with tempfile.TemporaryFile() as file:
                 for chunk in self.files.chunks(entry):
                     file.write(chunk)
-                for batch in BoundedParquet(file, ITEMS_SCHEMA).batches(_COLUMNS, _ROWS):
-                    rows = list(zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True))
+                repeats = DuplicatesCheck(self.files.index, ITEMS, self._problems, self.files.findings.warnings)
+                for rows in _batches(file):
+                    repeats.add(map(_as_listed, rows))
                     self._compare(rows, tables, exceptions, listed)
+                repeats.finish(_as_listed(row) for rows in _batches(file) for row in rows)
         except Damaged:
             return  # reported when it was hashed
         except BadParquet as error:
@@ -142,6 +148,16 @@ class LoadFileRows:
             part = path.split("/")[1:2]
             if part in (["NATIVES"], ["TEXT"]) and not listed[number] and not path.endswith("/"):
                 self._problems.add(path, f"{ITEMS} does not list it")
+
+
+def _batches(file: Any) -> Iterator[list[_Item]]:
+    """Yield the rows of the list, some at a time. Raises BadParquet."""
+    for batch in BoundedParquet(file, ITEMS_SCHEMA, ITEMS_OPTIONAL).batches(_COLUMNS, _ROWS):
+        yield list(zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True))
+
+
+def _as_listed(row: _Item) -> ListedItem:
+    return row[1], row[2], row[6], row[7], row[8]
 
 
 def _without_controls(text: str) -> str:

@@ -19,15 +19,22 @@ from prefect_collect.threads.stop import Stop
 _NAMED: Final = re.compile(r"[^/]\.(?:txt|text|log|md|csv|tsv)\Z", re.IGNORECASE)
 
 
-def find_texts(manifest: Batches, items: int, checked: Checked, staging: Store, job_id: str, stop: Stop) -> bytearray:
+def find_texts(
+    manifest: Batches, items: int, checked: Checked, staging: Store, job_id: str, stop: Stop, *, withheld: bool = False
+) -> bytearray:
     """Return, by row, 1 for each item that is text: it is named as one (such as .txt), and all of it is UTF-8.
 
     Only such items are read, and nothing is extracted: the text of a text is its bytes. Other encodings are left out,
-    because a receiver reads all texts of a load file in one. Raises StoreError, JobCanceled.
+    because a receiver reads all texts of a load file in one. Items that are not delivered are not text; with
+    `withheld`, those may be that are only withheld. Raises StoreError, JobCanceled.
     """
-    found = bytearray(items)
+    found, bad = bytearray(items), checked.bad
     for rows in read_rows(manifest):
-        named = [row for row in rows if _NAMED.search(row.path) and checked.is_good(row.number)]
+        named = [
+            row
+            for row in rows
+            if _NAMED.search(row.path) and (checked.is_good(row.number) or (withheld and not bad[row.number]))
+        ]
         for group in by_segment(named):
             _find(group, staging, segment_key(job_id, group[0].segment), found, stop)
     return found
