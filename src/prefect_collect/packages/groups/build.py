@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -187,9 +188,12 @@ class _Group:
         """Build one bag."""
         count = f"{len(self.built) + 1} of {len(self.volumes)}"
         info = {**self.spec.info, "Bag-Group-Identifier": self.spec.job_id, "Bag-Count": count}
-        spec, kind = replace(self.spec, base=volume.base, info=info, custody=None), self.spec.bag.volumes
+        # The lists over all tell which items are duplicates: the other one may be in another bag.
+        spec = replace(self.spec, base=volume.base, info=info, custody=None, deduplicate=None)
+        kind, alone = self.spec.bag.volumes, copy(self.checked)
+        alone.duplicates = None
         built = _BUILDERS[kind](
-            volume.of(self.manifest), _nothing, self.checked, staging, destination, f"{key}/{volume.base}.{kind}", spec,
+            volume.of(self.manifest), _nothing, alone, staging, destination, f"{key}/{volume.base}.{kind}", spec,
             stop=stop, first=volume.start,
         )  # fmt: skip
         self.built.append(built)
