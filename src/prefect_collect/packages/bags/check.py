@@ -93,8 +93,7 @@ class BagCheck:
         if self.profile is not None:
             check_profile(bag, self.profile, self.info)
         check_hashes(bag, manifests.all, self.threads, self.progress)
-        of_group = "bag-group-identifier" in self.info.values
-        self.not_delivered = check_items_list(bag, manifests.payload, ours=self.ours, of_group=of_group)
+        self.not_delivered = check_items_list(bag, manifests.payload, ours=self.ours)
         if self.ours:
             with suppress(Damaged):  # reported when it was hashed
                 check_items_table(bag)

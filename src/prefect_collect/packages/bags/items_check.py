@@ -31,12 +31,11 @@ _MOST: Final = 10_000
 """The most ids that are named as repeated."""
 
 
-def check_items_list(bag: BagFiles, payload: Sequence[Manifest], *, ours: bool, of_group: bool) -> int:
+def check_items_list(bag: BagFiles, payload: Sequence[Manifest], *, ours: bool) -> int:
     """Compare items.parquet with the payload and its manifest; return how many items it lists as not delivered.
 
     In a bag of another tool it is a tag file like any other, whose contents decide nothing (RFC 8493, section 2.2.4):
-    what does not agree is a warning. A bag `of_group` may mark duplicates of items that other bags of its group have;
-    `check_duplicates` of the group's list checks these.
+    what does not agree is a warning.
     """
     entry, problems = bag.entry(NAME), bag.findings.problems if ours else bag.findings.warnings
     manifest = next((m for m in payload if m.name == "manifest-sha256.txt"), None)
@@ -46,7 +45,7 @@ def check_items_list(bag: BagFiles, payload: Sequence[Manifest], *, ours: bool, 
         return 0
     try:
         with _unpacked(bag, entry) as file:
-            absent = _compare(bag, file, manifest, problems, of_group)
+            absent = _compare(bag, file, manifest, problems)
     except Damaged:
         return 0
     except BadParquet as error:
@@ -66,7 +65,7 @@ def _unpacked(bag: BagFiles, entry: Entry) -> Iterator[Any]:
         yield file
 
 
-def _compare(bag: BagFiles, file: Any, manifest: Manifest, problems: Problems, of_group: bool) -> int:
+def _compare(bag: BagFiles, file: Any, manifest: Manifest, problems: Problems) -> int:
     """Compare the list row by row; return how many of its items are not delivered."""
     index, absent, covered = bag.index, 0, 0
     repeats = DuplicatesCheck(index, NAME, problems, bag.findings.warnings)
@@ -98,7 +97,7 @@ def _compare(bag: BagFiles, file: Any, manifest: Manifest, problems: Problems, o
     for path in bag.payload_beside(listed) if covered != bag.payload()[1] else ():
         problems.add(path, f"{NAME} does not list it")
     _check_ids(bag, file, problems)
-    repeats.finish((_as_listed(row) for rows in _batches(file) for row in rows), of_group=of_group)
+    repeats.finish(_as_listed(row) for rows in _batches(file) for row in rows)
     return absent
 
 

@@ -51,11 +51,8 @@ class DuplicatesCheck:
         self._claims.add(claims)
         self._elsewhere.add(elsewhere)
 
-    def finish(self, items: Iterable[ListedItem], *, of_group: bool = False) -> None:
-        """Report what is wrong, and warn of what only the packages of other jobs hold.
-
-        With `of_group`, the list is of one bag of a group, so that items that it does not have are not missed.
-        """
+    def finish(self, items: Iterable[ListedItem]) -> None:
+        """Report what is wrong, and warn of what only the packages of other jobs hold."""
         wrong = self._claims.beyond(self._said, _MOST)
         elsewhere = self._elsewhere.beyond(self._said, _MOST)
         if not wrong and not elsewhere:
@@ -69,7 +66,7 @@ class DuplicatesCheck:
                 is_elsewhere = len(elsewhere) >= _MOST or claim in elsewhere
                 if code == DUPLICATE and is_elsewhere and (found[1] in jobs or len(jobs) < _MOST_JOBS):
                     jobs[found[1]] = jobs.get(found[1], 0) + 1
-            elif claim in wrong and not (of_group and mark is not None):
+            elif claim in wrong:
                 self._problems.add(self._name, _lacking(item_id, code, mark))
         for job, count in jobs.items():
             what = f"{count:,} items are not delivered because job {job} has delivered their bytes"
