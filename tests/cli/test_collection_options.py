@@ -85,6 +85,40 @@ def test_the_format_of_an_export_to_follow_changes(
         AutoExport(**(wrong.auto_export(present) or {}))
 
 
+@pytest.mark.parametrize(
+    ("present", "given", "made"),
+    [
+        (
+            {"format": "bagit-group", "bag": {"tags": ["A=b"], "volume_bytes": 5, "volumes": "tar"}},
+            {"export_format": "bagit"},
+            {"format": "bagit", "bag": {"tags": ["A=b"]}},
+        ),
+        (
+            {"format": "bagit", "bag": {"tags": ["A=b", "Bag-Count = 3"]}},
+            {"export_format": "bagit-group"},
+            {"format": "bagit-group", "bag": {"tags": ["A=b"]}},
+        ),
+        (
+            {"format": "mail", "mail": {"messages": "mbox", "mbox_of": "all", "volume_bytes": 5}},
+            {"messages": "eml"},
+            {"format": "mail", "mail": {"messages": "eml"}},
+        ),
+        (
+            {"format": "mail", "mail": {"messages": "mbox", "mbox_of": "all", "volume_bytes": None}},
+            {"export_format": "mail-directory"},
+            {"format": "mail-directory", "mail": {"messages": "mbox", "mbox_of": "all", "volume_bytes": None}},
+        ),
+    ],
+)
+def test_fields_that_no_longer_fit_go(
+    present: dict[str, object], given: dict[str, object], made: dict[str, object]
+) -> None:
+    """A draft's export loses the fields that its new format, or its new form of messages, refuses, and no others."""
+    options = CollectionOptions(**given, given=frozenset(given))  # type: ignore[arg-type]
+    assert options.auto_export({"destination": "/x", **present}) == {"destination": "/x", **made}
+    AutoExport(destination="/x", **made)  # type: ignore[arg-type]
+
+
 def test_a_bag_to_follow(tmp_path: Path) -> None:
     """The export that follows takes tags and a profile's file, which an edit changes one by one, or is refused."""
     (tmp_path / "p.json").write_text('{"BagIt-Profile-Info": {"BagIt-Profile-Identifier": "urn:p"}}', encoding="utf-8")

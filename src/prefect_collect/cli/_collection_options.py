@@ -262,11 +262,12 @@ class CollectionOptions:
         from prefect_collect.cli._places import destination
 
         changed = self._of("export", only_given=True)
-        if present is not None and "format" in changed:
-            present = fitting_options(changed["format"], present)
         given = of_formats.texts_of_files(self._of("format", only_given=True))
         format = changed.get("format") or (present or {}).get("format") or self.export_format
-        for name, group in grouped_options(format, given).items():
+        grouped = grouped_options(format, given)
+        if present is not None:
+            present = fitting_options(format, present, grouped)
+        for name, group in grouped.items():
             changed[name] = {**((present or {}).get(name) or {}), **group}
         if not changed:
             return present
