@@ -118,6 +118,7 @@ def test_wrong_use_is_refused_in_words(signed: Signed, capsys: pytest.CaptureFix
         (["verify", package, "--timestamp", "x.tsr"], "--trusted-root"),
         (["verify", package, "--public-key", "none.pem"], "no such file"),
         (["verify", job, "--store", str(folder / "staging"), *signed.trusted], "jobs have none"),
+        (["verify", job, "--store", str(folder / "staging"), "--passphrase-from", "x"], "is for encrypted packages"),
     ):
         assert run(arguments) == 2, arguments
         assert what in capsys.readouterr().err

@@ -18,7 +18,8 @@ def require_alone(*, error_report: bool) -> None:
     """Raise UsageError if the error report is asked for too."""
     if error_report:
         raise UsageError(
-            "--pdf and --html write the chain of custody document, --to and --csv the error report; ask for one."
+            "--pdf and --html write the chain of custody document; --to, --csv and --limit are for the error report; ask "
+            "for one."
         )
 
 
