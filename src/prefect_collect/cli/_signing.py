@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect_collect.cli._exits import FAILED, OK
+from prefect_collect.cli._new_file import new_file
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._passphrases import known_passphrase
 from prefect_collect.cli._progress import shown_files
@@ -16,7 +17,6 @@ from prefect_collect.cli._verifying import print_verification, require_package, 
 from prefect_collect.errors import UsageError
 from prefect_collect.packages import verify
 from prefect_collect.signatures import ed25519, timestamps
-from prefect_collect.stores.os_errors import os_errors
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -49,7 +49,8 @@ def sign_package(
     if server is not None:
         made.append(timestamps.request_timestamp(server, found.fingerprint))
     for path, data in zip(places, made, strict=True):
-        _write(path, data)
+        with new_file(path) as file:
+            file.write(data)
     if json:
         out.json({"location": package, "fingerprint": found.fingerprint, "written_to": [str(path) for path in places]})
         return OK
@@ -76,13 +77,3 @@ def _private_key(path: Path, passphrase: Callable[[], str]) -> Ed25519PrivateKey
         return ed25519.read_private_key(pem)
     except ed25519.WrongPassphrase:
         return ed25519.read_private_key(pem, passphrase())
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with os_errors(str(path)):
-            part.write_bytes(data)
-            part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
