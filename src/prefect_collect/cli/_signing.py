@@ -15,7 +15,7 @@ from prefect_collect.cli._progress import shown_files
 from prefect_collect.cli._seals import SIGNATURE, TIMESTAMP, beside, read_small
 from prefect_collect.cli._verifying import print_verification, require_package, verification_json
 from prefect_collect.errors import UsageError
-from prefect_collect.packages import verify
+from prefect_collect.packages import is_encrypted_package, verify
 from prefect_collect.signatures import ed25519, timestamps
 
 if TYPE_CHECKING:
@@ -32,8 +32,13 @@ def sign_package(
         _place(package, to, ending) for ending, given in ((SIGNATURE, key), (TIMESTAMP, server)) if given is not None
     ]
     out = Output(as_json=json)
-    private = None if key is None else _private_key(key, lambda: known_passphrase(passphrase_from, out.say))
     require_package(package)
+    if is_encrypted_package(package):
+        raise UsageError(
+            "This is an encrypted copy, and has the fingerprint of its package; sign the package itself, and hand its "
+            f"signature over with the copy. [{package}]"
+        )
+    private = None if key is None else _private_key(key, lambda: known_passphrase(passphrase_from, out.say))
     with shown_files("Verifying") as count:
         found = verify(package, progress=count)
     if not found.valid or not found.fingerprint:
