@@ -32,6 +32,9 @@ from prefect_collect.threads.stop import Stop
 _GOOD: Final = 0
 _WITHHELD: Final = -1
 _ALTERED: Final = "its bytes in the segment are not the collected ones (SHA-256 differs)"
+_ELSEWHERE: Final = "The item has the bytes of another one; the lists over all bags of the group name it."
+"""What a bag of a group says, whose lists mark no duplicates."""
+
 _REMOTE_THREADS: Final = 16
 _LOCAL_THREADS: Final = 2
 
@@ -106,8 +109,9 @@ class Checked:
         """Return why the item of that row is not exported; None if it is."""
         if self.is_good(number):
             return None
-        if self._reason_of[number] == _WITHHELD and self.duplicates is not None:
-            return Failure(DUPLICATE, f"{self.duplicates.reason(number)} [item={path}]")
+        if self._reason_of[number] == _WITHHELD:
+            why = _ELSEWHERE if self.duplicates is None else self.duplicates.reason(number)
+            return Failure(DUPLICATE, f"{why} [item={path}]")
         reason = self._reasons[self._reason_of[number]]
         return Failure(
             "segment_corrupt",
@@ -290,9 +294,3 @@ class _Check:
         elif sha512 is not None:
             with self._lock:
                 self.found._sha512[row.number] = np.frombuffer(sha512.digest(), np.uint8)
-
-
-def is_placed(row: Row) -> bool:
-    """Return whether the manifest gives the item a place in a segment, and the place is possible."""
-    places = (row.segment, row.entry_offset, row.offset, row.stored_size, row.size, row.sha256, row.crc32)
-    return None not in places and 0 <= row.entry_offset < row.offset and row.stored_size >= 0 and row.size >= 0
