@@ -127,7 +127,7 @@ def check_package(bound: BoundCollection, delivery: Delivery, progress: Progress
     """Prove every item of the collection, and find those that have the bytes of others.
 
     Raises:
-        PackageError: A job that the items are to be compared with is not there.
+        PackageError: A job that the items are to be compared with is not there, or there would be too many bags.
         StoreError, EvidenceError: The whole job is affected.
         JobCanceled: The `current_stop` is set to cancel (also in `build_package`).
         CallAbandoned: A store did not answer the cancel (also in `build_package`).
@@ -140,8 +140,10 @@ def check_package(bound: BoundCollection, delivery: Delivery, progress: Progress
         progress.add(succeeded=items, bytes=size)
 
     known = {} if local else bound.segments()
+    spec = spec_of(bound, delivery)
+    base = PACKAGE_FORMATS[delivery.format].longest_base(bound.manifest, spec)
     checked = check_items(
-        bound.manifest, bound.folder.store, spec_of(bound, delivery), known=known, progress=count, stop=current_stop()
+        bound.manifest, bound.folder.store, spec, base=base, known=known, progress=count, stop=current_stop()
     )
     if checked.items != bound.result.counts.succeeded:
         raise CorruptPart(

@@ -143,6 +143,7 @@ def check_items(
     staging: Store,
     spec: PackageSpec,
     *,
+    base: str | None = None,
     known: Mapping[str, Blob] | None = None,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -154,7 +155,8 @@ def check_items(
     damaged header alone does no harm, because it is written again. On S3 a segment whose size and ETag are those in
     `known` (by the segment's name in the manifest) counts as proven, unless SHA-512 is asked for; any other segment is
     read. A lost, shortened or altered segment fails only the items that it damages (``segment_corrupt``). `progress` is
-    called, one call at a time, with the items and bytes done since the last call.
+    called, one call at a time, with the items and bytes done since the last call. Paths are portable below the folder
+    `base`, the longest one of the package, by default the one of `spec`.
 
     Raises:
         StoreUnavailable, StoreAccessDenied, CorruptPart: The whole job is affected.
@@ -164,7 +166,7 @@ def check_items(
     check = _Check(staging, spec, dict(known or {}), progress, stop)
     check.faults = manifest_faults(manifest)
     renamed = find_clashes(manifest)
-    check.found.names = Names(renamed, PortableNames(manifest, renamed, spec.base), applied=spec.portable)
+    check.found.names = Names(renamed, PortableNames(manifest, renamed, base or spec.base), applied=spec.portable)
     default = _LOCAL_THREADS if isinstance(staging, DirectoryStore) else _REMOTE_THREADS
     with Pool(threads or default, "check") as pool:
         waiting: deque[Future[None]] = deque()
