@@ -36,6 +36,7 @@ class FormatFacts:
     Attributes:
         title: A short title.
         words: A description of such a package.
+        description: The file in the package's folder that describes the package, by which it is recognised.
         suffix: The suffix of the package's key at the destination, after its base folder.
         is_folder: True if the package is many files below that key, False if it is one file.
         options: The parameters of an export that only some formats take, and this one does.
@@ -46,6 +47,7 @@ class FormatFacts:
 
     title: str
     words: str
+    description: str = "bagit.txt"
     suffix: str = ""
     is_folder: bool = False
     options: frozenset[str] = frozenset()
@@ -53,6 +55,9 @@ class FormatFacts:
     undelivered: str = ""
     sources: frozenset[str] = frozenset()
 
+
+CUSTODY_DOCUMENTS: Final = ("chain-of-custody.json", "chain-of-custody.html", "chain-of-custody.pdf")
+"""The files of the chain of custody document in a package of any format."""
 
 _OF_BAGS: Final = frozenset({"sha512", "portable_names", "bag", "deduplicate"})
 _IN_BAGS: Final = "The bag is complete without it: items.csv and items.parquet list it with its error code."
@@ -83,6 +88,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     "bagit-group": FormatFacts(
         "A group of bags",
         "bags of at most a size each, as ZIP or TAR files, in one folder with one list over all",
+        description="group.json",
         is_folder=True,
         options=_OF_BAGS,
         undelivered=_IN_BAGS,
@@ -90,6 +96,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     "loadfile": FormatFacts(
         "A load file",
         "a load file for review platforms, with natives and text, as one ZIP file",
+        description="load-file.json",
         suffix=".zip",
         options=_OF_LOAD_FILES,
         list_name="EXCEPTIONS.csv",
@@ -98,6 +105,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     "loadfile-directory": FormatFacts(
         "A load file in a folder",
         "the same unpacked",
+        description="load-file.json",
         is_folder=True,
         options=_OF_LOAD_FILES,
         list_name="EXCEPTIONS.csv",
@@ -106,6 +114,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     "mail": FormatFacts(
         "Mail",
         "messages as mbox or EML files with an index, as one ZIP file",
+        description="mail.json",
         suffix=".zip",
         options=_OF_MAIL,
         list_name="EXCEPTIONS.csv",
@@ -114,6 +123,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     "mail-directory": FormatFacts(
         "Mail in a folder",
         "the same unpacked",
+        description="mail.json",
         is_folder=True,
         options=_OF_MAIL,
         list_name="EXCEPTIONS.csv",
@@ -122,6 +132,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     "dataset": FormatFacts(
         "A dataset",
         "the tables of a database as Parquet or CSV, as one ZIP file",
+        description="dataset.json",
         suffix=".zip",
         options=_OF_DATASETS,
         list_name="EXCEPTIONS.csv",
@@ -131,6 +142,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     "dataset-directory": FormatFacts(
         "A dataset in a folder",
         "the same unpacked",
+        description="dataset.json",
         is_folder=True,
         options=_OF_DATASETS,
         list_name="EXCEPTIONS.csv",
