@@ -13,11 +13,13 @@ import pytest
 from ocfl.object import Object
 from ocfl.version_metadata import VersionMetadata
 
-from prefect_collect.errors import PackageError
+from prefect_collect.cli._exits import FAILED, OK
+from prefect_collect.cli._verifying import verify_package
+from prefect_collect.errors import PackageError, PackageExists
+from prefect_collect.exporting.attempt import Delivery
 from prefect_collect.packages import PACKAGE_FORMATS, PackageSpec, check_items, verify
 from prefect_collect.packages.ocfl.inventory import next_version, parsed_inventory
 from prefect_collect.packages.ocfl.names import object_name
-from prefect_collect.packages.ocfl.storage_root import require_local
 from prefect_collect.stores import DirectoryStore, open_store
 from prefect_collect.untrusted.bounded_json import BadValue
 
@@ -107,6 +109,14 @@ def test_an_earlier_version_that_says_otherwise(made: Path) -> None:
     assert "it has other files in version v1" in " ".join(problem.what for problem in verify(made).problems)
 
 
+def test_the_command_takes_the_folder_of_an_object(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says that the object is valid; of a storage root, it says what to verify."""
+    assert verify_package(f"{made}/", json=False) == OK
+    assert capsys.readouterr().out.startswith("Valid")
+    assert verify_package(str(made.parent), json=False) == FAILED
+    assert "an OCFL storage root" in "".join(capsys.readouterr())
+
+
 INVENTORY = next_version(None, "object", {ONE: ["v1/content/a"]}, {"a": ONE, "b": ONE}, SAID)
 Change = Callable[[dict[str, Any]], Any]
 
@@ -160,10 +170,15 @@ def test_an_object_of_another_tool(tmp_path: Path, algorithm: str) -> None:
     assert [problem.path for problem in verify(folder).problems] == ["v1/content/a.txt"]
 
 
-def test_a_bucket_is_refused() -> None:
-    """A destination that is no folder is refused before anything is read."""
+def test_other_destinations_are_refused_before_the_start(tmp_path: Path) -> None:
+    """What is no folder, and a folder with other things, is refused when an export is asked for."""
     with pytest.raises(PackageError, match="OCFL objects are written to folders only"):
-        require_local(open_store("s3://bucket/prefix"))
+        Delivery(open_store("s3://bucket/prefix"), "ocfl").require_free("object")
+    (tmp_path / "x").touch()
+    with pytest.raises(PackageExists, match="holds other things"):
+        Delivery(DirectoryStore(tmp_path), "ocfl").require_free("object")
+    Delivery(DirectoryStore(tmp_path / "new"), "ocfl").require_free("object")
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_id_of_an_object() -> None:

@@ -26,7 +26,7 @@ from prefect_collect.verification import JobVerification, verify_job
 
 _SHOWN: Final = 100
 _ID: Final = re.compile(r"[0-9a-f]{6}[0-9a-f-]{0,30}")
-_OF_PACKAGES: Final = ("bagit.txt", "bag-info.txt", "data", "load-file.json")
+_OF_PACKAGES: Final = ("bagit.txt", "bag-info.txt", "data", "load-file.json", "0=ocfl_1.1", "0=ocfl_object_1.1")
 _MANIFEST: Final = re.compile(r"(tag)?manifest-.+\.txt")
 
 
@@ -174,8 +174,8 @@ def require_package(path: str) -> None:
         raise PackageError(f"The package's folder cannot be read ({error.strerror}). [{path}]") from error
     if not any(name in _OF_PACKAGES or _MANIFEST.fullmatch(name) for name in names):
         raise PackageError(
-            "The folder is no package: it has neither bagit.txt nor load-file.json, no manifest and no data folder. "
-            f"[{path}]"
+            "The folder is no package: it has neither bagit.txt nor load-file.json, no manifest, no data folder and no "
+            f"declaration of OCFL. [{path}]"
         )
 
 

@@ -49,7 +49,7 @@ from prefect_collect.packages import (
     check_items,
     package_base,
     package_key,
-    require_local,
+    require_possible,
 )
 from prefect_collect.parameters import Deduplicate
 from prefect_collect.stores import DirectoryStore, Store
@@ -101,7 +101,7 @@ class Delivery:
         if isinstance(self.destination, DirectoryStore):
             self.destination.require_folder()
         if FORMATS[self.format].grows:
-            require_local(self.destination)
+            require_possible(self.destination)
             return
         key = self.key(base)
         try:

@@ -36,7 +36,7 @@ from prefect_collect.packages.building.replacing import Owner
 from prefect_collect.packages.building.spec import DUPLICATE, NOT_DELIVERED, Built, PackageSpec, outcome_of
 from prefect_collect.packages.building.whole_segment import check_segment, segments_of
 from prefect_collect.packages.load_files.plan import plan_of
-from prefect_collect.packages.ocfl.storage_root import require_local
+from prefect_collect.packages.ocfl.storage_root import require_possible
 from prefect_collect.packages.problems import Verification
 
 __all__ = [
@@ -72,7 +72,7 @@ __all__ = [
     "package_key",
     "plan_of",
     "require_fingerprint",
-    "require_local",
+    "require_possible",
     "segments_of",
     "verify",
 ]

@@ -4,69 +4,67 @@ from __future__ import annotations
 
 import contextlib
 import json
+from itertools import islice
 from typing import Final
 
 from prefect_collect.errors import KeyExists, KeyMissing, PackageError, PackageExists
 from prefect_collect.packages.ocfl.names import LAYOUT, LAYOUT_NAME, ROOT, declared
 from prefect_collect.stores import DirectoryStore, Store
+from prefect_collect.threads.abandoned import current_fence
 from prefect_collect.untrusted.bounded_json import BadValue, parse_json
 
 _DESCRIBED: Final = "Each object is in a folder of the storage root that has the object's id as its name."
 _SMALL: Final = 1 << 20
 
 
-def require_storage_root(destination: Store) -> None:
-    """Make the destination a storage root if it is empty; leave one that is there as it is.
+def require_possible(destination: Store) -> None:
+    """Return if the destination is a storage root as it is written here, or empty; write nothing.
 
     Raises:
-        PackageError: It is not a folder, or a storage root of another layout or version.
+        PackageError: It is not a folder (in buckets no object was written and checked yet), or it is a storage root of
+            another layout.
         PackageExists: It holds other things.
-        StoreError: It cannot be read or written.
+        StoreError: It cannot be read.
     """
-    require_local(destination)
-    where = destination.locate("").rstrip("/")
-    if not _is_root(destination, where):
-        blob = next(iter(destination.list()), None)
-        if blob is not None:
-            raise PackageExists(
-                f"The destination is no OCFL 1.1 storage root and holds other things ({blob.key!r}); name an empty "
-                f"folder, or a storage root. [{where}]"
-            )
-        layout = json.dumps({"description": _DESCRIBED, "extension": LAYOUT_NAME}, indent=1) + "\n"
-        for name, data in ((LAYOUT, layout.encode()), (ROOT, declared(ROOT))):
-            with contextlib.suppress(KeyExists):  # another export makes the same root
-                destination.create(name, data)
-    try:
-        layout_found = parse_json(destination.read(LAYOUT, 0, _SMALL), lambda values, name: None).get("extension")
-    except (BadValue, KeyMissing):
-        layout_found = None
-    if layout_found != LAYOUT_NAME:
-        raise PackageError(
-            f"The storage root has another layout than {LAYOUT_NAME}, the only one that is written; name another "
-            f"folder. [layout={str(layout_found)[:100]}, {where}]"
-        )
-
-
-def require_local(destination: Store) -> None:
-    """Raise PackageError if the destination is not a folder: in buckets no object was written and checked yet."""
     if not isinstance(destination, DirectoryStore):
         raise PackageError(
             "OCFL objects are written to folders only; name a folder, and copy the storage root from there. "
             f"[{destination.url}]"
         )
+    declaration = _read(destination, ROOT)
+    names = [blob.key for blob in islice(destination.list(), 2)]
+    # An export that was killed while it made the root may have left the layout alone.
+    if declaration is None and names not in ([], [LAYOUT]):
+        raise PackageExists(
+            f"The destination is no OCFL 1.1 storage root and holds other things ({names[0]!r}); name an empty folder, "
+            f"or a storage root. [{destination.url}]"
+        )
+    if declaration not in (None, declared(ROOT)):
+        raise PackageError(f"The declaration of the storage root is damaged; restore it. [{destination.url}/{ROOT}]")
+    if names:
+        try:
+            layout = parse_json(_read(destination, LAYOUT) or b"{}", lambda values, name: None).get("extension")
+        except BadValue:
+            layout = None
+        if layout != LAYOUT_NAME:
+            raise PackageError(
+                f"The storage root has another layout than {LAYOUT_NAME}, the only one that is written; name another "
+                f"folder. [layout={str(layout)[:100]}, {destination.url}]"
+            )
 
 
-def _is_root(destination: Store, where: str) -> bool:
-    """Return whether there is the declaration. Raises PackageError if it is not what it should be."""
+def require_storage_root(destination: Store) -> None:
+    """Make the destination a storage root if it is empty; raise as `require_possible` does."""
+    require_possible(destination)
+    described = json.dumps({"description": _DESCRIBED, "extension": LAYOUT_NAME}, indent=1) + "\n"
+    for name, data in ((LAYOUT, described.encode()), (ROOT, declared(ROOT))):
+        if _read(destination, name) is None:
+            with contextlib.suppress(KeyExists), current_fence().passing():  # another export makes the same root
+                destination.create(name, data)
+
+
+def _read(destination: Store, name: str) -> bytes | None:
     try:
-        if destination.read(ROOT, 0, 100) == declared(ROOT):
-            return True
+        return destination.read(name, 0, _SMALL)
     except KeyMissing:
-        # A root whose declaration was not yet written when its export was killed has the layout alone.
-        names = [blob.key for _, blob in zip(range(2), destination.list(), strict=False)]
-        if names == [LAYOUT]:
-            with contextlib.suppress(KeyExists):
-                destination.create(ROOT, declared(ROOT))
-            return True
-        return False
-    raise PackageError(f"The declaration of the storage root is damaged; restore it. [{where}/{ROOT}]")
+        return None
