@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ocfl.storage_root import StorageRoot
 
 from prefect_collect.blocks import FileSource
-from prefect_collect.errors import StoreUnavailable
+from prefect_collect.codes import Failure
+from prefect_collect.errors import StoreNameTooLong, StoreUnavailable
 from prefect_collect.job_folder.folder import JobFolder
-from prefect_collect.packages import verify
+from prefect_collect.packages import FolderZip, verify
 from prefect_collect.packages.building.replacing import Marker
+from prefect_collect.packages.file_sets.lists import SetLists
 from prefect_collect.packages.ocfl.names import object_name
 from prefect_collect.packages.ocfl.stored import StoredObject
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
+from prefect_collect.threads.stop import Stop
+from tests.support.ocfl_judge import require_valid
 from tests.support.run_attempts import attempt, export, new_job, unsuccessful
 
 NAME = object_name({"name": "test", "location": "test"})
@@ -37,13 +40,6 @@ def collected(root: Path, files: dict[str, bytes]) -> JobFolder:
     job = new_job(DirectoryStore(root / "staging"), source)
     assert attempt(job, source).status is JobStatus.SUCCESSFULLY_COMPLETED
     return job
-
-
-def judged(root: Path) -> None:
-    """Assert that ocfl-py accepts the storage root, its layout and every object in it."""
-    judge = StorageRoot(root=str(root))
-    assert judge.validate(), judge.errors
-    assert (judge.num_objects, judge.good_objects, judge.errors) == (1, 1, [])
 
 
 def inventory(root: Path) -> dict[str, Any]:
@@ -71,7 +67,7 @@ def test_later_exports_are_versions_that_share_files(tmp_path: Path) -> None:
     for number, (files, fresh) in enumerate(zip((FIRST, second, third), written, strict=True), 1):
         _, result = export(collected(tmp_path, files), DirectoryStore(root), "ocfl")
         assert (result.status, result.package) == (JobStatus.SUCCESSFULLY_COMPLETED, str(root / NAME))
-        judged(root)
+        require_valid(root)
         said = inventory(root)
         assert (said["head"], said["id"], said["digestAlgorithm"]) == (f"v{number}", NAME, "sha256")
         state = said["versions"][f"v{number}"]["state"]
@@ -140,7 +136,7 @@ def test_an_interrupted_export_leaves_the_old_version_or_the_new(
         assert refused.status is JobStatus.FAILED
     _, result = export(second, DirectoryStore(root), "ocfl", job)
     assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
-    judged(root)
+    require_valid(root)
     assert inventory(root)["head"] == "v2"
     found = verify(root / NAME)
     assert (found.problems, found.fingerprint) == ([], result.fingerprint)
@@ -157,7 +153,7 @@ def test_an_interrupted_first_version_is_replaced(tmp_path: Path, monkeypatch: p
     (root / NAME / "v1" / "content" / "items" / "a.txt").unlink()
     _, result = export(collection, DirectoryStore(root), "ocfl", job)
     assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
-    judged(root)
+    require_valid(root)
     assert verify(root / NAME).valid
 
 
@@ -200,3 +196,59 @@ def test_what_others_changed_is_refused_and_left(tmp_path: Path, change: Callabl
     assert why in " ".join(map(str, messages))
     assert {file: file.read_bytes() for file in before} == before
     assert len(unsuccessful(job)) == 2
+
+
+def test_a_canceled_export_leaves_the_object_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Canceled while it writes, an export removes what it wrote: the new version, or the whole object if it is new."""
+    root, stop = tmp_path / "root", Stop()
+    add = SetLists.finish
+
+    def canceling(self: SetLists) -> Any:
+        stop.set(Failure("canceled", "The job was canceled."))
+        return add(self)
+
+    for files, left in ((FIRST, 2), ({"new": b"new"}, None)):
+        with monkeypatch.context() as patched:
+            patched.setattr(SetLists, "finish", canceling)
+            stop = Stop()
+            _, result = export(collected(tmp_path, files), DirectoryStore(root), "ocfl", stop=stop)
+        assert result.status is JobStatus.CANCELED
+        if left is not None:
+            assert len(list(root.rglob("*"))) == left
+            export(collected(tmp_path, files), DirectoryStore(root), "ocfl")
+        require_valid(root)
+        assert inventory(root)["head"] == "v1"
+
+
+def test_items_that_cannot_be_written_are_exceptions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They fail with those that have their bytes; the version is whole without them, and a retry makes the next."""
+    root, create = tmp_path / "root", DirectoryStore.create
+
+    def refusing(self: DirectoryStore, key: str, data: Any) -> Any:
+        if bytes(data) == b"one":
+            raise StoreNameTooLong(f"The name is too long. [{key}]")
+        return create(self, key, data)
+
+    collection = collected(tmp_path, FIRST)
+    with monkeypatch.context() as patched:
+        patched.setattr(DirectoryStore, "create", refusing)
+        job, result = export(collection, DirectoryStore(root), "ocfl")
+    assert result.status is JobStatus.PARTIALLY_COMPLETED
+    assert {row["path"] for row in unsuccessful(job).values()} == {"a.txt", "b/same.txt"}
+    found = verify(root / NAME)
+    assert (found.problems, found.items, found.not_delivered) == ([], len(FIRST) - 2, 2)
+    require_valid(root)
+    _, retried = export(collection, DirectoryStore(root), "ocfl", job)
+    assert (retried.status, inventory(root)["head"]) == (JobStatus.SUCCESSFULLY_COMPLETED, "v2")
+    assert len(content(root, 2)) == 1
+    require_valid(root)
+    assert verify(root / NAME).items == len(FIRST)
+
+
+def test_a_downloaded_object_is_verified_as_one_file(tmp_path: Path) -> None:
+    """The ZIP file of an object, as downloads send it, proves the same as the folder."""
+    export(collected(tmp_path, FIRST), DirectoryStore(tmp_path / "root"), "ocfl")
+    file = tmp_path / "object.zip"
+    file.write_bytes(b"".join(FolderZip(DirectoryStore(tmp_path / "root"), NAME).chunks()))
+    here, there = verify(tmp_path / "root" / NAME), verify(file)
+    assert (there.problems, there.items, there.fingerprint) == ([], here.items, here.fingerprint)

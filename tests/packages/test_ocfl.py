@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ocfl.object import Object
-from ocfl.version_metadata import VersionMetadata
 
 from prefect_collect.cli._exits import FAILED, OK
 from prefect_collect.cli._verifying import verify_package
@@ -22,6 +20,7 @@ from prefect_collect.packages.ocfl.inventory import next_version, parsed_invento
 from prefect_collect.packages.ocfl.names import object_name
 from prefect_collect.stores import DirectoryStore, open_store
 from prefect_collect.untrusted.bounded_json import BadValue
+from tests.support.ocfl_judge import make_object
 
 ONE, TWO = hashlib.sha256(b"1").hexdigest(), hashlib.sha256(b"2").hexdigest()
 SAID = {"created": "2026-01-31T00:00:00Z"}
@@ -159,8 +158,7 @@ def test_an_object_of_another_tool(tmp_path: Path, algorithm: str) -> None:
     (tmp_path / "files").mkdir()
     (tmp_path / "files" / "a.txt").write_bytes(b"12345")
     folder = tmp_path / "object"
-    maker = Object(identifier="urn:x:1", digest_algorithm=algorithm, spec_version="1.1")
-    maker.create(srcdir=str(tmp_path / "files"), metadata=VersionMetadata(message="m"), objdir=str(folder))
+    make_object(tmp_path / "files", folder, algorithm)
     found = verify(folder)
     assert (found.problems, found.items, found.bytes, found.tool) == ([], 1, 5, "")
     (folder / "logs").mkdir()
