@@ -4,7 +4,7 @@
 #   make test     set up, and run all tests
 #   make quick    set up, and run the tests that need no server, with a tenth of the examples
 #   make instants  the tests that kill a job's process, at every instant of its life and with every way out (an hour)
-#   make large    every source with 10,000 items, and with an item of 5 GB (20 minutes; 12 GB of disk)
+#   make large    every source with 10,000 items, and with an item of 5 GB (half an hour; 12 GB of disk)
 #   make fuzz     set up, and look with atheris for bytes that the readers of what others wrote do not expect (10 minutes)
 #   make check    set up, and run ruff, strict mypy, and the rules of how modules import each other
 #   make docs     set up, and make the site of the documentation in build/site; fails on dead links

@@ -87,9 +87,9 @@ def store_lies(store: Store, other: Store) -> bool:
     if isinstance(store, DirectoryStore) and isinstance(other, DirectoryStore):
         found = folder_lies(store.root, other.root)
         return found is not None and found[0] is not Lies.AROUND
-    if isinstance(store, DirectoryStore) or isinstance(other, DirectoryStore):
-        return False
     outer: Any = other
+    if not hasattr(outer, "scheme"):  # a folder
+        return False
     folder = folder_in_bucket(store, outer.scheme, outer.bucket, lambda: str(outer.endpoint))
     return folder is not None and folder.startswith(outer.folder)
 
@@ -99,10 +99,8 @@ def folder_in_bucket(store: Store, scheme: str, bucket: str, endpoint: Callable[
 
     An account of Azure is named in the host of its address, or in the path.
     """
-    if isinstance(store, DirectoryStore):
-        return None
     inner: Any = store
-    if (inner.scheme, inner.bucket) != (scheme, bucket):
+    if (getattr(inner, "scheme", ""), getattr(inner, "bucket", "")) != (scheme, bucket):  # a folder has neither
         return None
     one, two = endpoint(), inner.endpoint
     is_same = same_server(one, two) and (scheme != "az" or _path(one) == _path(two))

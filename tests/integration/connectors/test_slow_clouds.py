@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 import pytest
 
 from prefect_collect.blocks import ObjectStoreSource
-from prefect_collect.connectors.object_store import bucket
+from prefect_collect.connectors.object_store import opening
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item
 from prefect_collect.sources.listing import items_of
@@ -187,7 +187,7 @@ def test_a_page_that_flows(cloud: SlowCloud) -> None:
 @pytest.mark.parametrize("cloud", ["gs", "az"], indirect=True)
 def test_a_page_that_drips(cloud: SlowCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that neither falls silent nor ends fails in the end."""
-    monkeypatch.setattr(bucket, "_A_PAGE", timedelta(seconds=1))
+    monkeypatch.setattr(opening, "_A_PAGE", timedelta(seconds=1))
     cloud.slow = "list"
     with pytest.raises(SourceError) as caught:
         list(source_at(cloud).items())
