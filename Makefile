@@ -22,6 +22,8 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
 # pip reads dependency groups from 25.1 on.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# The judge of OCFL objects is installed without what it requires: tests/support/ocfl_judge.py says why.
+OCFL := ocfl-py
 
 .PHONY: demo test quick instants large fuzz check docs bench format clean tools constraints
 
@@ -73,6 +75,7 @@ constraints: | $(BIN)/python
 	$(BIN)/python -m venv --clear $(VENV)/clean
 	$(VENV)/clean/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(VENV)/clean/bin/python -m pip install --quiet . --group test --group check --group docs
+	$(VENV)/clean/bin/python -m pip install --quiet --no-deps $(OCFL)
 	$(VENV)/clean/bin/python -m pip freeze --all --exclude prefect-collect --exclude pip > constraints.txt
 
 # Without ensurepip (Debian's python3-venv), this Python's own pip fills the environment.
@@ -91,6 +94,7 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(PIP) install --quiet -c constraints.txt --group test
+	$(PIP) install --quiet -c constraints.txt --no-deps $(OCFL)
 	@touch $@
 
 $(VENV)/installed-fuzz: $(VENV)/installed-test
@@ -99,6 +103,7 @@ $(VENV)/installed-fuzz: $(VENV)/installed-test
 
 $(VENV)/installed-check: $(VENV)/installed
 	$(PIP) install --quiet -c constraints.txt --group check --group test
+	$(PIP) install --quiet -c constraints.txt --no-deps $(OCFL)
 	@touch $@
 
 $(VENV)/installed-docs: $(VENV)/installed

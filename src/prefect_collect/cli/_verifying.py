@@ -28,7 +28,7 @@ from prefect_collect.verification import JobVerification, verify_job
 _SHOWN: Final = 100
 _ID: Final = re.compile(r"[0-9a-f]{6}[0-9a-f-]{0,30}")
 _DESCRIPTIONS: Final = tuple(dict.fromkeys(facts.description for facts in FORMATS.values()))
-_OF_PACKAGES: Final = (*_DESCRIPTIONS, "bag-info.txt", "data")
+_OF_PACKAGES: Final = (*_DESCRIPTIONS, "bag-info.txt", "data", "0=ocfl_1.1")
 _MANIFEST: Final = re.compile(r"(tag)?manifest-.+\.txt")
 
 

@@ -25,6 +25,7 @@ Format = Literal[
     "mail-directory",
     "dataset",
     "dataset-directory",
+    "ocfl",
 ]
 """The name of a package format, a key of `FORMATS`."""
 
@@ -43,6 +44,7 @@ class FormatFacts:
         list_name: The file of the package that lists what is not delivered.
         undelivered: What becomes of an item that cannot be delivered.
         sources: The kinds of sources whose collections it can be made of; empty for all.
+        grows: True if exports of the same data source add to one package, which is named after the source.
     """
 
     title: str
@@ -54,6 +56,7 @@ class FormatFacts:
     list_name: str = "items.csv"
     undelivered: str = ""
     sources: frozenset[str] = frozenset()
+    grows: bool = False
 
 
 CUSTODY_DOCUMENTS: Final = ("chain-of-custody.json", "chain-of-custody.html", "chain-of-custody.pdf")
@@ -65,6 +68,7 @@ _OF_LOAD_FILES: Final = frozenset({"load_file", "deduplicate"})
 _IN_LOAD_FILES: Final = "EXCEPTIONS.csv lists it with its error code, and its control number is kept for it."
 _OF_MAIL: Final = frozenset({"mail", "deduplicate"})
 _OF_DATASETS: Final = frozenset({"dataset"})
+_OF_OCFL: Final = frozenset({"deduplicate"})
 _IN_SETS: Final = "EXCEPTIONS.csv lists it with its error code."
 _DATABASES: Final = frozenset({"sql-source"})
 
@@ -148,6 +152,16 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
         list_name="EXCEPTIONS.csv",
         undelivered=_IN_SETS,
         sources=_DATABASES,
+    ),
+    "ocfl": FormatFacts(
+        "An OCFL object",
+        "a version of the source's OCFL 1.1 object, which shares unchanged files with earlier ones",
+        description="0=ocfl_object_1.1",
+        is_folder=True,
+        options=_OF_OCFL,
+        list_name="EXCEPTIONS.csv",
+        undelivered=_IN_SETS,
+        grows=True,
     ),
 }
 """What is said of each format."""
