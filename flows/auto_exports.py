@@ -16,6 +16,8 @@ from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_seri
 from prefect_collect.artifacts.publish import publish_status
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.escaping import one_line
+from prefect_collect.exporting.control_numbers import require_continuable
+from prefect_collect.exporting.duplicates import require_comparable
 from prefect_collect.flows.block_references import saved
 from prefect_collect.flows.deploying import ensure_deployment
 from prefect_collect.formats import FORMAT_WORDS, LIMITED, OPTION_GROUPS, Format, options_json, require_options
@@ -35,6 +37,7 @@ from prefect_collect.runs.states import put, state_of
 from prefect_collect.runs.turn import join_queue, released_state
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, require_step
 from prefect_collect.storable import require_storable
+from prefect_collect.stores import Store
 from prefect_collect.stores.addresses import STORE_BLOCKS
 
 COLLECTION_DELETED: Final = (
@@ -121,6 +124,21 @@ class AutoExport(BaseModel):
     def _check_texts(cls, fields: object) -> object:
         require_storable(fields, "auto_export")
         return fields
+
+
+def require_possible(store: Store, collection: str, wanted: AutoExport | None) -> None:
+    """Raise UsageError if the export names an earlier job that it cannot continue, or be compared with.
+
+    Raises EvidenceError and StoreError, too.
+
+    Args:
+        store: The collection's staging store.
+        collection: The collection's id; "" if it is not made yet.
+        wanted: The export; None for none.
+    """
+    if wanted is not None:
+        require_continuable(store, wanted.load_file)
+        require_comparable(store, collection, wanted.duplicates_of or ())
 
 
 def ensure_export(

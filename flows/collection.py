@@ -22,7 +22,7 @@ from prefect_collect.collecting.stop_signals import send_signals
 from prefect_collect.errors import UsageError
 from prefect_collect.escaping import one_line
 from prefect_collect.flows._job_flow import flow
-from prefect_collect.flows.auto_exports import AutoExport, ensure_export
+from prefect_collect.flows.auto_exports import AutoExport, ensure_export, require_possible
 from prefect_collect.flows.places import require_places
 from prefect_collect.flows.runners import require_runner, shard_runner
 from prefect_collect.flows.running_job import RunningJob, block_id, forget_report, keep_log, pin_places, pin_query
@@ -151,6 +151,8 @@ def collect(
         require_places(source, opened, auto_export)
         opened.require_exclusive_creates()
         folder = JobFolder(opened, job.job_id, job.who)
+        if not folder.exists():
+            require_possible(opened, job.job_id, auto_export)
         keep_log(job.session, folder)
         wanted = keep(folder, Query.of(query))
         pin_query(job.session, folder, wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import fields
 from pathlib import Path
@@ -14,12 +15,16 @@ from typer.models import OptionInfo
 from prefect_collect.blocks import FileSource, HttpListSource, ObjectStoreSource
 from prefect_collect.cli._collection_options import OPTIONS, CollectionOptions
 from prefect_collect.cli._format_options import format_options_of
+from prefect_collect.cli._job_commands import export
 from prefect_collect.cli._options import custodian_of
 from prefect_collect.collecting.policy import CollectionPolicy
-from prefect_collect.errors import UsageError
+from prefect_collect.errors import JobNotFound, UsageError
 from prefect_collect.flows import AutoExport, collect
 from prefect_collect.formats import OPTION_GROUPS, Format
 from prefect_collect.sources.query import Query
+from prefect_collect.stores import DirectoryStore
+from tests.support.memory_source import MemorySource, Thing
+from tests.support.run_attempts import new_job
 
 DECLARED = get_type_hints(CollectionOptions, include_extras=True)
 TAKEN = {
@@ -85,6 +90,40 @@ def test_the_format_of_an_export_to_follow_changes(
         AutoExport(**(wrong.auto_export(present) or {}))
 
 
+@pytest.mark.parametrize(
+    ("present", "given", "made"),
+    [
+        (
+            {"format": "bagit-group", "bag": {"tags": ["A=b"], "volume_bytes": 5, "volumes": "tar"}},
+            {"export_format": "bagit"},
+            {"format": "bagit", "bag": {"tags": ["A=b"]}},
+        ),
+        (
+            {"format": "bagit", "bag": {"tags": ["A=b", "Bag-Count = 3"]}},
+            {"export_format": "bagit-group"},
+            {"format": "bagit-group", "bag": {"tags": ["A=b"]}},
+        ),
+        (
+            {"format": "mail", "mail": {"messages": "mbox", "mbox_of": "all", "volume_bytes": 5}},
+            {"messages": "eml"},
+            {"format": "mail", "mail": {"messages": "eml"}},
+        ),
+        (
+            {"format": "mail", "mail": {"messages": "mbox", "mbox_of": "all", "volume_bytes": None}},
+            {"export_format": "mail-directory"},
+            {"format": "mail-directory", "mail": {"messages": "mbox", "mbox_of": "all", "volume_bytes": None}},
+        ),
+    ],
+)
+def test_fields_that_no_longer_fit_go(
+    present: dict[str, object], given: dict[str, object], made: dict[str, object]
+) -> None:
+    """A draft's export loses the fields that its new format, or its new form of messages, refuses, and no others."""
+    options = CollectionOptions(**given, given=frozenset(given))  # type: ignore[arg-type]
+    assert options.auto_export({"destination": "/x", **present}) == {"destination": "/x", **made}
+    AutoExport(destination="/x", **made)  # type: ignore[arg-type]
+
+
 def test_a_bag_to_follow(tmp_path: Path) -> None:
     """The export that follows takes tags and a profile's file, which an edit changes one by one, or is refused."""
     (tmp_path / "p.json").write_text('{"BagIt-Profile-Info": {"BagIt-Profile-Identifier": "urn:p"}}', encoding="utf-8")
@@ -144,6 +183,38 @@ def test_an_option_of_several_formats_goes_to_the_one_that_is_chosen() -> None:
     made = CollectionOptions(**given, given=frozenset(given)).auto_export()  # type: ignore[arg-type]
     assert made is not None
     assert made["mail"] == {"messages": "eml"}
+
+
+def test_an_export_to_follow_has_the_options_of_an_export() -> None:
+    """`collect`, `draft` and `edit` take every option of a package's format that `export` takes."""
+    own = {"job", "to", "format", "name", "store", "single_writer", "json"}
+    assert {*inspect.signature(export).parameters} - own <= {*OPTIONS}
+    groups = ("export", "format")
+    assert {name for name, of in OPTIONS.items() if of.group in groups} - own == (
+        {*inspect.signature(export).parameters} - own | {"export_to", "export_when", "export_format"}
+    )
+    given = {"export_to": "/out", "export_format": "dataset", "hive": True}
+    made = CollectionOptions(**given, given=frozenset(given)).auto_export()  # type: ignore[arg-type]
+    assert made is not None
+    assert made["dataset"] == {"hive": True}
+
+
+def test_earlier_jobs_of_an_export_to_follow(tmp_path: Path) -> None:
+    """They are named by the beginning of their ids, once each, and must be there."""
+    source = MemorySource({"a": Thing("good", b"a")})
+    job, store = new_job(DirectoryStore(tmp_path / "staging"), source).job_id, str(tmp_path / "staging")
+    given = {"export_to": str(tmp_path / "out"), "duplicates_of": [job[:12], job]}
+    made = CollectionOptions(**given, given=frozenset(given)).auto_export(store=store)  # type: ignore[arg-type]
+    assert made == {"destination": str(tmp_path / "out"), "duplicates_of": [job]}
+    given = {"export_to": str(tmp_path / "out"), "export_format": "loadfile", "continue_from": job[:12]}
+    made = CollectionOptions(**given, given=frozenset(given)).auto_export(store=store)  # type: ignore[arg-type]
+    assert made is not None
+    assert made["load_file"] == {"continue_from": job}
+    gone = CollectionOptions(duplicates_of=["0194c1b0"], given=frozenset({"duplicates_of"}))
+    with pytest.raises(JobNotFound):
+        gone.auto_export({"destination": "/x"}, store)
+    with pytest.raises(UsageError, match="--volume-size needs --export-to"):
+        CollectionOptions(volume_bytes=5, given=frozenset({"volume_bytes"})).auto_export()
 
 
 def test_custodians_by_pattern() -> None:

@@ -54,6 +54,7 @@ def test_what_is_no_document_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
         (["--pdf", str(tmp_path / "there.pdf")], "is not overwritten"),
         (["--pdf", str(tmp_path / "none" / "x.pdf")], "does not exist"),
         (["--pdf", str(tmp_path / "x.pdf"), "--csv"], "ask for one."),
+        (["--html", str(tmp_path / "x.html"), "--limit", "20"], "ask for one."),
     ):
         assert run(["report", job, *options, *store]) == 2
         assert what in capsys.readouterr().err

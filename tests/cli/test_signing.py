@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from prefect_collect.cli import run
+from prefect_collect.cli import _verifying, run
+from prefect_collect.packages import encrypt_package
 from prefect_collect.stores import DirectoryStore
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.run_attempts import attempt, export, new_job
@@ -91,6 +92,26 @@ def test_what_is_not_the_signers_is_found(signed: Signed, capsys: pytest.Capture
     assert " ".join(capsys.readouterr().out.split()).count("it is of another package") == 2
 
 
+def test_an_encrypted_copy_has_the_seals_of_its_package(
+    signed: Signed, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its fingerprint is that of the package, whose signature and time stamp are found beside it; it is not signed."""
+    package, passphrase = signed.package, "correct horse battery"
+    where = DirectoryStore(package.parent), package.name, package.parent
+    copy = encrypt_package(*where, passphrase, package.stem, None, "bagit", is_folder=False)
+    monkeypatch.setattr(_verifying, "known_passphrase", lambda *_: passphrase)
+    assert run(["verify", str(copy), *signed.trusted, "--json"]) == 0
+    seals = json.loads(capsys.readouterr().out)["seals"]
+    assert [(seal["valid"], seal["name"]) for seal in seals] == [(True, f"{package}.sig"), (True, f"{package}.tsr")]
+    Path(f"{package}.sig").rename(package.with_name(f"{package.stem}.sig"))
+    assert run(["verify", str(copy), *signed.trusted]) == 0
+    Path(f"{package}.tsr").unlink()
+    assert run(["verify", str(copy), *signed.trusted]) == 2
+    assert f"[{copy}.tsr]" in "".join(capsys.readouterr().err.split())
+    assert run(["sign", str(copy), "--key", str(signed.folder / "key.pem")]) == 2
+    assert "sign the package itself" in capsys.readouterr().err
+
+
 def test_a_package_that_is_not_valid_is_not_signed(signed: Signed, capsys: pytest.CaptureFixture[str]) -> None:
     """Its problems are shown, the exit code is 4, and nothing is written."""
     data = bytearray(signed.package.read_bytes())
@@ -118,6 +139,7 @@ def test_wrong_use_is_refused_in_words(signed: Signed, capsys: pytest.CaptureFix
         (["verify", package, "--timestamp", "x.tsr"], "--trusted-root"),
         (["verify", package, "--public-key", "none.pem"], "no such file"),
         (["verify", job, "--store", str(folder / "staging"), *signed.trusted], "jobs have none"),
+        (["verify", job, "--store", str(folder / "staging"), "--passphrase-from", "x"], "is for encrypted packages"),
     ):
         assert run(arguments) == 2, arguments
         assert what in capsys.readouterr().err

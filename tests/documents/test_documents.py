@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -35,9 +36,12 @@ from prefect_collect.documents.html_page import html_of
 from prefect_collect.documents.pdf_page import pdf_of
 from prefect_collect.job_folder import custody_log
 from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.stores import DirectoryStore
 from prefect_collect.untrusted.bounded_json import BadValue
 from tests.documents.conftest import CUSTODIAN, account_of
 from tests.examples import examples
+from tests.support.memory_source import MemorySource, Thing
+from tests.support.run_attempts import attempt, new_job
 
 _PAGES_1 = {
     "html": "c6764a342d6945919a12c4a7af893aa92caf36463141f2b58c55f9ce06249119",
@@ -93,6 +97,22 @@ def test_it_says_what_the_evidence_says(collection: JobFolder, account: dict[str
     assert account["files"][1][1] in page
     assert fonts
     assert all(line.split()[-5] == "yes" for line in fonts), "a court asks for a PDF with all fonts embedded"
+
+
+def test_every_field_that_was_asked_has_a_row(tmp_path: Path) -> None:
+    """A BagIt profile is named by its identifier, and hides no tag; what is no profile is shown as it is."""
+    profile = json.dumps({"BagIt-Profile-Info": {"BagIt-Profile-Identifier": "urn:p", "Note": "x" * 10_000}})
+    bag = {"profile": profile, "tags": ["Source-Organization=X", "A=b"]}
+    source = MemorySource({"a": Thing("good", b"a")})
+    folder = new_job(DirectoryStore(tmp_path / "staging"), source, options={"bag": bag, "load_file": {"width": 8}})
+    attempt(folder, source)
+    asked = account_of(folder)["job"]["asked"]
+    assert ["bag: profile", "urn:p"] in asked
+    assert ["bag: tags", "Source-Organization=X, A=b"] in asked
+    assert ["load_file: width", "8"] in asked
+    other = new_job(DirectoryStore(tmp_path / "other"), source, options={"bag": {"profile": "{}"}})
+    attempt(other, source)
+    assert ["bag: profile", "{}"] in account_of(other)["job"]["asked"]
 
 
 def test_hostile_texts_are_shown_as_text(account: dict[str, Any], tmp_path: Path) -> None:

@@ -224,11 +224,14 @@ def test_earlier_jobs(tmp_path: Path) -> None:
 
 
 def test_jobs_that_cannot_be_compared(tmp_path: Path) -> None:
-    """An unknown job, the collection itself, and an export that delivered nothing are refused by their id."""
+    """An unknown job, a text that is no id, the collection itself, and an export that delivered nothing are refused."""
     collection = collected(tmp_path)
     for jobs, what in ((["none"], "no job of that id"), ([collection.job_id], "of itself"), (["x"] * 101, "at most")):
         with pytest.raises(UsageError, match=what):
             require_comparable(collection.store, collection.job_id, jobs)
+    for text in ("", "../x", "a/b", ".tmp", "\0", "x" * 1000):
+        with pytest.raises(UsageError, match=r"must be ids of earlier jobs\. \[duplicates_of="):
+            require_comparable(collection.store, "", [text])
     job, result = export(collection, DirectoryStore(tmp_path / "out"), duplicates_of=("gone",))
     assert (result.status, result.package, result.duplicates) == (JobStatus.FAILED, None, None)
     assert "[duplicates_of=gone]" in result.message

@@ -84,7 +84,7 @@ class Delivered:
     store: DirectoryStore
     key: str
     format: str
-    fingerprint: str
+    fingerprint: str | None
 
     def encrypt(self, folder: Path, passphrase: str = PASSPHRASE) -> Path:
         """Make an encrypted copy in the folder."""
@@ -144,6 +144,15 @@ def test_what_is_refused(deliver: Callable[[str], Delivered], tmp_path: Path) ->
         file.write(b"changed")
     [problem] = verify(path, passphrase=PASSPHRASE).problems
     assert "authentication code differs" in problem.what
+
+
+def test_a_package_without_a_known_fingerprint(deliver: Callable[[str], Delivered], tmp_path: Path) -> None:
+    """It is copied as it is, as a copy that is not encrypted is; one that is gone is refused."""
+    made = deliver("directory")
+    copy = replace(made, fingerprint=None).encrypt(tmp_path / "out")
+    assert verify(copy, passphrase=PASSPHRASE).fingerprint == made.fingerprint
+    with pytest.raises(PackageError, match="no longer where the export wrote it"):
+        replace(made, fingerprint=None, key="gone").encrypt(tmp_path / "out")
 
 
 def test_a_package_that_was_changed_is_not_handed_over(deliver: Callable[[str], Delivered], tmp_path: Path) -> None:

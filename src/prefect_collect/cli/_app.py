@@ -104,7 +104,7 @@ def report(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the chain of custody document to a new .html file.")
     ] = None,
-    limit: LimitOption = 20,
+    limit: Annotated[int | None, typer.Option(min=0, help="Show at most that many rows.", show_default="20")] = None,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -115,12 +115,12 @@ def report(
     if pdf is not None or html is not None:
         from prefect_collect.cli._document import require_alone, write_documents
 
-        require_alone(error_report=to is not None or csv)
+        require_alone(error_report=to is not None or csv or limit is not None)
         write_documents(job, store, pdf=pdf, html=html, json=json)
         return
     from prefect_collect.cli._report import show_report
 
-    show_report(job, store, to=to, as_csv=csv, limit=limit, json=json)
+    show_report(job, store, to=to, as_csv=csv, limit=20 if limit is None else limit, json=json)
 
 
 app.command(rich_help_panel="Looking")(_source_commands.estimate)

@@ -9,16 +9,17 @@ from typing import Any
 
 from prefect_collect.cli._apart import require_apart_from_folder
 from prefect_collect.cli._find_job import find_job
+from prefect_collect.cli._new_file import new_file
 from prefect_collect.cli._output import Output
 from prefect_collect.errors import ActionNotAllowed, UsageError
-from prefect_collect.stores.os_errors import os_errors
 
 
 def require_alone(*, error_report: bool) -> None:
     """Raise UsageError if the error report is asked for too."""
     if error_report:
         raise UsageError(
-            "--pdf and --html write the chain of custody document, --to and --csv the error report; ask for one."
+            "--pdf and --html write the chain of custody document; --to, --csv and --limit are of the error report; "
+            "ask for one."
         )
 
 
@@ -39,7 +40,9 @@ def write_documents(text: str, store: str | None, *, pdf: Path | None, html: Pat
     account = job_account(found.folder)
     makers: Mapping[str, Callable[[Mapping[str, Any]], bytes]] = {".pdf": pdf_of, ".html": html_of}
     for path, ending in wanted.items():
-        _write(path, makers[ending](account))
+        data = makers[ending](account)
+        with new_file(path) as file:
+            file.write(data)
     out = Output(as_json=json)
     if json:
         written = {ending[1:]: str(path.absolute()) for path, ending in wanted.items()}
@@ -57,13 +60,3 @@ def _require_new(path: Path, ending: str) -> None:
         raise UsageError(f"The file exists, and is not overwritten; give another name. [{path}]")
     if not path.absolute().parent.is_dir():
         raise UsageError(f"The folder for the document does not exist; create it, or name another. [{path.parent}]")
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with os_errors(str(path)):
-            part.write_bytes(data)
-            part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -63,13 +63,13 @@ def change_draft(text: str, changes: Changes, store: str | None, *, json: bool) 
 
     with prefect_server(out.say):
         job = jobs.get(found.id)
-        changed = _changed(job, changes)
+        changed = _changed(job, changes, store)
         if not changed:
             raise UsageError(f"Nothing was given to change; see `{PROGRAM} edit --help`. [job={job.id}]")
         return _show(out, jobs.edit_draft(job.id, **changed), shared=shared)
 
 
-def _changed(job: Job, changes: Changes) -> dict[str, Any]:
+def _changed(job: Job, changes: Changes, store: str | None) -> dict[str, Any]:
     options, parameters = changes.options, job.parameters
     changed = options.changes()
     if options.query or changes.everything:
@@ -77,7 +77,7 @@ def _changed(job: Job, changes: Changes) -> dict[str, Any]:
     if changes.source is not None:
         changed["source"] = source_of(changes.source, options.access)
     present = parameters.get("auto_export")
-    export = None if changes.no_export else options.auto_export(present)
+    export = None if changes.no_export else options.auto_export(present, store)
     if export != present:
         require_saved(export)
         changed["auto_export"] = export

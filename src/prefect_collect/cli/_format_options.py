@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -17,7 +18,6 @@ from prefect_collect.formats.dataset import Dataset, Rows
 from prefect_collect.formats.load_file import WIDTHS, Encoding, LoadFile, Tables, Unencodable
 from prefect_collect.formats.mail_set import MailSet, MboxOf, Messages
 from prefect_collect.formats.profiles import PRESETS
-from prefect_collect.parameters import Deduplicate
 
 _PANEL: Final = "Load files (--format loadfile)"
 _BAGS: Final = "Bags (--format bagit, directory, bagit-tar, bagit-tar-zst, bagit-group)"
@@ -132,23 +132,6 @@ VolumesOption = Annotated[
     Volumes | None,
     typer.Option(help="For bagit-group: what each bag is.", show_default=BagOptions.volumes, rich_help_panel=_BAGS),
 ]
-AutoTags = Annotated[
-    list[str] | None,
-    typer.Option("--tag", metavar="LABEL=VALUE", help="For that export: a line of bag-info.txt; can be repeated."),
-]
-AutoBagProfile = Annotated[
-    str | None,
-    typer.Option("--bag-profile", metavar="FILE", help="For that export: the BagIt profile that the bag conforms to."),
-]
-AutoDeduplicate = Annotated[Deduplicate | None, typer.Option(help="For that export: items with the same bytes once.")]
-AutoPrefix = Annotated[
-    str | None, typer.Option(metavar="TEXT", help="For that export: what control numbers begin with.")
-]
-AutoProfile = Annotated[
-    str | None, typer.Option(metavar="NAME|FILE", help="For that export: the columns of the load file.")
-]
-AutoMessages = Annotated[Messages | None, typer.Option(help="For that export as mail: mbox files, or EML files.")]
-AutoRows = Annotated[Rows | None, typer.Option(help="For that export as a dataset: Parquet, or CSV.")]
 
 
 def format_options_of(format: str, given: dict[str, Any], store: str | None) -> dict[str, dict[str, Any]]:
@@ -156,21 +139,24 @@ def format_options_of(format: str, given: dict[str, Any], store: str | None) -> 
 
     Raise UsageError, and JobNotFound for an export that is in no staging store.
     """
-    from prefect_collect.cli._find_job import find_job
-
-    fields = texts_of_files(
-        {name: value for name, value in given.items() if value is not None and value is not False and value != []}
+    fields = resolved(
+        {name: value for name, value in given.items() if value is not None and value is not False and value != []},
+        store,
     )
-    if "continue_from" in fields:
-        fields["continue_from"] = find_job(fields["continue_from"], store, served=True).id
     made = grouped_options(format, fields)
     parsed_options(made)
     return made
 
 
-def texts_of_files(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the options with the text of each file that they name. Raise UsageError."""
-    read = {"profile": profile_text, "bag_profile": bag_profile_text}
+def resolved(given: dict[str, Any], store: str | None) -> dict[str, Any]:
+    """Return the options with the text of each file that they name, and the id of the job. Raise as the above."""
+    from prefect_collect.cli._find_job import find_job
+
+    read: dict[str, Callable[[str], str]] = {
+        "profile": profile_text,
+        "bag_profile": bag_profile_text,
+        "continue_from": lambda job: find_job(job, store, served=True).id,
+    }
     return {name: read[name](value) if name in read else value for name, value in given.items()}
 
 

@@ -67,7 +67,7 @@ def prepared(named: str, options: CollectionOptions, store: str | None, *, singl
 
     Raise UsageError, InvalidQuery, InvalidLocation or SourceNotFound if it is not valid.
     """
-    parameters = options.parameters()
+    parameters = options.parameters(store)
     location = store_location(store)
     open_store(location)
     [parameters["store"]] = vouched(location) if single_writer else [location]

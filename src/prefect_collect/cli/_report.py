@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from prefect_collect.cli._apart import require_apart_from_folder
 from prefect_collect.cli._find_job import Found, find_job, read_job, readable
+from prefect_collect.cli._new_file import new_file
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._summary import print_codes
 from prefect_collect.errors import ActionNotAllowed, CorruptPart, UsageError
 from prefect_collect.escaping import one_line
 from prefect_collect.job_folder import store_keys
-from prefect_collect.stores.os_errors import os_errors
 
 if TYPE_CHECKING:
     from prefect_collect.job_folder.result import TaskResult
@@ -131,14 +131,8 @@ def _show_csv(result: TaskResult) -> None:
 
 def _write(result: TaskResult, to: Path) -> None:
     name = "errors.parquet" if to.suffix.lower() in _PARQUET else "errors.csv"
-    part = to.with_name(f".{to.name}.{os.getpid()}.part")
-    try:
-        with os_errors(str(to)):
-            with part.open("wb") as target:
-                _copy(result, name, target)
-            part.replace(to)
-    finally:
-        part.unlink(missing_ok=True)
+    with new_file(to) as target:
+        _copy(result, name, target)
 
 
 def _copy(result: TaskResult, name: str, target: Any) -> None:

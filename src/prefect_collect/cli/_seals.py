@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from prefect_collect.errors import UsageError
+from prefect_collect.packages.contents.encrypted import SUFFIX
 from prefect_collect.stores.os_errors import os_errors
 
 SIGNATURE: Final = ".sig"
@@ -53,16 +54,16 @@ class Seals:
         wanted = ((SIGNATURE, self.public_key, self.signature), (TIMESTAMP, self.trusted_root, self.timestamp))
         for ending, trusted, named in wanted:
             if trusted is not None:
-                read_small(named or beside(package, ending))
+                read_small(named or _found(package, ending))
                 read_small(trusted)
 
     def check(self, package: str, fingerprint: str) -> list[Seal]:
         """Return what is found of the package with that fingerprint (hex). Raise UsageError if a file is missing."""
         found = []
         if self.public_key is not None:
-            found.append(_signature(self.signature or beside(package, SIGNATURE), fingerprint, self.public_key))
+            found.append(_signature(self.signature or _found(package, SIGNATURE), fingerprint, self.public_key))
         if self.trusted_root is not None:
-            found.append(_timestamp(self.timestamp or beside(package, TIMESTAMP), fingerprint, self.trusted_root))
+            found.append(_timestamp(self.timestamp or _found(package, TIMESTAMP), fingerprint, self.trusted_root))
         return found
 
     def unchecked(self, package: str) -> list[Path]:
@@ -70,7 +71,7 @@ class Seals:
         if "://" in package:
             return []
         known = ((SIGNATURE, self.public_key), (TIMESTAMP, self.trusted_root))
-        return [path for ending, given in known if given is None and os.path.lexists(path := beside(package, ending))]
+        return [path for ending, given in known if given is None and os.path.lexists(path := _found(package, ending))]
 
 
 def beside(package: str, ending: str) -> Path:
@@ -79,6 +80,20 @@ def beside(package: str, ending: str) -> Path:
         raise UsageError(f"The package has no folder on this machine; name the file, or its folder. [{package}]")
     path = Path(os.path.abspath(package))
     return path.with_name(f"{path.name}{ending}")
+
+
+def _found(package: str, ending: str) -> Path:
+    """Return the file beside a local package with that ending; of an encrypted copy also one named by its package.
+
+    Raise UsageError for a URL.
+    """
+    own = beside(package, ending)
+    if not own.name.endswith(f"{SUFFIX}{ending}"):
+        return own
+    name = own.name.removesuffix(f"{SUFFIX}{ending}")
+    # A ZIP file loses its suffix in the name of its copy; a TAR file and a folder keep their names.
+    possible = [own, *(own.with_name(f"{name}{suffix}{ending}") for suffix in (".zip", ""))]
+    return next((path for path in possible if os.path.lexists(path)), own)
 
 
 def read_small(path: Path) -> bytes:

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect_collect.cli._exits import FAILED, OK
+from prefect_collect.cli._new_file import new_file
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._passphrases import known_passphrase
 from prefect_collect.cli._progress import shown_files
 from prefect_collect.cli._seals import SIGNATURE, TIMESTAMP, beside, read_small
 from prefect_collect.cli._verifying import print_verification, require_package, verification_json
 from prefect_collect.errors import UsageError
-from prefect_collect.packages import verify
+from prefect_collect.packages import is_encrypted_package, verify
 from prefect_collect.signatures import ed25519, timestamps
-from prefect_collect.stores.os_errors import os_errors
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -32,8 +32,13 @@ def sign_package(
         _place(package, to, ending) for ending, given in ((SIGNATURE, key), (TIMESTAMP, server)) if given is not None
     ]
     out = Output(as_json=json)
-    private = None if key is None else _private_key(key, lambda: known_passphrase(passphrase_from, out.say))
     require_package(package)
+    if is_encrypted_package(package):
+        raise UsageError(
+            "This is an encrypted copy, and has the fingerprint of its package; sign the package itself, and hand its "
+            f"signature over with the copy. [{package}]"
+        )
+    private = None if key is None else _private_key(key, lambda: known_passphrase(passphrase_from, out.say))
     with shown_files("Verifying") as count:
         found = verify(package, progress=count)
     if not found.valid or not found.fingerprint:
@@ -49,7 +54,8 @@ def sign_package(
     if server is not None:
         made.append(timestamps.request_timestamp(server, found.fingerprint))
     for path, data in zip(places, made, strict=True):
-        _write(path, data)
+        with new_file(path) as file:
+            file.write(data)
     if json:
         out.json({"location": package, "fingerprint": found.fingerprint, "written_to": [str(path) for path in places]})
         return OK
@@ -76,13 +82,3 @@ def _private_key(path: Path, passphrase: Callable[[], str]) -> Ed25519PrivateKey
         return ed25519.read_private_key(pem)
     except ed25519.WrongPassphrase:
         return ed25519.read_private_key(pem, passphrase())
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with os_errors(str(path)):
-            part.write_bytes(data)
-            part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -61,6 +61,8 @@ def verify_anything(what: str, store: str | None, checks: PackageChecks, *, json
         raise UsageError(f"--profile is for packages, and this is a job; name the package's path. [{what}]")
     if checks.seals.wanted:
         raise UsageError(f"Packages have signatures and time stamps, and jobs have none. [job={folder.job_id}]")
+    if checks.passphrase_from is not None:
+        raise UsageError(f"--passphrase-from is for encrypted packages, and this is a job. [job={folder.job_id}]")
     return verify_folder(folder, json=json)
 
 

@@ -9,7 +9,8 @@ from typing import Any, get_type_hints
 
 import typer
 
-from prefect_collect.cli._collection_options import GROUPS, OPTIONS, CollectionOptions
+from prefect_collect.cli._collecting_options import GROUPS
+from prefect_collect.cli._collection_options import OPTIONS, CollectionOptions
 
 
 def with_collection_options(command: Callable[..., Any], *, groups: Container[str] = GROUPS) -> Callable[..., Any]:

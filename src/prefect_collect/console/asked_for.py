@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from prefect_collect.formats.asked import asked_fields
 from prefect_collect.job_folder.folder import JobRecord
 from prefect_collect.pages.text import bytes_text
 
@@ -26,7 +27,9 @@ _TITLES: Final[Mapping[str, str]] = {
     "collection_job": "Collection",
 }
 _SHOWN_ELSEWHERE: Final = ("custodian", "estimate")
+_SIZES: Final = ("min_size", "max_size", "volume_bytes")
 _MOST_LISTED: Final = 20
+_LONGEST: Final = 1000
 
 
 def asked_for(record: JobRecord) -> tuple[tuple[str, str], ...]:
@@ -39,10 +42,11 @@ def asked_for(record: JobRecord) -> tuple[tuple[str, str], ...]:
 
 
 def _rows(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, value in values.items():
-        text = _text(name, value)
+    for name, field, value in asked_fields(values):
+        text = _text(field or name, value)
         if text and name not in _SHOWN_ELSEWHERE:
-            yield _TITLES.get(name, name.replace("_", " ").capitalize()), text
+            title = _TITLES.get(name, name.replace("_", " ").capitalize())
+            yield f"{title}: {field.replace('_', ' ')}" if field else title, text
 
 
 def _text(name: str, value: Any) -> str:
@@ -50,13 +54,18 @@ def _text(name: str, value: Any) -> str:
         return ""
     if value is True:
         return "yes"
-    if name in ("min_size", "max_size") and isinstance(value, int):
+    if name in _SIZES and isinstance(value, int):
         return bytes_text(value)
     if isinstance(value, list | tuple):
         if name == "custodians":
             value = [f"{one['pattern']}: {one['custodian']}" for one in value]
         more = [f"… {len(value) - _MOST_LISTED:,} more"] if len(value) > _MOST_LISTED else []
-        return "\n".join([*(str(one) for one in value[:_MOST_LISTED]), *more])
+        return "\n".join([*(_clipped(str(one)) for one in value[:_MOST_LISTED]), *more])
     if isinstance(value, Mapping):
         return ", ".join(f"{key.replace('_', ' ')} {one}" for key, one in value.items() if one not in (None, "", False))
-    return str(value)
+    return _clipped(str(value))
+
+
+def _clipped(text: str) -> str:
+    """Return a text, or the beginning of a long one: the sheet is asked for again and again."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

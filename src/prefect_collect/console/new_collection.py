@@ -188,7 +188,10 @@ def _auto_export(fields: Fields) -> AutoExport | None:
         return None
     destination = fields.get("export_destination", "") or fields.get("export_location", "").strip()
     if not destination:
-        raise UsageError("Pick a saved destination for the export, or type a folder or s3://bucket/prefix. [export]")
+        raise UsageError(
+            "Pick a saved destination for the export, or type a folder or s3://bucket/prefix (gs:// and az:// alike). "
+            "[export]"
+        )
     if not destination.startswith(STORE_BLOCKS) and destination.startswith("collect-"):
         raise UsageError(f"There is no such kind of store. [destination={destination}]")
     given = {

@@ -17,7 +17,7 @@ from prefect_collect.packages import FolderZip
 from prefect_collect.stores import Store
 
 LINK_SECONDS: Final = 3600
-"""Seconds for which a link to a package in S3 is valid, from the click."""
+"""Seconds for which a link to a package in a bucket is valid, from the click."""
 
 PAUSE_SECONDS: Final = 3600.0
 """Seconds without a request after which a further part of a package counts as another download."""
@@ -89,7 +89,7 @@ class PackageFiles:
 
 
 def presigned_link(package: DeliveredPackage) -> str | None:
-    """Return a link with which a browser reads the package from S3 itself; None if the store gives none.
+    """Return a link with which a browser reads the package from its bucket itself; None if the store gives none.
 
     A directory gives none, nor does a bucket whose requests its reader pays for, as a browser would not agree to that.
     """

@@ -20,6 +20,7 @@ from prefect_collect.errors import UsageError
 from prefect_collect.formats import FORMATS, Format
 from prefect_collect.formats.bag_rules import MEDIA_TYPES
 from prefect_collect.formats.profiles import PRESETS
+from prefect_collect.packages import PACKAGE_FORMATS
 from prefect_collect.statuses import JobKind, NextStep, require_step
 
 Fields = Annotated[dict[str, str], Depends(form_fields)]
@@ -69,11 +70,15 @@ def package_routes(index: JobIndex, pages: Pages) -> APIRouter:
         """Show a package's fingerprint, size and ways to download it."""
         package = jobs.delivered_package(job_id)
         found, linked = files.file(package), presigned_link(package) is not None
-        return pages.answer(request, "_download.html", package=package, file=found, linked=linked, lasting=_HOURS)
+        spec = PACKAGE_FORMATS.get(cast("Format", package.format))
+        seal = "list of files" if spec is None else spec.seal
+        return pages.answer(
+            request, "_download.html", package=package, file=found, linked=linked, lasting=_HOURS, seal=seal
+        )
 
     @routes.api_route("/jobs/{job_id}/package", methods=["GET", "HEAD"])
     def download(request: Request, job_id: str, through: str = "") -> Response:
-        """Send a package, or the wanted part of it; redirect to S3 if it is there, unless `through` is "console"."""
+        """Send a package, or the wanted part of it, or redirect to its bucket, unless `through` is "console"."""
         package = jobs.delivered_package(job_id)
         found = files.file(package)
         is_part = "range" in request.headers
@@ -105,7 +110,9 @@ def export_parameters(fields: dict[str, str]) -> dict[str, Any]:
         raise UsageError(f"There is no such format of packages. [format={format}]")
     destination = fields.get("destination", "") or fields.get("location", "").strip()
     if not destination:
-        raise UsageError("Pick a saved destination, or type a folder or s3://bucket/prefix. [destination]")
+        raise UsageError(
+            "Pick a saved destination, or type a folder or s3://bucket/prefix (gs:// and az:// alike). [destination]"
+        )
     return {
         "destination": require_whole(destination, "destination"),
         "format": cast("Format", format),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from operator import itemgetter
 from typing import Any
 
 from prefect_collect.documents.account import (
@@ -23,6 +24,7 @@ from prefect_collect.documents.account import (
     tool_versions,
 )
 from prefect_collect.errors import CorruptPart
+from prefect_collect.formats.asked import asked_fields
 from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.checked_evidence import Vouched
 from prefect_collect.job_folder.custody_log import Entry
@@ -66,10 +68,11 @@ def account_of_job(vouched: Vouched, record: JobRecord, result: TaskResult) -> d
 
 
 def _job(record: JobRecord) -> dict[str, Any]:
+    options = {name: value for name, value in record.options.items() if name not in _NOT_ASKED}
+    fields = [(f"{name}: {field}" if field else name, value) for name, field, value in asked_fields(options)]
     asked = [
         [clipped(name), clipped(_plain(value))]
-        for values in (record.query, {name: value for name, value in record.options.items() if name not in _NOT_ASKED})
-        for name, value in sorted(values.items())
+        for name, value in [*sorted(record.query.items()), *sorted(fields, key=itemgetter(0))]
         if value not in (None, "", [], {})
     ]
     source = [

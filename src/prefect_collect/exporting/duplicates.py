@@ -6,6 +6,7 @@ receiver may not have it. With `deduplicate`, one that an export has delivered i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -27,6 +28,9 @@ from prefect_collect.stores import Store
 MOST_JOBS: Final = 100
 """The most earlier jobs that an export can be compared with."""
 
+_ID: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
+"""What may be the id of a job, so that the staging store is asked for it."""
+
 
 def require_comparable(store: Store, collection: str, jobs: Sequence[str]) -> None:
     """Raise UsageError if a job that the export is to be compared with cannot be, before the export is made.
@@ -35,12 +39,14 @@ def require_comparable(store: Store, collection: str, jobs: Sequence[str]) -> No
 
     Args:
         store: The collection's staging store.
-        collection: The id of the collection that is exported.
+        collection: The id of the collection that is exported; "" if it is not made yet.
         jobs: The ids of the earlier jobs.
     """
     if len(jobs) > MOST_JOBS:
         raise UsageError(f"An export can be compared with at most {MOST_JOBS} jobs. [duplicates_of={len(jobs)} jobs]")
     for job in jobs:
+        if _ID.fullmatch(job) is None:
+            raise UsageError(f"duplicates_of must be ids of earlier jobs. [duplicates_of={str(job)[:60]!r}]")
         if job == collection:
             raise UsageError(
                 "duplicates_of names the collection that is exported, of which every item would be a duplicate of "

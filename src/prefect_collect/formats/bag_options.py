@@ -40,6 +40,7 @@ OF_GROUPS: Final = ("bag-group-identifier", "bag-count")
 """The tags, in lower case, that each bag of a group has besides."""
 
 _GROUP: Final = "bagit-group"
+_OF_GROUP: Final = ("volume_bytes", "volumes")
 _RESERVED: Final = {name.lower(): name for name in WRITTEN}
 _MOST: Final = 500
 _LONGEST_LABEL: Final = 100
@@ -95,6 +96,14 @@ class BagOptions(FormatOptions):
     def rules(self) -> BagProfile | None:
         """The profile that the bag must conform to. Raises UsageError."""
         return None if self.profile is None else read_profile(self.profile)
+
+    @classmethod
+    def fitting(cls, present: Mapping[str, Any], format: str, changed: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the present fields without those of groups for one bag, and without a group's own tags for a group."""
+        if format != _GROUP:
+            return {name: value for name, value in present.items() if name not in _OF_GROUP}
+        tags = [tag for tag in present.get("tags") or () if str(tag).partition("=")[0].strip().lower() not in OF_GROUPS]
+        return {**present, **({"tags": tags} if "tags" in present else {})}
 
     def require_format(self, format: str) -> None:
         """Raise UsageError if an option of groups is given for one bag, or a tag that the bags of a group have."""

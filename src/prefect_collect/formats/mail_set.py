@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from prefect_collect.errors import UsageError
 from prefect_collect.formats.options import FormatOptions
@@ -13,6 +14,8 @@ Messages = Literal["mbox", "eml"]
 
 MboxOf = Literal["folder", "all"]
 """Whether each folder of the source becomes an mbox file, or all messages are in one."""
+
+_OF_MBOX: Final = ("mbox_of", "volume_bytes")
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,12 @@ class MailSet(FormatOptions):
     messages: Messages = "mbox"
     mbox_of: MboxOf = "folder"
     volume_bytes: int | None = None
+
+    @classmethod
+    def fitting(cls, present: Mapping[str, Any], format: str, changed: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the present fields without those of mbox files if the messages become EML files."""
+        dropped = _OF_MBOX if changed.get("messages") == "eml" else ()
+        return {name: value for name, value in present.items() if name not in dropped}
 
     def __post_init__(self) -> None:
         self.require_choice("messages", Messages)

@@ -40,6 +40,17 @@ class FormatOptions:
             raise UsageError(f"{cls.parameter} has no field {unknown[0]!r:.60}; it has {', '.join(known)}.")
         return cls(**(value or {}))
 
+    @classmethod
+    def fitting(cls, present: Mapping[str, Any], format: str, changed: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the present fields that can stay if an export gets this format, and the changed fields.
+
+        Args:
+            present: The fields that the export has, as JSON values.
+            format: The format, of those that take the options.
+            changed: The fields that are given anew.
+        """
+        return {**present}
+
     def require_format(self, format: str) -> None:
         """Raise UsageError if a field is set that this format, of those that take the options, does not take."""
 

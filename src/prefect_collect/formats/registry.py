@@ -207,10 +207,21 @@ def grouped_options(format: str, given: Mapping[str, Any]) -> dict[str, dict[str
     return made
 
 
-def fitting_options(format: Format, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of an export without those that only other formats take."""
+def fitting_options(
+    format: Format, present: Mapping[str, Any], changed: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the parameters of an export that can stay if it gets this format, and the changed fields of options.
+
+    Those that the format does not take are left out, as are fields of `OPTION_GROUPS` that contradict it or a change.
+    """
     foreign = {name for one in FORMATS.values() for name in one.options} - FORMATS[format].options
-    return {name: value for name, value in given.items() if name not in foreign}
+    return {
+        name: OPTION_GROUPS[name].fitting(value, format, changed.get(name, {}))
+        if name in OPTION_GROUPS and isinstance(value, Mapping)
+        else value
+        for name, value in present.items()
+        if name not in foreign
+    }
 
 
 def require_options(format: str, given: Mapping[str, object]) -> None:

@@ -159,7 +159,7 @@ def download(
         fetched = fetch_package(*where, package.base, package.fingerprint or None, package.format)
     else:
         fetched = encrypt_package(
-            *where, passphrase, package.base, package.fingerprint, package.format, is_folder=package.is_folder
+            *where, passphrase, package.base, package.fingerprint or None, package.format, is_folder=package.is_folder
         )
     package.record_download(str(fetched.absolute()), encrypted=passphrase is not None)
     return fetched

@@ -17,9 +17,8 @@ from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.collecting.custodians import Custodians
 from prefect_collect.errors import ActionNotAllowed, InvalidLocation, UsageError
 from prefect_collect.escaping import one_line
-from prefect_collect.exporting.control_numbers import require_continuable
 from prefect_collect.flows import collect
-from prefect_collect.flows.auto_exports import AutoExport, ensure_export, exports_of, is_awaiting
+from prefect_collect.flows.auto_exports import AutoExport, ensure_export, exports_of, is_awaiting, require_possible
 from prefect_collect.flows.deploying import ensure_deployment
 from prefect_collect.flows.long_parameters import travelling, unless_refused
 from prefect_collect.flows.places import require_places
@@ -96,8 +95,7 @@ def checked_collection(source: DataSource, given: dict[str, Any], store: StorePa
     parameters["store"] = _pinned(store)
     staging, export = store_of(parameters["store"]), parameters.get("auto_export")
     require_places(source, staging, export)
-    if export is not None:
-        require_continuable(staging, export.load_file)
+    require_possible(staging, "", export)
     return parameters
 
 
@@ -123,8 +121,7 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
     block = checked["source"]
     source = block.name if "source" in changes else job.source
     _require_places(job, checked)
-    if checked.get("auto_export") is not None:
-        require_continuable(job.folder.store, checked["auto_export"].load_file)
+    require_possible(job.folder.store, job.id, checked.get("auto_export"))
     if "source" not in changes:
         del checked["source"]
     renamed = bool({"source", "name"} & changes.keys())

@@ -20,7 +20,15 @@ _STEP: Final = 1 << 20
 
 
 def encrypt_package(
-    source: Store, key: str, folder: Path, passphrase: str, base: str, fingerprint: str, format: str, *, is_folder: bool
+    source: Store,
+    key: str,
+    folder: Path,
+    passphrase: str,
+    base: str,
+    fingerprint: str | None,
+    format: str,
+    *,
+    is_folder: bool,
 ) -> Path:
     """Copy the package at `key` into an encrypted file in `folder`, and return the file's path.
 
@@ -33,7 +41,7 @@ def encrypt_package(
         folder: The local folder.
         passphrase: The passphrase.
         base: The package's base folder.
-        fingerprint: The package's fingerprint, which is compared before.
+        fingerprint: The package's fingerprint, which is compared before; None if it is not known.
         format: The package's format.
         is_folder: True if the package is a folder.
 

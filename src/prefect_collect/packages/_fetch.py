@@ -65,15 +65,17 @@ def fetch_package(
     return target
 
 
-def require_fingerprint(source: Store, key: str, base: str, fingerprint: str, format: str = "bagit") -> None:
+def require_fingerprint(source: Store, key: str, base: str, fingerprint: str | None, format: str = "bagit") -> None:
     """Read as much of the package at `key` as its fingerprint needs: the list of a ZIP file, or one file of a folder.
+
+    If the fingerprint is None, only see that there is a package.
 
     Raises:
         PackageError: It is gone, or it is another package.
         StoreError: The store cannot be read.
     """
     _blobs(source, key, one=True)
-    if _fingerprint(source, key, base, format) != fingerprint:
+    if fingerprint is not None and _fingerprint(source, key, base, format) != fingerprint:
         raise _another(source, key)
 
 

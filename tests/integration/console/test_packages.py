@@ -150,7 +150,9 @@ def test_a_package_is_downloaded(made: Made, zipped: jobs.Job) -> None:
     vera, page = ConsoleClient(made.app, VERA), f"/jobs/{zipped.id}"
     package = jobs.delivered_package(zipped.id)
     content = Path(package.location).read_bytes()
-    assert package.fingerprint in vera.get(f"{page}/download").text
+    shown = vera.get(f"{page}/download").text
+    assert package.fingerprint in shown
+    assert "SHA-256 of its tagmanifest-sha256.txt" in shown
     head = vera.head(f"{page}/package")
     assert (head.status_code, head.headers["content-length"]) == (200, str(len(content)))
     assert made.downloads(zipped) == []

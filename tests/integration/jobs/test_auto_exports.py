@@ -11,7 +11,7 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from prefect_collect import collect, export, jobs
-from prefect_collect.errors import ActionNotAllowed
+from prefect_collect.errors import ActionNotAllowed, UsageError
 from prefect_collect.flows.auto_exports import AutoExport, awaiting_state, exports_of, settle_export
 from prefect_collect.flows.recover_jobs import recover
 from prefect_collect.flows.recovery import recover as recovery
@@ -73,6 +73,27 @@ def test_a_draft(desk: Desk) -> None:
     assert not (desk.folder / "first").exists()
     with pytest.raises(ActionNotAllowed, match="Only a draft"):
         jobs.edit_draft(draft.id, name="late")
+
+
+def test_an_earlier_job_that_is_not_there(desk: Desk) -> None:
+    """A draft, its change and a collection whose export is to be compared with it are refused before anything is read.
+
+    The job of the collection has no folder then, and made no export.
+    """
+    wanted = AutoExport(destination=str(desk.out), duplicates_of=["no-such-job"])
+    draft = jobs.draft_collection(desk.source(), store=desk.store)
+    for refused in (
+        lambda: jobs.draft_collection(desk.source(), store=desk.store, auto_export=wanted),
+        lambda: jobs.edit_draft(draft.id, auto_export=wanted),
+        lambda: jobs.edit_draft(draft.id, auto_export=wanted.model_copy(update={"duplicates_of": [draft.id]})),
+    ):
+        with pytest.raises(UsageError, match=r"\[duplicates_of="):
+            refused()
+    job = collected(desk, duplicates_of=["no-such-job"])
+    assert (job.status, job.record) == (JobStatus.FAILED, None)
+    assert "[duplicates_of=no-such-job]" in (job.message or "")
+    with get_client(sync_client=True) as client:
+        assert exports_of(client, UUID(job.id)) == []
 
 
 def test_an_export_that_was_deleted(desk: Desk) -> None:
