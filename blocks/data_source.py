@@ -198,6 +198,12 @@ class DataSource(SchemaOnce, ABC):
         return replace(content, chunks=chunks, finish=None)
 
 
+def identity_of(source: DataSource) -> dict[str, Any]:
+    """Return what distinguishes what a source lists from what others list: all its fields, without secrets."""
+    fields = source.model_dump(mode="json", exclude={"name", "lifecycle", "custodian"})
+    return {"type": source.get_block_type_slug(), "location": source.location(), "fields": fields}
+
+
 def recorded_source(source: DataSource, block_id: str = "") -> dict[str, Any]:
     """Return a source as a job's record describes it (`JobRecord.source`), without secrets."""
     return {

@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import State
 
 from prefect_collect.archive.item_paths import name_to_folder
 from prefect_collect.artifacts.job_page import show_result, shown_progress
-from prefect_collect.blocks.data_source import DataSource, recorded_source
+from prefect_collect.blocks.data_source import DataSource, identity_of, recorded_source
 from prefect_collect.collecting.attempt import run_attempt
 from prefect_collect.collecting.custodians import Custodians
 from prefect_collect.collecting.incremental import since_options
@@ -157,7 +157,7 @@ def collect(
         wanted = keep(folder, Query.of(query))
         pin_query(job.session, folder, wanted)
         described = recorded_source(source, block_id(job.run, "source", source))
-        estimate = None if since is not None or folder.exists() else find_estimate(opened, described, wanted)
+        estimate = None if since is not None or folder.exists() else find_estimate(opened, identity_of(source), wanted)
         noted = {} if estimate is None else {ESTIMATE: estimate.to_json()}
         asked = _record(folder.job_id, described, name, wanted, {**options, **noted})
         # The jobs that an incremental job compares with are known only when its turn has come.

@@ -91,7 +91,8 @@ def export(
             all; "loadfile": a load file for review platforms, with natives and text, as one ZIP file;
             "loadfile-directory": the same unpacked; "mail": messages as mbox or EML files with an index, as one ZIP
             file; "mail-directory": the same unpacked; "dataset": the tables of a database as Parquet or CSV, as one ZIP
-            file; "dataset-directory": the same unpacked.
+            file; "dataset-directory": the same unpacked; "ocfl": a version of the source's OCFL 1.1 object, which
+            shares unchanged files with earlier ones.
         name: The job's name.
         store: The collection's staging store: a directory, s3://bucket/prefix (gs://, az://), or a store block.
         sha512: Put SHA-512 manifests into the bag too; every item is read for it.
@@ -133,7 +134,7 @@ def export(
         if not folder.attempts():
             require_source(format, bound.record.source)
             require_export_apart(bound.record, opened, delivery.destination)
-            delivery.require_free(bound.record.package_base)
+            delivery.require_free(delivery.base(bound.record))
             require_continuable(opened, delivery.load_file)
             require_profile(bound, delivery)
             require_comparable(opened, bound.record.job_id, delivery.duplicates_of)

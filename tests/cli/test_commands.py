@@ -337,7 +337,10 @@ def test_a_folder_that_is_no_package(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert run(["verify", str(tmp_path / "letters")]) == 2
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1)
-    assert "The folder is no package: it has neither bagit.txt nor load-file.json" in err
+    assert "The folder is no package: it has neither bagit.txt, group.json, load-file.json, " in err
+    (tmp_path / "letters" / "group.json").touch()
+    assert run(["verify", str(tmp_path / "letters")]) == 4
+    capsys.readouterr()
     bag = _bag(tmp_path / "bag")
     (bag / "bagit.txt").unlink()
     assert run(["verify", str(bag)]) == 4

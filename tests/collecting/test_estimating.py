@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from prefect_collect.blocks import FileSource
+from prefect_collect.blocks.data_source import identity_of
 from prefect_collect.collecting.estimating import estimate_collection
 from prefect_collect.errors import SourceError
 from prefect_collect.job_folder.estimates import Estimate, find_estimate, save_estimate
@@ -78,6 +81,17 @@ def test_the_last_estimate_of_source_and_query_is_kept() -> None:
     assert (kept.items, kept.longest, kept.jobs) == (2, 2.5, ("a",))
     assert find_estimate(store, HERE, Query(limit=1)) is None
     assert find_estimate(store, {"location": "other"}, Query()) is None
+
+
+def test_estimates_of_other_listings_and_old_ones() -> None:
+    """A source that lists other things at the same place has an estimate of its own, and an old one does not count."""
+    source, store = identity_of(FileSource(root="/srv", name="one")), MemoryStore()
+    assert source == identity_of(FileSource(root="/srv", name="two", custodian="Ann"))
+    assert source != identity_of(FileSource(root="/srv", follow_symlinks=True))
+    save_estimate(store, source, Query(), Estimate(now() - timedelta(days=31), 1, 10))
+    assert find_estimate(store, source, Query()) is None
+    save_estimate(store, source, Query(), Estimate(now() - timedelta(days=29), 1, 10))
+    assert find_estimate(store, source, Query()) is not None
 
 
 def test_an_estimate_that_cannot_be_read_is_none() -> None:

@@ -13,7 +13,7 @@ from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.collecting.incremental import since_options
 from prefect_collect.errors import StoreNameTooLong
 from prefect_collect.packages import fetch_package
-from prefect_collect.packages.building.folder import LONGEST_PATH
+from prefect_collect.packages.building.payload import LONGEST_PATH
 from prefect_collect.sources import Listed
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore

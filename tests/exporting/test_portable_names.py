@@ -80,6 +80,23 @@ def test_an_export_with_portable_names(tmp_path: Path, format: str) -> None:
         assert {path.name for path in Path(result.package, "data").iterdir()} >= {"good.txt", "A"}
 
 
+@pytest.mark.parametrize("units", [242, 243])
+def test_names_in_a_group_of_bags(tmp_path: Path, units: int) -> None:
+    """The folder that counts is that of a bag, whose number makes it longer than the package's base."""
+    source = MemorySource({"x" * units: Thing("good", b"x")})
+    collection = new_job(DirectoryStore(tmp_path / "staging"), source)
+    attempt(collection, source)
+    _, one = export(collection, DirectoryStore(tmp_path / "one"), "bagit", portable_names=True)
+    assert not one.warnings
+    _, result = export(collection, DirectoryStore(tmp_path / "out"), "bagit-group", portable_names=True)
+    assert result.package is not None
+    lines = Path(result.package, "manifest-sha256.txt").read_text().splitlines()
+    paths = [line.partition("  ")[2] for line in lines]
+    assert all(path.startswith("test-001/data/") and len(path) <= 256 for path in paths)
+    assert bool(result.warnings) is (len(f"test-001/data/{'x' * units}") > 256)
+    assert verify(result.package).valid
+
+
 def test_names_that_every_system_takes(tmp_path: Path) -> None:
     """There is neither a warning nor a list, with or without portable names."""
     source = MemorySource({name: Thing("good", b"x") for name in ("a.txt", "B/c.txt")})

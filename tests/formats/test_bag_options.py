@@ -39,6 +39,7 @@ def test_tags_keep_order_and_letters() -> None:
     [
         ("Payload-Oxum=1.1", "Payload-Oxum is written by prefect-collect itself"),
         ("payload-OXUM=1.1", "is written by prefect-collect itself"),
+        ("duplicate-items=0", "Duplicate-Items is written by prefect-collect itself"),
         ("no value", "LABEL=VALUE"),
         ("Empty=", "LABEL=VALUE"),
         ("=value", "LABEL=VALUE"),

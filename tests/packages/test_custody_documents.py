@@ -65,13 +65,14 @@ def test_every_format_carries_them(tmp_path: Path, format: Format) -> None:
     assert (found.problems, found.warnings, found.items, found.not_delivered) == ([], [], 2, 1)
     if not FORMATS[format].is_folder:
         return
+    inside = "v1/content/" if FORMATS[format].grows else ""
     for name in DOCUMENT_FILES:
-        assert (Path(package) / name).is_file()
-        data = (Path(package) / name).read_bytes()
-        (Path(package) / name).write_bytes(data + b" ")
-        assert name in {problem.path for problem in verify(package).problems}
-        (Path(package) / name).write_bytes(data)
-    account = json.loads((Path(package) / ACCOUNT_FILE).read_text())
+        file = Path(package) / f"{inside}{name}"
+        data = file.read_bytes()
+        file.write_bytes(data + b" ")
+        assert f"{inside}{name}" in {problem.path for problem in verify(package).problems}
+        file.write_bytes(data)
+    account = json.loads((Path(package) / f"{inside}{ACCOUNT_FILE}").read_text())
     assert account["package"]["not_delivered"] == {"failed": {"access_denied": 1}}
     assert (account["package"]["delivered"], account["package"]["bytes"]) == (2, 29)
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import bagit
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from prefect_collect.codes import Failure
 from prefect_collect.errors import JobCanceled, PackageExists
 from prefect_collect.formats.bag_options import BagOptions
-from prefect_collect.packages import Built, FolderZip, Owner, verify
+from prefect_collect.packages import Built, FolderZip, Owner, find_duplicates, verify
 from prefect_collect.packages.groups.build import DESCRIPTION, SEAL, build_group
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.threads.stop import Stop
 from tests.formats.test_bag_options import profile
+from tests.packages.foreign_bags import manifest
 
 ITEMS = {"a.txt": b"a" * 600, "sub/ü.txt": b"b" * 600, "large": b"c" * 5000, "d": b"d", "e": b""}
 ME = Owner("my-job")
@@ -152,6 +158,88 @@ def test_what_verify_finds(staged: Any, exports: DirectoryStore, tmp_path: Path,
             path.write_bytes(data)
     found = verify(exports.root / "docs")
     assert said in "; ".join(map(str, found.problems)) or (name == "the seal is missing" and not found.valid)
+
+
+def rows(change: Callable[[list[dict[str, Any]]], object]) -> Callable[[Path], None]:
+    """Return what changes the rows of a group's items.parquet, of which the last one is not delivered."""
+
+    def rewrite(group: Path) -> None:
+        table = pq.read_table(group / "items.parquet")
+        listed = table.to_pylist()
+        change(listed)
+        made = pa.Table.from_pylist(listed, table.schema.with_metadata({"any": "thing"}))
+        pq.write_table(made, group / "items.parquet")
+
+    return rewrite
+
+
+def without(*names: str) -> Callable[[Path], None]:
+    """Return what removes these lists."""
+    return lambda group: [(group / name).unlink() for name in names] and None
+
+
+def replaced(name: str, old: str, new: str) -> Callable[[Path], None]:
+    """Return what replaces a text in a list."""
+
+    def rewrite(group: Path) -> None:
+        text = (group / name).read_text()
+        assert old in text
+        (group / name).write_text(text.replace(old, new, 1))
+
+    return rewrite
+
+
+NOT_THE_ITEM = "row 2 of the group's items.parquet is not the item that this bag has there"
+FORGERIES = {
+    "nothing": (rows(lambda listed: None), ""),
+    "an id": (rows(lambda listed: listed[1].update(item_id="invented")), NOT_THE_ITEM),
+    "an original path": (rows(lambda listed: listed[1].update(original_path="elsewhere")), NOT_THE_ITEM),
+    "a path": (rows(lambda listed: listed[1].update(path="docs-009/data/none")), NOT_THE_ITEM),
+    "a hash": (rows(lambda listed: listed[1].update(sha256="0" * 64)), NOT_THE_ITEM),
+    "an outcome": (rows(lambda listed: listed[1].update(outcome="failed", path=None)), NOT_THE_ITEM),
+    "an item left out": (rows(lambda listed: listed.pop(1)), NOT_THE_ITEM),
+    "an item more": (rows(lambda listed: listed.append(listed[0])), "delivered items that no bag of the group has"),
+    "an id twice": (rows(lambda listed: listed.append(listed[-1])), "it lists the item 'lost gone' more than once"),
+    "the table": (replaced("items.csv", "id-00001", "lies"), "items.csv: row 2 is not the item"),
+    "a manifest": (replaced("manifest-sha256.txt", "a.txt", "b.txt"), "manifest-sha256.txt does not list the same"),
+    "what a source states": (replaced("metadata.jsonl", "true", "false"), "metadata.jsonl does not list the same"),
+    "no source's metadata": (without("metadata.jsonl"), "metadata.jsonl: the group has no such list over all bags"),
+    "no list": (without("items.parquet", "items.csv"), f"items.parquet: {SEAL} does not list it, but every group"),
+    "no table": (without("items.csv"), f"items.csv: {SEAL} does not list it, but every group"),
+    "no manifest": (without("manifest-sha256.txt"), f"manifest-sha256.txt: {SEAL} does not list it, but every group"),
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_lists_that_were_forged_and_sealed_anew(staged: Any, exports: DirectoryStore, name: str) -> None:
+    """Lists over all that are changed or removed with a fitting seal do not agree with the bags."""
+    staged.rows[1]["metadata"] = '{"true": true}'
+    make(staged, exports)
+    group, (forge, said) = exports.root / "docs", FORGERIES[name]
+    forge(group)
+    names = sorted(path.name for path in group.iterdir() if path.suffix != ".zip" and path.name != SEAL)
+    (group / SEAL).write_bytes(manifest({one: (group / one).read_bytes() for one in names}))
+    found = "; ".join(map(str, verify(group).problems))
+    assert (said in found) if said else found == ""
+
+
+def test_duplicates_that_are_withheld(staging: Any, exports: DirectoryStore) -> None:
+    """The bag in whose part a duplicate would be says that it is one, and the list over all which item it repeats."""
+    staging.stage({"a": b"s" * 900, "b": b"t" * 900, "c": b"s" * 900})
+    spec, checked = staging.spec(bag=BagOptions(volume_bytes=1000), deduplicate="global"), staging.check()
+    checked.withhold(find_duplicates(staging.manifest, checked.bad, "global"))
+    build_group(staging.manifest, staging.missing, checked, staging.store, exports, "docs", spec)
+    group = exports.root / "docs"
+    found = verify(group)
+    assert (found.problems, found.items, found.not_delivered) == ([], 2, 1)
+    assert verify(group / "docs-003.zip").problems == []
+    with zipfile.ZipFile(group / "docs-003.zip") as bag:
+        listed = pq.read_table(io.BytesIO(bag.read("docs-003/items.parquet"))).to_pylist()
+    assert [(one["outcome"], one["error_code"], one["duplicate_of"]) for one in listed] == [
+        ("skipped", "duplicate", None)
+    ]
+    last = pq.read_table(group / "items.parquet").to_pylist()[-1]
+    assert (last["error_code"], last["duplicate_of"]) == ("duplicate", "id-00000")
 
 
 def test_bags_that_were_exchanged_with_their_list(staged: Any, exports: DirectoryStore) -> None:

@@ -18,6 +18,7 @@ from prefect_collect.cli._progress import shown_files
 from prefect_collect.cli._run_command import print_error
 from prefect_collect.cli._seals import SIGNATURE, Seals
 from prefect_collect.errors import JobNotFound, PackageError, UsageError
+from prefect_collect.formats import FORMATS
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.packages import Problem, Verification, is_encrypted_package, verify
 from prefect_collect.pages.text import bytes_text, counted, items
@@ -26,7 +27,8 @@ from prefect_collect.verification import JobVerification, verify_job
 
 _SHOWN: Final = 100
 _ID: Final = re.compile(r"[0-9a-f]{6}[0-9a-f-]{0,30}")
-_OF_PACKAGES: Final = ("bagit.txt", "bag-info.txt", "data", "load-file.json")
+_DESCRIPTIONS: Final = tuple(dict.fromkeys(facts.description for facts in FORMATS.values()))
+_OF_PACKAGES: Final = (*_DESCRIPTIONS, "bag-info.txt", "data", "0=ocfl_1.1")
 _MANIFEST: Final = re.compile(r"(tag)?manifest-.+\.txt")
 
 
@@ -176,8 +178,8 @@ def require_package(path: str) -> None:
         raise PackageError(f"The package's folder cannot be read ({error.strerror}). [{path}]") from error
     if not any(name in _OF_PACKAGES or _MANIFEST.fullmatch(name) for name in names):
         raise PackageError(
-            "The folder is no package: it has neither bagit.txt nor load-file.json, no manifest and no data folder. "
-            f"[{path}]"
+            f"The folder is no package: it has neither {', '.join(_DESCRIPTIONS[:-1])} nor {_DESCRIPTIONS[-1]}, no "
+            f"manifest and no data folder. [{path}]"
         )
 
 

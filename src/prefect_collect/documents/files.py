@@ -8,12 +8,12 @@ from typing import Any, Final
 from prefect_collect.documents.account import account_bytes
 from prefect_collect.documents.html_page import html_of
 from prefect_collect.documents.pdf_page import pdf_of
+from prefect_collect.formats.registry import CUSTODY_DOCUMENTS
 
-ACCOUNT_FILE: Final = "chain-of-custody.json"
-HTML_FILE: Final = "chain-of-custody.html"
-PDF_FILE: Final = "chain-of-custody.pdf"
-DOCUMENT_FILES: Final = (ACCOUNT_FILE, HTML_FILE, PDF_FILE)
+DOCUMENT_FILES: Final = CUSTODY_DOCUMENTS
 """Their names in a package."""
+
+ACCOUNT_FILE, HTML_FILE, PDF_FILE = DOCUMENT_FILES
 
 
 def document_files(account: Mapping[str, Any]) -> dict[str, bytes]:

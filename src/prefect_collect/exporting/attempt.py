@@ -47,7 +47,9 @@ from prefect_collect.packages import (
     Owner,
     PackageSpec,
     check_items,
+    package_base,
     package_key,
+    require_possible,
 )
 from prefect_collect.parameters import Deduplicate
 from prefect_collect.stores import DirectoryStore, Store
@@ -86,14 +88,21 @@ class Delivery:
         """The options that only some formats take and that were given, by their parameters."""
         return {name: options for name in OPTION_GROUPS if (options := getattr(self, name)) is not None}
 
+    def base(self, record: JobRecord) -> str:
+        """Return the package's base folder; `record` is the collection's."""
+        return package_base(record, self.format)
+
     def key(self, base: str) -> str:
         """Return the package's key at the destination."""
         return package_key(base, self.format)
 
     def require_free(self, base: str) -> None:
-        """Raise PackageExists if the package's name is taken at the destination, StoreError if it is not a folder."""
+        """Raise PackageExists if the package's name is taken at the destination, StoreError if it is no folder."""
         if isinstance(self.destination, DirectoryStore):
             self.destination.require_folder()
+        if FORMATS[self.format].grows:
+            require_possible(self.destination)
+            return
         key = self.key(base)
         try:
             self.destination.stat(key)
@@ -127,7 +136,7 @@ def check_package(bound: BoundCollection, delivery: Delivery, progress: Progress
     """Prove every item of the collection, and find those that have the bytes of others.
 
     Raises:
-        PackageError: A job that the items are to be compared with is not there.
+        PackageError: A job that the items are to be compared with is not there, or there would be too many bags.
         StoreError, EvidenceError: The whole job is affected.
         JobCanceled: The `current_stop` is set to cancel (also in `build_package`).
         CallAbandoned: A store did not answer the cancel (also in `build_package`).
@@ -140,8 +149,10 @@ def check_package(bound: BoundCollection, delivery: Delivery, progress: Progress
         progress.add(succeeded=items, bytes=size)
 
     known = {} if local else bound.segments()
+    spec = spec_of(bound, delivery)
+    base = PACKAGE_FORMATS[delivery.format].longest_base(bound.manifest, spec)
     checked = check_items(
-        bound.manifest, bound.folder.store, spec_of(bound, delivery), known=known, progress=count, stop=current_stop()
+        bound.manifest, bound.folder.store, spec, base=base, known=known, progress=count, stop=current_stop()
     )
     if checked.items != bound.result.counts.succeeded:
         raise CorruptPart(
@@ -166,7 +177,8 @@ def build_package(bound: BoundCollection, delivery: Delivery, checked: Checked, 
     custody = account_of_job(bound.vouched, bound.record, bound.result)
     spec = replaced(spec_of(bound, delivery), continued=continued_by(bound, options, job_id), custody=custody)
     return PACKAGE_FORMATS[delivery.format].build(
-        bound.manifest, bound.missing, checked, bound.folder.store, delivery.destination, delivery.key(spec.base), spec,
+        bound.manifest, bound.missing, checked, bound.folder.store, delivery.destination,
+        delivery.key(delivery.base(bound.record)), spec,
         owner=delivery.owner, replace=replace, stop=current_stop(),
     )  # fmt: skip
 
@@ -197,15 +209,14 @@ def run_export(
     another process has taken over, StoreError if the result cannot be written.
     """
     started = now()
-    stop = Stop() if stop is None else stop
-    progress = progress or Progress()
+    stop, progress = Stop() if stop is None else stop, progress or Progress()
     progress.add(found=bound.result.counts.succeeded, found_bytes=bound.result.counts.bytes)
     progress.listing = False
     close_lost_exports(folder, record, attempt, bound, delivery)
     account = ExportLedger(bound)
     try:
         with stopped_by(stop):
-            delivery = replace(delivery, owner=_owner(folder, delivery, bound.record.package_base))
+            delivery = replace(delivery, owner=_owner(folder, delivery, delivery.base(bound.record)))
             account.checked = checked = steps.check(bound, delivery, progress)
             stop.require_going()
             if checked.items == 0 or checked.failed < checked.items:
@@ -254,8 +265,7 @@ def _close(
     folder: JobFolder, record: JobRecord, attempt: int, bound: BoundCollection, account: ExportLedger,
     started: datetime, delivery: Delivery,
 ) -> TaskResult:  # fmt: skip
-    counts = Counts()
-    begun = 0
+    counts, begun = Counts(), 0
     failures = [account.why] if account.why is not None and account.why.code != "canceled" else []
     with PartWriter(table_columns.MANIFEST) as manifest, ReportWriter(folder, attempt) as report:
         for table in account.tables(folder, attempt):
@@ -273,7 +283,7 @@ def _close(
     canceled = account.why is not None and account.why.code == "canceled"
     receipt = receipt_of(counts, begun) if canceled else None
     built = account.built
-    place = delivery.destination.locate(delivery.key(bound.record.package_base))
+    place = delivery.destination.locate(delivery.key(delivery.base(bound.record)))
     warnings = (*bound.warnings(FORMATS[delivery.format].list_name), *([f"{_LEFT} [{place}]"] if account.left else []))
     if built is not None and "load_file" in FORMATS[delivery.format].options:
         write_numbers(folder, attempt, bound, delivery.load_file or LoadFile())

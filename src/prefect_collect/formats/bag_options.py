@@ -29,6 +29,7 @@ WRITTEN: Final = (
     "Chain-Of-Custody",
     "Custodian",
     "BagIt-Profile-Identifier",
+    "Duplicate-Items",
 )
 """The tags that every bag has, or that are made of what the job knows."""
 

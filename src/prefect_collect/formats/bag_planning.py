@@ -9,12 +9,9 @@ from prefect_collect.errors import UsageError
 from prefect_collect.formats.bag_options import ALWAYS, OF_GROUPS, WRITTEN, BagOptions
 from prefect_collect.formats.bag_profile import BagProfile
 from prefect_collect.formats.bag_rules import BagFacts, breaches, missing_tags
-from prefect_collect.formats.registry import FORMATS, Format
+from prefect_collect.formats.registry import CUSTODY_DOCUMENTS, FORMATS, Format
 
-TAG_FILES: Final = (
-    "items.csv", "items.parquet", "metadata.jsonl",
-    "chain-of-custody.json", "chain-of-custody.html", "chain-of-custody.pdf",
-)  # fmt: skip
+TAG_FILES: Final = ("items.csv", "items.parquet", "metadata.jsonl", *CUSTODY_DOCUMENTS)
 """The tag files that bags made here have beside the standard's own; metadata.jsonl if the source states something."""
 
 _BY_COLLECTING: Final = {

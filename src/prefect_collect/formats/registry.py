@@ -25,6 +25,7 @@ Format = Literal[
     "mail-directory",
     "dataset",
     "dataset-directory",
+    "ocfl",
 ]
 """The name of a package format, a key of `FORMATS`."""
 
@@ -36,23 +37,30 @@ class FormatFacts:
     Attributes:
         title: A short title.
         words: A description of such a package.
+        description: The file in the package's folder that describes the package, by which it is recognised.
         suffix: The suffix of the package's key at the destination, after its base folder.
         is_folder: True if the package is many files below that key, False if it is one file.
         options: The parameters of an export that only some formats take, and this one does.
         list_name: The file of the package that lists what is not delivered.
         undelivered: What becomes of an item that cannot be delivered.
         sources: The kinds of sources whose collections it can be made of; empty for all.
+        grows: True if exports of the same data source add to one package, which is named after the source.
     """
 
     title: str
     words: str
+    description: str = "bagit.txt"
     suffix: str = ""
     is_folder: bool = False
     options: frozenset[str] = frozenset()
     list_name: str = "items.csv"
     undelivered: str = ""
     sources: frozenset[str] = frozenset()
+    grows: bool = False
 
+
+CUSTODY_DOCUMENTS: Final = ("chain-of-custody.json", "chain-of-custody.html", "chain-of-custody.pdf")
+"""The files of the chain of custody document in a package of any format."""
 
 _OF_BAGS: Final = frozenset({"sha512", "portable_names", "bag", "deduplicate"})
 _IN_BAGS: Final = "The bag is complete without it: items.csv and items.parquet list it with its error code."
@@ -60,6 +68,7 @@ _OF_LOAD_FILES: Final = frozenset({"load_file", "deduplicate"})
 _IN_LOAD_FILES: Final = "EXCEPTIONS.csv lists it with its error code, and its control number is kept for it."
 _OF_MAIL: Final = frozenset({"mail", "deduplicate"})
 _OF_DATASETS: Final = frozenset({"dataset"})
+_OF_OCFL: Final = frozenset({"deduplicate"})
 _IN_SETS: Final = "EXCEPTIONS.csv lists it with its error code."
 _DATABASES: Final = frozenset({"sql-source"})
 
@@ -83,6 +92,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     "bagit-group": FormatFacts(
         "A group of bags",
         "bags of at most a size each, as ZIP or TAR files, in one folder with one list over all",
+        description="group.json",
         is_folder=True,
         options=_OF_BAGS,
         undelivered=_IN_BAGS,
@@ -90,6 +100,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     "loadfile": FormatFacts(
         "A load file",
         "a load file for review platforms, with natives and text, as one ZIP file",
+        description="load-file.json",
         suffix=".zip",
         options=_OF_LOAD_FILES,
         list_name="EXCEPTIONS.csv",
@@ -98,6 +109,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     "loadfile-directory": FormatFacts(
         "A load file in a folder",
         "the same unpacked",
+        description="load-file.json",
         is_folder=True,
         options=_OF_LOAD_FILES,
         list_name="EXCEPTIONS.csv",
@@ -106,6 +118,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     "mail": FormatFacts(
         "Mail",
         "messages as mbox or EML files with an index, as one ZIP file",
+        description="mail.json",
         suffix=".zip",
         options=_OF_MAIL,
         list_name="EXCEPTIONS.csv",
@@ -114,6 +127,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     "mail-directory": FormatFacts(
         "Mail in a folder",
         "the same unpacked",
+        description="mail.json",
         is_folder=True,
         options=_OF_MAIL,
         list_name="EXCEPTIONS.csv",
@@ -122,6 +136,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     "dataset": FormatFacts(
         "A dataset",
         "the tables of a database as Parquet or CSV, as one ZIP file",
+        description="dataset.json",
         suffix=".zip",
         options=_OF_DATASETS,
         list_name="EXCEPTIONS.csv",
@@ -131,11 +146,22 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     "dataset-directory": FormatFacts(
         "A dataset in a folder",
         "the same unpacked",
+        description="dataset.json",
         is_folder=True,
         options=_OF_DATASETS,
         list_name="EXCEPTIONS.csv",
         undelivered=_IN_SETS,
         sources=_DATABASES,
+    ),
+    "ocfl": FormatFacts(
+        "An OCFL object",
+        "a version of the source's OCFL 1.1 object, which shares unchanged files with earlier ones",
+        description="0=ocfl_object_1.1",
+        is_folder=True,
+        options=_OF_OCFL,
+        list_name="EXCEPTIONS.csv",
+        undelivered=_IN_SETS,
+        grows=True,
     ),
 }
 """What is said of each format."""

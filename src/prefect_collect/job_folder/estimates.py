@@ -1,9 +1,9 @@
-"""Estimates of collections: what a source listed before a job, kept in the staging store until the job is made.
+"""Estimates of collections: what a source listed before a job, kept in the staging store.
 
     estimates/<SHA-256 of the source and the query>/<time>.json
 
-A collection of the same source and query takes the last one into its job.json, so that its pages show what was expected
-beside what came.
+A collection of the same source and query that is made within `MOST_AGE` takes the last one into its job.json, so that
+its pages show what was expected beside what came.
 """
 
 from __future__ import annotations
@@ -11,16 +11,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
-from prefect_collect.errors import CollectError
+from prefect_collect.errors import CollectError, StoreError
 from prefect_collect.job_folder import json_fields, long_queries, store_keys
-from prefect_collect.job_folder.folder import ESTIMATE, JobRecord, json_bytes
+from prefect_collect.job_folder.folder import ESTIMATE, JobRecord, json_bytes, now
 from prefect_collect.sources.query import Query
 from prefect_collect.stores import Store
 from prefect_collect.untrusted.bounded_json import read_json
+
+MOST_AGE: Final = timedelta(days=30)
+"""How long an estimate counts: what a source had long ago is no expectation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +66,25 @@ def save_estimate(store: Store, source: Mapping[str, Any], query: Query, estimat
 
     Args:
         store: The staging store of the collection.
-        source: The source as `JobRecord.source` describes it.
+        source: What distinguishes the source from others: its type, location and other fields, without secrets.
         query: The collection's query.
         estimate: The estimate.
     """
     folder = store_keys.estimates_key(_identity(source, query))
     earlier = [blob.key for blob in store.list(folder)]
     store.create(f"{folder}{estimate.made_at.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}.json", json_bytes(estimate.to_json()))
-    store.remove(earlier)
+    with suppress(StoreError):  # a user who may not delete leaves the earlier ones
+        store.remove(earlier)
 
 
 def find_estimate(store: Store, source: Mapping[str, Any], query: Query) -> Estimate | None:
-    """Return the last estimate of a source and a query; None if there is none that can be read."""
+    """Return the last estimate of a source and a query; None if there is none that is recent and can be read."""
     try:
         keys = [blob.key for blob in store.list(store_keys.estimates_key(_identity(source, query)))]
-        return Estimate.from_json(read_json(store, keys[-1], json_fields.ESTIMATE)) if keys else None
+        found = Estimate.from_json(read_json(store, keys[-1], json_fields.ESTIMATE)) if keys else None
     except CollectError:
         return None
+    return found if found is not None and now() - found.made_at <= MOST_AGE else None
 
 
 def estimate_of(record: JobRecord) -> Estimate | None:
@@ -89,5 +95,5 @@ def estimate_of(record: JobRecord) -> Estimate | None:
 
 def _identity(source: Mapping[str, Any], query: Query) -> str:
     """Return a hash of what a collection takes, whose query has its patterns or names the job's file of them."""
-    asked = [source.get("type"), source.get("location"), long_queries.named(query)]
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    asked = [source, long_queries.named(query)]
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()

@@ -16,7 +16,7 @@ from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs._preview import folder_offering, log_warning, vouched_result
 from prefect_collect.jobs._stores import opened
-from prefect_collect.packages import encrypt_package, fetch_package, package_key, require_fingerprint
+from prefect_collect.packages import encrypt_package, fetch_package, package_base, package_key, require_fingerprint
 from prefect_collect.sources.overlaps import require_destination
 from prefect_collect.statuses import NextStep
 from prefect_collect.stores import DirectoryStore, Store
@@ -99,7 +99,8 @@ def delivered_package(
     block = record.options.get("destination_block")
     destination = opened({"$ref": {"block_document_id": block}} if block else record.options.get("destination"))
     format = str(record.options.get("format"))
-    key = package_key(record.package_base, format)
+    base = package_base(record, format)
+    key = package_key(base, format)
     if result.package != destination.locate(key):
         raise CorruptPart(
             f"The export's result names a package in another place than the job's destination, "
@@ -109,7 +110,7 @@ def delivered_package(
     return DeliveredPackage(
         destination,
         key,
-        record.package_base,
+        base,
         format,
         is_folder,
         result.package,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from prefect_collect.blocks.data_source import DataSource, recorded_source
+from prefect_collect.blocks.data_source import DataSource, identity_of, recorded_source
 from prefect_collect.collecting.estimating import estimate_collection
 from prefect_collect.errors import CollectError, SourceError
 from prefect_collect.job_folder.estimates import Estimate, save_estimate
@@ -66,5 +66,5 @@ def estimate(
     except Exception as error:
         failure = failure_of(source, error)
         raise SourceError(f"The source cannot be listed: {failure.message}", code=failure.code) from error
-    save_estimate(place, described, asked, made)
+    save_estimate(place, identity_of(source), asked, made)
     return made

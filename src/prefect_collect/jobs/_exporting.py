@@ -84,7 +84,8 @@ def start_export(
             all; "loadfile": a load file for review platforms, with natives and text, as one ZIP file;
             "loadfile-directory": the same unpacked; "mail": messages as mbox or EML files with an index, as one ZIP
             file; "mail-directory": the same unpacked; "dataset": the tables of a database as Parquet or CSV, as one ZIP
-            file; "dataset-directory": the same unpacked.
+            file; "dataset-directory": the same unpacked; "ocfl": a version of the source's OCFL 1.1 object, which
+            shares unchanged files with earlier ones.
         name: The job's name; by default it is made from the collection's.
         store: The collection's staging store, if it is not the one in the collection's parameters.
         sha512: Put SHA-512 manifests into the bag too; every item is read for it.
@@ -126,7 +127,7 @@ def start_export(
     require_source(format, bound.record.source)
     require_export_apart(bound.record, staging, opened)
     delivery = Delivery(opened, format, sha512, portable_names=portable_names, **options)
-    delivery.require_free(bound.record.package_base)
+    delivery.require_free(delivery.base(bound.record))
     require_continuable(staging, delivery.load_file)
     require_profile(bound, delivery)
     require_comparable(staging, collection.id, duplicates_of or ())

@@ -19,7 +19,7 @@ from __future__ import annotations
 from prefect_collect.archive.problems import Problem
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages._encrypt import encrypt_package
-from prefect_collect.packages._fetch import fetch_package, package_key, require_fingerprint
+from prefect_collect.packages._fetch import fetch_package, package_base, package_key, require_fingerprint
 from prefect_collect.packages._folder_zip import FolderZip
 from prefect_collect.packages._format import PackageFormat
 from prefect_collect.packages._registry import PACKAGE_FORMATS
@@ -36,6 +36,7 @@ from prefect_collect.packages.building.replacing import Owner
 from prefect_collect.packages.building.spec import DUPLICATE, NOT_DELIVERED, Built, PackageSpec, outcome_of
 from prefect_collect.packages.building.whole_segment import check_segment, segments_of
 from prefect_collect.packages.load_files.plan import plan_of
+from prefect_collect.packages.ocfl.storage_root import require_possible
 from prefect_collect.packages.problems import Verification
 
 __all__ = [
@@ -67,9 +68,11 @@ __all__ = [
     "is_encrypted_package",
     "number_key",
     "outcome_of",
+    "package_base",
     "package_key",
     "plan_of",
     "require_fingerprint",
+    "require_possible",
     "segments_of",
     "verify",
 ]

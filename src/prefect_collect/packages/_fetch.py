@@ -11,10 +11,12 @@ from typing import cast
 
 from prefect_collect.errors import KeyMissing, PackageError, PackageExists, StoreNameTooLong
 from prefect_collect.formats import FORMATS, Format
+from prefect_collect.job_folder.folder import JobRecord
 from prefect_collect.packages._registry import PACKAGE_FORMATS
 from prefect_collect.packages.bags.tag_files import TAG_MANIFEST
-from prefect_collect.packages.building.folder import LONGEST_PATH
+from prefect_collect.packages.building.payload import LONGEST_PATH
 from prefect_collect.packages.building.replacing import seal_of
+from prefect_collect.packages.ocfl.names import object_name
 from prefect_collect.stores import Blob, CopyRange, DirectoryStore, Store
 from prefect_collect.stores.os_errors import os_errors
 
@@ -23,6 +25,12 @@ def package_key(base: str, format: str) -> str:
     """Return the key, at its destination, of the package that an export with this base folder makes."""
     known = FORMATS.get(cast("Format", format))
     return base if known is None else f"{base}{known.suffix}"
+
+
+def package_base(record: JobRecord, format: str) -> str:
+    """Return the base folder of the package that an export makes; `record` is the collection's or the export's."""
+    known = FORMATS.get(cast("Format", format))
+    return object_name(record.source) if known is not None and known.grows else record.package_base
 
 
 def fetch_package(

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from prefect_collect.formats import FORMATS, Format, FormatFacts
+from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.hashing import Progress
-from prefect_collect.packages.building.spec import Built
+from prefect_collect.packages.building.spec import Built, PackageSpec
 from prefect_collect.packages.contents.index import FileIndex
 
 
@@ -39,6 +40,11 @@ class PackageCheck(Protocol):
         """Return the SHA-256 (hex) of the package's seal; "" if there is none."""
 
 
+def own_base(manifest: Batches, spec: PackageSpec) -> str:
+    """Return the base folder of a package that has only one."""
+    return spec.base
+
+
 @dataclass(frozen=True, slots=True)
 class PackageFormat:
     """A package format.
@@ -50,6 +56,7 @@ class PackageFormat:
             it names: its SHA-256 is the package's fingerprint.
         recognises: Tells by the names of all files whether they are such a package.
         check: Makes the check of such a package; its arguments are the files, the number of threads and a `Progress`.
+        longest_base: Returns the longest base folder that the items of a manifest get in such a package.
     """
 
     name: Format
@@ -57,6 +64,7 @@ class PackageFormat:
     seal: str
     recognises: Callable[[FileIndex], bool]
     check: Callable[[BagFiles, int, Progress | None], PackageCheck]
+    longest_base: Callable[[Batches, PackageSpec], str] = own_base
 
     @property
     def facts(self) -> FormatFacts:

@@ -18,6 +18,7 @@ from prefect_collect.packages import (
     _format_loadfile_directory,
     _format_mail,
     _format_mail_directory,
+    _format_ocfl,
 )
 from prefect_collect.packages._format import PackageFormat
 
@@ -35,6 +36,7 @@ PACKAGE_FORMATS: Final[Mapping[Format, PackageFormat]] = {
         _format_mail_directory,
         _format_dataset,
         _format_dataset_directory,
+        _format_ocfl,
     )
 }
 """How a package of each format of `formats.FORMATS` is built and verified."""

@@ -21,6 +21,7 @@ from prefect_collect.packages.contents.encrypted import EncryptedBytes, is_encry
 from prefect_collect.packages.contents.index import FileIndex, temporary_index
 from prefect_collect.packages.contents.opening import open_file
 from prefect_collect.packages.groups.check import GroupCheck
+from prefect_collect.packages.ocfl.check import OcflCheck
 from prefect_collect.packages.problems import Findings, Verification
 from prefect_collect.stores import DirectoryStore, Store, open_store
 from prefect_collect.stores.addresses import require_unsigned
@@ -101,16 +102,22 @@ def _verified(
     if not whole:
         return Verification(location, findings.problems.finish(), 0, 0, "", 0, "")
     index.finish()
-    format = next((one for one in PACKAGE_FORMATS.values() if one.recognises(index)), PACKAGE_FORMATS["bagit"])
+    # An OCFL object is told by its own folder alone, and its files may be bags and other packages.
+    formats = sorted(PACKAGE_FORMATS.values(), key=lambda one: one.name != "ocfl")
+    format = next((one for one in formats if one.recognises(index)), PACKAGE_FORMATS["bagit"])
     files = BagFiles(container, index, findings)
     check = format.check(files, threads, progress)
     if isinstance(check, BagCheck | GroupCheck):
         check.profile = profile
     elif profile is not None:
         findings.problems.add("package", "it is no bag, so it cannot conform to a BagIt profile")
-    check.run()
-    if check.ours:
-        check_documents(files, check)
+    try:
+        check.run()
+        if check.ours:
+            check_documents(files, check)
+    finally:
+        if isinstance(check, OcflCheck):
+            check.close()
     problems, warnings = findings.judged(ours=check.ours)
     return Verification(
         location,

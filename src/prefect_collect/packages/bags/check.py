@@ -93,7 +93,8 @@ class BagCheck:
         if self.profile is not None:
             check_profile(bag, self.profile, self.info)
         check_hashes(bag, manifests.all, self.threads, self.progress)
-        self.not_delivered = check_items_list(bag, manifests.payload, ours=self.ours)
+        in_group = {"bag-group-identifier", "bag-count"} <= self.info.values.keys()
+        self.not_delivered = check_items_list(bag, manifests.payload, ours=self.ours, in_group=in_group)
         if self.ours:
             with suppress(Damaged):  # reported when it was hashed
                 check_items_table(bag)

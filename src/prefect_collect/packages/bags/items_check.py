@@ -14,6 +14,7 @@ from prefect_collect.archive.problems import Damaged, Problems, shown
 from prefect_collect.escaping import csv_text
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.manifests import Manifest
+from prefect_collect.packages.bags.row_stream import RowStream
 from prefect_collect.packages.bags.tag_files import ITEMS, ITEMS_OPTIONAL
 from prefect_collect.packages.building.duplicate_columns import DUPLICATE_OF
 from prefect_collect.packages.building.duplicates_check import DuplicatesCheck, ListedItem
@@ -31,11 +32,12 @@ _MOST: Final = 10_000
 """The most ids that are named as repeated."""
 
 
-def check_items_list(bag: BagFiles, payload: Sequence[Manifest], *, ours: bool) -> int:
+def check_items_list(bag: BagFiles, payload: Sequence[Manifest], *, ours: bool, in_group: bool = False) -> int:
     """Compare items.parquet with the payload and its manifest; return how many items it lists as not delivered.
 
     In a bag of another tool it is a tag file like any other, whose contents decide nothing (RFC 8493, section 2.2.4):
-    what does not agree is a warning.
+    what does not agree is a warning. A bag `in_group` need not say which item a duplicate repeats: the list over all
+    bags does.
     """
     entry, problems = bag.entry(NAME), bag.findings.problems if ours else bag.findings.warnings
     manifest = next((m for m in payload if m.name == "manifest-sha256.txt"), None)
@@ -44,8 +46,8 @@ def check_items_list(bag: BagFiles, payload: Sequence[Manifest], *, ours: bool) 
             problems.add(NAME, "it is missing, or manifest-sha256.txt is")
         return 0
     try:
-        with _unpacked(bag, entry) as file:
-            absent = _compare(bag, file, manifest, problems)
+        with unpacked(bag, entry) as file:
+            absent = _compare(bag, file, manifest, problems, in_group)
     except Damaged:
         return 0
     except BadParquet as error:
@@ -56,7 +58,7 @@ def check_items_list(bag: BagFiles, payload: Sequence[Manifest], *, ours: bool) 
 
 
 @contextmanager
-def _unpacked(bag: BagFiles, entry: Entry) -> Iterator[Any]:
+def unpacked(bag: BagFiles, entry: Entry) -> Iterator[Any]:
     """Yield a file of the bag as a temporary file. Raises Damaged."""
     with tempfile.TemporaryFile() as file:
         for chunk in bag.chunks(entry):
@@ -65,10 +67,10 @@ def _unpacked(bag: BagFiles, entry: Entry) -> Iterator[Any]:
         yield file
 
 
-def _compare(bag: BagFiles, file: Any, manifest: Manifest, problems: Problems) -> int:
+def _compare(bag: BagFiles, file: Any, manifest: Manifest, problems: Problems, in_group: bool) -> int:
     """Compare the list row by row; return how many of its items are not delivered."""
     index, absent, covered = bag.index, 0, 0
-    repeats = DuplicatesCheck(index, NAME, problems, bag.findings.warnings)
+    repeats = DuplicatesCheck(index, NAME, problems, bag.findings.warnings, in_group=in_group)
     listed = bytearray(index.count)
     for rows in _batches(file):
         index.ids.add([hash(row[1]) for row in rows])
@@ -101,11 +103,14 @@ def _compare(bag: BagFiles, file: Any, manifest: Manifest, problems: Problems) -
     return absent
 
 
-def check_duplicates(files: BagFiles, name: str, file: Any) -> None:
-    """Check what a list over all bags of a group says of duplicates. Raises BadParquet."""
-    repeats = DuplicatesCheck(files.index, name, files.findings.problems, files.findings.warnings)
+def check_list_over_all(files: BagFiles, file: Any) -> None:
+    """Check duplicates and ids of the list over all bags of a group. Raises BadParquet."""
+    problems = files.findings.problems
+    repeats = DuplicatesCheck(files.index, NAME, problems, files.findings.warnings)
     for rows in _batches(file):
+        files.index.ids.add([hash(row[1]) for row in rows])
         repeats.add(map(_as_listed, rows))
+    _check_ids(files, file, problems)
     repeats.finish(_as_listed(row) for rows in _batches(file) for row in rows)
 
 
@@ -119,10 +124,10 @@ def check_items_table(bag: BagFiles) -> None:
     if table is None or exact is None:
         problems.add(TABLE, "it is missing" if table is None else f"there is no {NAME} to compare it with")
         return
-    with _unpacked(bag, table) as file, _unpacked(bag, exact) as other:
+    with unpacked(bag, table) as file, unpacked(bag, exact) as other:
         at = 0
         try:
-            cells = _Cells(file)
+            cells = _cells(file)
             for batch in BoundedParquet(other, ITEMS, ITEMS_OPTIONAL).batches(_SHOWN, 4096):
                 rows = pa.Table.from_batches([batch])
                 row = _first_other(rows, cells.take(rows.num_rows))
@@ -138,29 +143,14 @@ def check_items_table(bag: BagFiles) -> None:
             problems.add(TABLE, f"it cannot be read as the list of items: {str(error).splitlines()[0][:200]}")
 
 
-class _Cells:
-    """Path and id of the rows of items.csv, read in blocks of 1 MiB. Its methods raise ArrowException."""
-
-    def __init__(self, file: Any) -> None:
-        text = {name: pa.string() for name in ITEMS.names}
-        convert = csv.ConvertOptions(column_types=text, include_columns=_SHOWN, strings_can_be_null=False)
-        parse = csv.ParseOptions(newlines_in_values=True)
-        reading = csv.ReadOptions(use_threads=False, block_size=1 << 20)
-        self._blocks = iter(csv.open_csv(file, read_options=reading, parse_options=parse, convert_options=convert))
-        self._rest: list[pa.RecordBatch] = []
-
-    def take(self, count: int) -> pa.Table:
-        """Return the next `count` rows, or fewer at the end."""
-        taken: list[pa.RecordBatch] = []
-        while count:
-            block = self._rest.pop() if self._rest else next(self._blocks, None)
-            if block is None:
-                break
-            taken.append(block[:count])
-            if block.num_rows > count:
-                self._rest.append(block[count:])
-            count -= taken[-1].num_rows
-        return pa.Table.from_batches(taken, pa.schema([(name, pa.string()) for name in _SHOWN]))
+def _cells(file: Any) -> RowStream:
+    """Return path and id of the rows of items.csv, read in blocks of 1 MiB; reading them raises ArrowException."""
+    text = {name: pa.string() for name in ITEMS.names}
+    convert = csv.ConvertOptions(column_types=text, include_columns=_SHOWN, strings_can_be_null=False)
+    parse = csv.ParseOptions(newlines_in_values=True)
+    reading = csv.ReadOptions(use_threads=False, block_size=1 << 20)
+    blocks = csv.open_csv(file, read_options=reading, parse_options=parse, convert_options=convert)
+    return RowStream(blocks, pa.schema([(name, pa.string()) for name in _SHOWN]))
 
 
 def _first_other(rows: pa.Table, cells: pa.Table) -> int | None:

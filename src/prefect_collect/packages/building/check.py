@@ -32,6 +32,9 @@ from prefect_collect.threads.stop import Stop
 _GOOD: Final = 0
 _WITHHELD: Final = -1
 _ALTERED: Final = "its bytes in the segment are not the collected ones (SHA-256 differs)"
+_ELSEWHERE: Final = "The item has the bytes of another one; the lists over all bags of the group name it."
+"""What a bag of a group says, whose lists mark no duplicates."""
+
 _REMOTE_THREADS: Final = 16
 _LOCAL_THREADS: Final = 2
 
@@ -106,8 +109,9 @@ class Checked:
         """Return why the item of that row is not exported; None if it is."""
         if self.is_good(number):
             return None
-        if self._reason_of[number] == _WITHHELD and self.duplicates is not None:
-            return Failure(DUPLICATE, f"{self.duplicates.reason(number)} [item={path}]")
+        if self._reason_of[number] == _WITHHELD:
+            why = _ELSEWHERE if self.duplicates is None else self.duplicates.reason(number)
+            return Failure(DUPLICATE, f"{why} [item={path}]")
         reason = self._reasons[self._reason_of[number]]
         return Failure(
             "segment_corrupt",
@@ -139,6 +143,7 @@ def check_items(
     staging: Store,
     spec: PackageSpec,
     *,
+    base: str | None = None,
     known: Mapping[str, Blob] | None = None,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -150,7 +155,8 @@ def check_items(
     damaged header alone does no harm, because it is written again. On S3 a segment whose size and ETag are those in
     `known` (by the segment's name in the manifest) counts as proven, unless SHA-512 is asked for; any other segment is
     read. A lost, shortened or altered segment fails only the items that it damages (``segment_corrupt``). `progress` is
-    called, one call at a time, with the items and bytes done since the last call.
+    called, one call at a time, with the items and bytes done since the last call. Paths are portable below the folder
+    `base`, the longest one of the package, by default the one of `spec`.
 
     Raises:
         StoreUnavailable, StoreAccessDenied, CorruptPart: The whole job is affected.
@@ -160,7 +166,7 @@ def check_items(
     check = _Check(staging, spec, dict(known or {}), progress, stop)
     check.faults = manifest_faults(manifest)
     renamed = find_clashes(manifest)
-    check.found.names = Names(renamed, PortableNames(manifest, renamed, spec.base), applied=spec.portable)
+    check.found.names = Names(renamed, PortableNames(manifest, renamed, base or spec.base), applied=spec.portable)
     default = _LOCAL_THREADS if isinstance(staging, DirectoryStore) else _REMOTE_THREADS
     with Pool(threads or default, "check") as pool:
         waiting: deque[Future[None]] = deque()
@@ -290,9 +296,3 @@ class _Check:
         elif sha512 is not None:
             with self._lock:
                 self.found._sha512[row.number] = np.frombuffer(sha512.digest(), np.uint8)
-
-
-def is_placed(row: Row) -> bool:
-    """Return whether the manifest gives the item a place in a segment, and the place is possible."""
-    places = (row.segment, row.entry_offset, row.offset, row.stored_size, row.size, row.sha256, row.crc32)
-    return None not in places and 0 <= row.entry_offset < row.offset and row.stored_size >= 0 and row.size >= 0

@@ -26,10 +26,14 @@ ListedItem = tuple[str, str, str | None, str | None, str | None]
 class DuplicatesCheck:
     """The check of one list: call `add` with all its items, then `finish` with them again. Memory does not grow.
 
-    An item of an earlier job cannot be looked up in the package: only its form is checked.
+    An item of an earlier job cannot be looked up in the package: only its form is checked. In a bag `in_group` an item
+    may be a duplicate without a mark, as the other one may be in another bag.
     """
 
-    def __init__(self, index: FileIndex, name: str, problems: Problems, warnings: Problems) -> None:
+    def __init__(
+        self, index: FileIndex, name: str, problems: Problems, warnings: Problems, *, in_group: bool = False
+    ) -> None:
+        self._in_group = in_group
         self._name, self._problems, self._warnings = name, problems, warnings
         self._said: Repeats = index.hashes("said")
         self._claims: Repeats = index.hashes("claims")
@@ -44,7 +48,7 @@ class DuplicatesCheck:
             said.append(hash((item_id, sha256, False)))
             if outcome == DELIVERED:
                 said.append(hash((item_id, sha256, True)))
-            if mark is not None or code == DUPLICATE:
+            if mark is not None or (code == DUPLICATE and not self._in_group):
                 claim = hash((mark, sha256, code == DUPLICATE))
                 (elsewhere if mark is not None and _OF_A_JOB.match(mark) else claims).append(claim)
         self._said.add(said)

@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from prefect_collect.archive.zip64 import central_record_at, end_of_directory
 from prefect_collect.errors import CorruptSegment, KeyMissing, StoreAccessDenied, StoreError
-from prefect_collect.packages.building.check import is_placed
 from prefect_collect.packages.building.reading import SegmentReader, header_and_chunks
 from prefect_collect.packages.building.rows import Row, by_segment, read_rows
 from prefect_collect.stores import Store
@@ -28,7 +27,7 @@ def check_segment(store: Store, key: str, base: str, rows: Sequence[Row]) -> lis
 
     `base` is the folder that the segment was written with. Raises StoreUnavailable, StoreAccessDenied.
     """
-    lost = [row for row in rows if not is_placed(row)]
+    lost = [row for row in rows if not _is_placed(row)]
     if lost:
         return [(row.path, "the ledger does not give its place") for row in lost]
     try:
@@ -93,3 +92,9 @@ def _ends_with(reader: SegmentReader, position: int, end: bytes, size: int) -> b
         )
     except CorruptSegment:
         return False
+
+
+def _is_placed(row: Row) -> bool:
+    """Return whether the manifest gives the item a place in a segment, and the place is possible."""
+    places = (row.segment, row.entry_offset, row.offset, row.stored_size, row.size, row.sha256, row.crc32)
+    return None not in places and 0 <= row.entry_offset < row.offset and row.stored_size >= 0 and row.size >= 0

@@ -13,6 +13,7 @@ import pyarrow as pa
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.sql.tables import named
 from prefect_collect.errors import PackageError, SourceError
+from prefect_collect.formats import FORMATS
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.job_folder.store_keys import segment_key
 from prefect_collect.packages.building.check import Checked
@@ -27,7 +28,7 @@ from prefect_collect.stores import Store
 from prefect_collect.threads.stop import Stop
 from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
 
-DESCRIPTION: Final = "dataset.json"
+DESCRIPTION: Final = FORMATS["dataset"].description
 
 
 @dataclass(slots=True)

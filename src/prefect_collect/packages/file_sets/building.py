@@ -30,7 +30,7 @@ from prefect_collect.threads.stop import Stop
 
 _FORM: Final = FolderForm(payload="", empty="", seal=SEAL, last=SEAL)
 
-_WITH_ORIGINAL: Final = Failure(
+WITH_ORIGINAL: Final = Failure(
     "store_unavailable",
     "The item that has the same bytes could not be written, so neither is delivered; retry the export. [duplicate]",
 )
@@ -88,7 +88,7 @@ class FileSet:
                 lists.fill(manifest, not_delivered, checked, {})
                 files = lists.finish()
                 layout = ZipLayout(spec, checked, central)
-                for rows in _own_rows(manifest, checked, plan):
+                for rows in own_rows(manifest, checked, plan):
                     stop.require_going()
                     layout.add(rows)
                 blob, fingerprint = place_file(
@@ -131,7 +131,7 @@ class FileSet:
         return changed(built, failed={**plan.refused, **built.failed})
 
 
-def _own_rows(manifest: Batches, checked: Checked, plan: SetPlan) -> Iterator[list[Row]]:
+def own_rows(manifest: Batches, checked: Checked, plan: SetPlan) -> Iterator[list[Row]]:
     """Yield the items that are files of their own, with their paths in the package."""
     start = 0
     for rows, places in zip(read_rows(manifest), plan.places(), strict=True):
@@ -179,10 +179,10 @@ class _Contents:
         self, lists: SetLists, failed: Mapping[int, Failure], deliver: Callable[[list[Row]], None]
     ) -> tuple[Sequence[PackageFile], Mapping[int, Failure]]:
         """Deliver the items that are files of their own, and list all."""
-        for rows in _own_rows(self.manifest, self.checked, self.plan):
+        for rows in own_rows(self.manifest, self.checked, self.plan):
             deliver(rows)
         # What is left out because another item has its bytes fails with that one: a retry delivers either.
-        whole = {**failed, **dict.fromkeys(self.checked.release([*failed], every=True), _WITH_ORIGINAL)}
+        whole = {**failed, **dict.fromkeys(self.checked.release([*failed], every=True), WITH_ORIGINAL)}
         lists.fill(self.manifest, self.not_delivered, self.checked, whole)
         return lists.finish(), whole
 

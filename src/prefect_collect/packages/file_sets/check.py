@@ -67,7 +67,7 @@ class SetCheck(ABC):
         if not read_hash_list(files, manifest, SEAL):
             self.problems.add(SEAL, "it is missing")
         report_unlisted(files, manifest, SEAL)
-        check_hashes(files, [manifest], self.threads, self.progress)
+        self.check_bytes(manifest)
         report_folders(files)
         items.run(manifest)
         self.items, self.payload, self.not_delivered = items.items, items.bytes, items.absent
@@ -75,6 +75,10 @@ class SetCheck(ABC):
         for what, found in zip(("delivered", "exceptions", "found"), counted, strict=True):
             if found != said[what]:
                 self.problems.add(self.description, f"it states {said[what]:,} items {what}, but there are {found:,}")
+
+    def check_bytes(self, manifest: Manifest) -> None:
+        """Compare the bytes of every file with the manifest."""
+        check_hashes(self.files, [manifest], self.threads, self.progress)
 
     def _described(self) -> dict[str, Any]:
         """Return what the description says. Raises Damaged."""

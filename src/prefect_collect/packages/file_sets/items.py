@@ -18,7 +18,7 @@ from prefect_collect.packages.building.spec import DELIVERED
 from prefect_collect.packages.contents.name_keys import unpack
 from prefect_collect.packages.file_sets.lists import EXCEPTIONS, ITEMS, ITEMS_SCHEMA
 from prefect_collect.packages.load_files.exceptions import EXCEPTION_COLUMNS
-from prefect_collect.packages.load_files.reading import read_csv
+from prefect_collect.packages.load_files.tables import comparable, read_table
 from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
 
 _ROWS: Final = 4096
@@ -134,29 +134,12 @@ class ItemsCheck:
         if (
             found is None
             or tuple(csv_text(found[at]) for at in (5, 6)) != said
-            or _without_controls(csv_text(found[10])) != _without_controls(str(row[0]))
+            or comparable(csv_text(found[10])) != comparable(str(row[0]))
         ):
             self.problems.add(EXCEPTIONS, f"row {self.absent:,} is not the exception that {ITEMS} has there")
 
     def _exceptions(self) -> Iterator[list[str]]:
         return read_table(self.files, EXCEPTIONS, EXCEPTION_COLUMNS[1:])
-
-
-def read_table(files: BagFiles, name: str, columns: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the rows of a CSV list of the package; what is wrong with it is added to the findings."""
-    entry = files.entry(name)
-    if entry is None:
-        return
-    rows = read_csv(files.chunks(entry), "utf-8")
-    try:
-        if next(rows, None) != [*columns]:
-            raise Damaged("its columns are not those that it should have")
-        for row in rows:
-            if len(row) != len(columns):
-                raise Damaged("it has a row with more or fewer fields")
-            yield row
-    except Damaged as error:
-        files.findings.problems.add(name, str(error))
 
 
 def _batches(file: Any) -> Iterator[list[tuple[Any, ...]]]:
@@ -180,7 +163,3 @@ def _listed(row: tuple[object, ...], number: int) -> ListedItem | None:
     if isinstance(offset, int) and isinstance(length, int) and offset >= 0 and length >= 0:
         return ListedItem(item_id, path, offset, length, size, sha256, number)
     return None
-
-
-def _without_controls(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from prefect_collect.errors import JobCanceled
+from prefect_collect.formats import FORMATS
 from prefect_collect.formats.bag_options import VOLUME_BYTES
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.bags.listing import list_items
@@ -29,7 +30,7 @@ from prefect_collect.stores import Blob, DirectoryStore, Store
 from prefect_collect.threads.abandoned import current_fence
 from prefect_collect.threads.stop import Stop
 
-DESCRIPTION: Final = "group.json"
+DESCRIPTION: Final = FORMATS["bagit-group"].description
 """The list of the bags."""
 
 SEAL: Final = "group-sha256.txt"

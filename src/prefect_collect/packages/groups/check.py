@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import tempfile
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,14 +12,14 @@ from prefect_collect.formats.bag_profile import BagProfile
 from prefect_collect.packages.bags.check import BagCheck
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.hashing import Progress
-from prefect_collect.packages.bags.items_check import check_duplicates
+from prefect_collect.packages.bags.items_check import check_items_table, check_list_over_all
 from prefect_collect.packages.bags.safe_names import check_safe
-from prefect_collect.packages.bags.text import lines as lines_in
 from prefect_collect.packages.building.agent import AGENT
 from prefect_collect.packages.building.custody_documents import ITEM_LIST, count_items
 from prefect_collect.packages.contents.index import FileIndex, temporary_index
 from prefect_collect.packages.contents.opening import open_file
 from prefect_collect.packages.groups.build import DESCRIPTION, SEAL, VERSION
+from prefect_collect.packages.groups.lists import REQUIRED, GroupLists, opened_lists
 from prefect_collect.packages.groups.volumes import MOST
 from prefect_collect.packages.problems import Findings
 from prefect_collect.untrusted.bounded_json import BadValue, fields, flag, list_of, parse_json, text, whole
@@ -42,7 +41,6 @@ _GROUP: Final = fields(
     }
 )  # fmt: skip
 _LINE: Final = re.compile(r"([0-9a-f]{64})  ([^/\n]+)")
-_MANIFEST: Final = re.compile(r"manifest-[a-z0-9]+\.txt")
 
 
 def is_group(index: FileIndex) -> bool:
@@ -97,13 +95,11 @@ class GroupCheck:
             return
         self._check_seal()
         self._check_others({bag["file"] for bag in bags})
-        lists = {name: _lines_of(files, name) for name in self._lists if _MANIFEST.fullmatch(name)}
-        for number, bag in enumerate(bags, 1):
-            self._check_bag(bag, group["identifier"], f"{number} of {len(bags)}", lists)
-        for name, lines in lists.items():
-            if next(lines, None) is not None:
-                self._problems.add(name, "it lists files that no bag of the group has, or in another order")
-        self._check_counts()
+        with opened_lists(files, self._lists) as lists:
+            for number, bag in enumerate(bags, 1):
+                self._check_bag(bag, group["identifier"], f"{number} of {len(bags)}", lists)
+            lists.finish()
+            self._check_items(lists.items)
 
     def _check_seal(self) -> None:
         """Compare each list with the hash that the seal has of it."""
@@ -120,6 +116,9 @@ class GroupCheck:
             self._lists[found[2]] = found[1]
         if [*self._lists] != sorted(self._lists) or DESCRIPTION not in self._lists:
             self._problems.add(SEAL, "it is not as it was written")
+        for name in REQUIRED:
+            if name not in self._lists:
+                self._problems.add(name, f"{SEAL} does not list it, but every group has it")
         for name, sha256 in self._lists.items():
             if self.files.entry(name) is None:
                 self._problems.add(name, f"it is missing; {SEAL} lists it")
@@ -133,8 +132,8 @@ class GroupCheck:
             if name.startswith(self.files.base) and path and path not in known:
                 self._problems.add(path, "it is no part of the group")
 
-    def _check_bag(self, bag: dict[str, Any], identifier: str, count: str, lists: dict[str, Iterator[str]]) -> None:
-        """Check one bag, and compare its manifests with those over all; its problems name the bag's file."""
+    def _check_bag(self, bag: dict[str, Any], identifier: str, count: str, lists: GroupLists) -> None:
+        """Check one bag, and compare its lists with those over all; its problems name the bag's file."""
         file = bag["file"]
         entry = self.files.entry(file)
         if entry is None:
@@ -162,9 +161,7 @@ class GroupCheck:
             for problem in kept:
                 into.add(f"{file}: {problem.path}", problem.what)
 
-    def _compare(
-        self, bag: dict[str, Any], check: BagCheck, identifier: str, count: str, lists: dict[str, Iterator[str]]
-    ) -> None:
+    def _compare(self, bag: dict[str, Any], check: BagCheck, identifier: str, count: str, lists: GroupLists) -> None:
         """Compare a bag with what the group says of it."""
         problems, files = check.findings.problems, check.bag
         self.items += check.items
@@ -179,25 +176,18 @@ class GroupCheck:
         said = (check.info.values.get("bag-group-identifier"), check.info.values.get("bag-count"))
         if said != ([identifier], [count]):
             problems.add("bag-info.txt", f"it does not say that this is bag {count} of the group {identifier}")
-        for name, lines in lists.items():
-            for line in _lines_of(files, name):
-                digest, _, path = line.partition("  ")
-                if next(lines, None) != f"{digest}  {bag['folder']}/{path}":
-                    problems.add(name, f"the group's {name} does not list the same")
-                    break
+        if not check.ours:
+            problems.add("bag-info.txt", f"it does not say that {AGENT} made the bag")
+        lists.compare(files, bag["folder"])
 
-    def _check_counts(self) -> None:
-        """Compare the list of all items with the bags."""
-        entry = self.files.entry(ITEM_LIST)
-        if entry is None:
-            return
+    def _check_items(self, file: Any) -> None:
+        """Check the list of all items in itself and by the bags' counts, and the table of it that users read."""
+        if file is None:
+            return  # reported as missing or changed
         try:
-            with tempfile.TemporaryFile() as file:
-                for chunk in self.files.chunks(entry):
-                    file.write(chunk)
-                counted = count_items(file)
-                check_duplicates(self.files, ITEM_LIST, file)
-        except (Damaged, BadParquet) as error:
+            counted = count_items(file)
+            check_list_over_all(self.files, file)
+        except BadParquet as error:
             self._problems.add(ITEM_LIST, f"it cannot be read: {error}")
             return
         self.not_delivered = counted.listed - counted.delivered
@@ -207,9 +197,5 @@ class GroupCheck:
                 f"it lists {counted.delivered:,} delivered items of {counted.bytes:,} bytes, but the bags hold "
                 f"{self.items:,} of {self.payload:,} bytes",
             )
-
-
-def _lines_of(files: BagFiles, name: str) -> Iterator[str]:
-    """Yield the lines of a list, none if it is missing. Raises Damaged."""
-    entry = files.entry(name)
-    return iter(()) if entry is None else lines_in(files.chunks(entry), "utf-8")
+        with suppress(Damaged):  # reported by the seal
+            check_items_table(self.files)

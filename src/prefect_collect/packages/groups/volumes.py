@@ -11,7 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_collect.errors import PackageError
+from prefect_collect.formats.bag_options import VOLUME_BYTES
 from prefect_collect.job_folder.manifest_rules import Batches
+from prefect_collect.packages.building.spec import PackageSpec
 
 MOST: Final = 9_999
 """The most bags of a group."""
@@ -63,6 +65,11 @@ def volumes_of(manifest: Batches, base: str, most_bytes: int) -> list[Volume]:
         Volume(f"{base}-{number:0{width}d}", start, stop)
         for number, (start, stop) in enumerate(zip(starts, ends, strict=True), 1)
     ]
+
+
+def longest_base(manifest: Batches, spec: PackageSpec) -> str:
+    """Return the longest base folder of a group's bags, which is that of the last one. Raises PackageError."""
+    return volumes_of(manifest, spec.base, spec.bag.volume_bytes or VOLUME_BYTES)[-1].base
 
 
 def _sizes(column: pa.Array[Any]) -> list[int]:

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from prefect_collect.codes import Failure
 from prefect_collect.errors import PackageError
+from prefect_collect.formats import FORMATS
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.agent import AGENT, agent_version
 from prefect_collect.packages.building.check import Checked
@@ -35,7 +36,7 @@ from prefect_collect.packages.load_files.text import MARKS, RowWriter
 from prefect_collect.packages.load_files.values import MANIFEST_COLUMNS, ItemFacts
 
 SEAL: Final = "manifest-sha256.txt"
-DESCRIPTION: Final = "load-file.json"
+DESCRIPTION: Final = FORMATS["loadfile"].description
 EXCEPTIONS: Final = "EXCEPTIONS.csv"
 ITEMS: Final = "items.parquet"
 VERSION: Final = 1

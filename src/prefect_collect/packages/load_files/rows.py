@@ -19,6 +19,7 @@ from prefect_collect.packages.load_files.description import Description
 from prefect_collect.packages.load_files.exceptions import EXCEPTION_COLUMNS
 from prefect_collect.packages.load_files.lists import EXCEPTIONS, ITEMS, ITEMS_OPTIONAL, ITEMS_SCHEMA
 from prefect_collect.packages.load_files.reading import read_csv, read_dat
+from prefect_collect.packages.load_files.tables import comparable, read_table
 from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
 
 _ROWS: Final = 4096
@@ -50,7 +51,7 @@ class LoadFileRows:
         if entry is None:
             return  # reported as missing
         tables = {kind: _Table(self, kind) for kind in self.described.tables}
-        exceptions = self._exceptions()
+        exceptions = read_table(self.files, EXCEPTIONS, EXCEPTION_COLUMNS)
         listed = bytearray(self.files.index.count)
         self._volumes = {volume["name"]: [0, 0, 0] for volume in self.described.volumes}
         try:
@@ -121,24 +122,9 @@ class LoadFileRows:
         if (
             found is None
             or tuple(csv_text(found[at]) for at in (0, 6, 7)) != said[:3]
-            or _without_controls(csv_text(found[11])) != _without_controls(row[1])
+            or comparable(csv_text(found[11])) != comparable(row[1])
         ):
             self._problems.add(EXCEPTIONS, f"row {self.absent:,} is not the exception that {ITEMS} has there")
-
-    def _exceptions(self) -> Iterator[list[str]]:
-        entry = self.files.entry(EXCEPTIONS)
-        if entry is None:
-            return
-        rows = read_csv(self.files.chunks(entry), "utf-8")
-        try:
-            if next(rows, None) != [*EXCEPTION_COLUMNS]:
-                raise Damaged("its columns are not those of a list of exceptions")
-            for row in rows:
-                if len(row) != len(EXCEPTION_COLUMNS):
-                    raise Damaged("it has a row with more or fewer fields")
-                yield row
-        except Damaged as error:
-            self._problems.add(EXCEPTIONS, str(error))
 
     def _report_unlisted(self, listed: bytearray) -> None:
         """Report natives and texts that belong to no item."""
@@ -158,10 +144,6 @@ def _batches(file: Any) -> Iterator[list[_Item]]:
 
 def _as_listed(row: _Item) -> ListedItem:
     return row[1], row[2], row[6], row[7], row[8]
-
-
-def _without_controls(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 class _Table:

@@ -15,7 +15,8 @@ from prefect_collect.escaping import csv_text
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.contents.index import Entry, FileIndex
 from prefect_collect.packages.file_sets.check import SetCheck, is_file_set
-from prefect_collect.packages.file_sets.items import ItemsCheck, ListedItem, read_table
+from prefect_collect.packages.file_sets.items import ItemsCheck, ListedItem
+from prefect_collect.packages.load_files.tables import comparable, read_table
 from prefect_collect.packages.mail.format import MAIL
 from prefect_collect.packages.mail.index import COLUMNS, INDEX
 from prefect_collect.packages.mail.quoting import unquoted
@@ -54,9 +55,9 @@ class _Messages(ItemsCheck):
         """Compare a message with the index, and keep its place."""
         row = next(self._rows, None)
         length = item.size if item.length is None else item.length
-        said = [item.path, str(item.offset or 0), str(length), _shown(item.item_id), item.sha256]
+        said = [item.path, str(item.offset or 0), str(length), comparable(item.item_id), item.sha256]
         if not self._is_index_wrong and (
-            row is None or [*map(csv_text, row[:3]), _shown(csv_text(row[3])), row[12]] != said
+            row is None or [*map(csv_text, row[:3]), comparable(csv_text(row[3])), row[12]] != said
         ):
             self._is_index_wrong = True
             self.problems.add(INDEX, f"row {self.items:,} is not the message that the list of items has there")
@@ -115,7 +116,3 @@ class _Ahead:
             data, self._held = self._held[:size], self._held[size:]
             size -= len(data)
             yield bytes(data)
-
-
-def _shown(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)

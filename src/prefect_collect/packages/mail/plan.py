@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from prefect_collect.codes import Failure
 from prefect_collect.errors import CorruptSegment
+from prefect_collect.formats import FORMATS
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.job_folder.store_keys import segment_key
 from prefect_collect.packages.building.check import Checked
@@ -26,7 +27,7 @@ from prefect_collect.packages.mail.quoting import quoted
 from prefect_collect.stores import Store
 from prefect_collect.threads.stop import Stop
 
-DESCRIPTION: Final = "mail.json"
+DESCRIPTION: Final = FORMATS["mail"].description
 _NO_MESSAGE: Final = Failure(
     "not_a_message",
     "The item is no message (RFC 5322): it does not begin with the fields of a header. Export the collection in "

@@ -1,0 +1,149 @@
+"""Writes the files of a package that is a folder: its items, a few at once, and its lists."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Final
+
+from prefect_collect.codes import Failure
+from prefect_collect.errors import (
+    CorruptSegment,
+    KeyExists,
+    KeyMissing,
+    StoreError,
+    StoreNameTooLong,
+    StoreTooLarge,
+)
+from prefect_collect.job_folder.store_keys import segment_key
+from prefect_collect.packages.building.pieces import Deflated
+from prefect_collect.packages.building.placing import until_canceled
+from prefect_collect.packages.building.reading import SegmentReader, each_item, plain_chunks
+from prefect_collect.packages.building.rows import Row, by_segment
+from prefect_collect.packages.building.tag_file import PackageFile
+from prefect_collect.stores import Blob, DirectoryStore, Store
+from prefect_collect.threads.abandoned import current_fence
+from prefect_collect.threads.pool import Pool
+from prefect_collect.threads.stop import Stop, stopped_by
+
+_LOCAL_THREADS: Final = 4
+_REMOTE_THREADS: Final = 32
+LONGEST_PATH: Final = 4095
+"""The most bytes of a whole path in Linux (PATH_MAX of limits.h, without the NUL)."""
+
+_OF_THE_ITEM: Final = (StoreError, StoreNameTooLong, StoreTooLarge)
+"""Exactly these errors fail one item; others (a full store, no access) end the export."""
+
+_SHARE: Final = 64
+"""How many items of one segment a thread handles at a time."""
+
+
+def put_file(staging: Store, destination: Store, key: str, file: PackageFile, stop: Stop, *, replace: bool) -> Blob:
+    """Write a finished file of a package. Raises KeyExists, StoreError, JobCanceled."""
+    pieces = (piece for piece in until_canceled(file.pieces(), stop) if not isinstance(piece, Deflated))
+    if file.is_composed:
+        with stopped_by(stop):
+            return destination.compose(key, pieces, staging, replace=replace)
+    writer = destination.writer(key, replace=replace)
+    try:
+        for chunk in pieces:
+            if isinstance(chunk, bytes):
+                writer.write(chunk)
+        return writer.commit()
+    finally:
+        writer.abort()
+
+
+class Payload:
+    """Writes payload files below a folder of the destination, a few at once; `failed` has why those of rows could not.
+
+    Each item is hashed again on the way.
+    """
+
+    def __init__(
+        self,
+        staging: Store,
+        destination: Store,
+        folder: str,
+        job_id: str,
+        progress: Callable[[int, int], None] | None,
+        stop: Stop,
+    ) -> None:
+        self._stop = stop
+        self.failed: dict[int, Failure] = {}
+        self._staging, self._destination, self._job_id, self._progress = staging, destination, job_id, progress
+        self._folder = folder
+        self._is_local = isinstance(destination, DirectoryStore)
+        self._lock = threading.Lock()
+
+    @property
+    def threads(self) -> int:
+        """The number of threads to write with."""
+        return _LOCAL_THREADS if self._is_local and isinstance(self._staging, DirectoryStore) else _REMOTE_THREADS
+
+    def write(self, rows: list[Row], pool: Pool) -> None:
+        """Write a batch; return when all of it is written."""
+        waiting: deque[Future[None]] = deque()
+        for group in by_segment(rows):
+            for start in range(0, len(group), _SHARE):
+                waiting.append(pool.submit(self._share, group[start : start + _SHARE]))
+        for future in waiting:
+            future.result()
+
+    def _share(self, rows: list[Row]) -> None:
+        key = segment_key(self._job_id, rows[0].segment)
+        try:
+            each_item(self._staging, key, rows, self._item, self._stop)
+        except KeyMissing:
+            for row in rows:
+                self._fail(row, "segment_corrupt", "its segment was lost after it was checked")
+        if self._progress is not None:
+            with self._lock:
+                self._progress(len(rows), sum(row.size for row in rows))
+
+    def _item(self, reader: SegmentReader, row: Row, ahead: int) -> None:
+        self._stop.require_going()
+        chunks, key = plain_chunks(reader, row, ahead), self._folder + row.path
+        try:
+            if self._is_local and len(os.fsencode(self._destination.locate(key))) > LONGEST_PATH:
+                raise StoreNameTooLong(f"its path is longer than the system allows; export as one ZIP file [{key}]")
+            if row.deflated or row.stored_size > reader.window:
+                self._stream(reader, key, chunks, row)
+            else:
+                data = next(chunks, b"")
+                _prove(hashlib.sha256(data).digest(), row, reader)
+                with current_fence().passing():
+                    self._destination.create(key, data)
+        except CorruptSegment as error:
+            self._fail(row, "segment_corrupt", str(error).rpartition(" [")[0])
+        except KeyExists:
+            self._fail(row, "path_collision", "another file has that name; file names may ignore case there")
+        except StoreError as error:
+            if type(error) not in _OF_THE_ITEM:
+                raise
+            self._fail(row, error.code, str(error).rpartition(" [")[0])
+
+    def _stream(self, reader: SegmentReader, key: str, chunks: Iterator[bytes | memoryview], row: Row) -> None:
+        writer, sha256 = self._destination.writer(key), hashlib.sha256()
+        try:
+            for chunk in chunks:
+                sha256.update(chunk)
+                writer.write(chunk)
+            _prove(sha256.digest(), row, reader)
+            writer.commit()
+        finally:
+            writer.abort()
+
+    def _fail(self, row: Row, code: str, reason: str) -> None:
+        failure = Failure(code, f"The item could not be written: {reason}. [item={row.path}, segment={row.segment}]")
+        with self._lock:
+            self.failed[row.number] = failure
+
+
+def _prove(digest: bytes, row: Row, reader: SegmentReader) -> None:
+    if digest != row.sha256:
+        raise CorruptSegment(f"its bytes were altered after they were checked [{reader.location}]")

@@ -1,0 +1,1 @@
+"""OCFL objects: one for each data source, with a version for each export."""

@@ -1,0 +1,179 @@
+"""Checks an OCFL object: its structure, every version and every hash, and the lists of a version that was made here."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import ExitStack
+from itertools import islice
+from typing import Final
+
+from prefect_collect.archive.problems import Damaged, Problems
+from prefect_collect.packages.bags.algorithms import find_algorithm
+from prefect_collect.packages.bags.files import BagFiles
+from prefect_collect.packages.bags.hashing import Progress, check_hashes
+from prefect_collect.packages.bags.manifests import Manifest
+from prefect_collect.packages.bags.safe_names import check_safe
+from prefect_collect.packages.contents.index import FileIndex, temporary_index
+from prefect_collect.packages.file_sets.check import SetCheck
+from prefect_collect.packages.ocfl.head import HeadCheck, HeadContainer
+from prefect_collect.packages.ocfl.inventory import MOST_BYTES, Inventory, flattened, parsed_inventory
+from prefect_collect.packages.ocfl.names import DESCRIPTION, INVENTORY, OBJECT, ROOT, declared
+from prefect_collect.untrusted.bounded_json import BadValue
+
+_AT_ONCE: Final = 500
+_BESIDE: Final = ("extensions/", "logs/")
+"""What other tools may put into an object, and no version has (OCFL 1.1, section 3.1)."""
+
+
+def is_ocfl(index: FileIndex) -> bool:
+    """Return whether the files are a storage root or an object, perhaps in one folder, and not in a bag."""
+    if index.find("bagit.txt") is not None:
+        return False
+    if index.find(ROOT) is not None or index.find(OBJECT) is not None:
+        return True
+    bases = {name.removesuffix(OBJECT) for name in index.named(OBJECT) if name.count("/") == 1}
+    return any(index.find(f"{base}bagit.txt") is None for base in bases)
+
+
+class OcflCheck:
+    """The check of one object whose files are in an index; call `run` once, and then `close`.
+
+    After `run`, `files` are those of the last version, by their logical paths.
+    """
+
+    def __init__(self, files: BagFiles, threads: int, progress: Progress | None = None) -> None:
+        self.files, self.threads, self.progress = files, threads, progress
+        self.items = self.payload = self.not_delivered = 0
+        self.tool, self.has_documents, self.ours = "", False, False
+        self._fingerprint = ""
+        self._opened = ExitStack()
+
+    def close(self) -> None:
+        """Remove the index of the last version."""
+        self._opened.close()
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 (hex) of the inventory; "" if there is none."""
+        return self._fingerprint
+
+    @property
+    def _problems(self) -> Problems:
+        return self.files.findings.problems
+
+    def run(self) -> None:
+        """Check everything, and add what is wrong to the findings."""
+        files = self.files
+        check_safe(files)
+        if files.index.find(ROOT) is not None:
+            what = "it is an OCFL storage root, which has an object for each source; verify each folder in it"
+            self._problems.add("package", what)
+            return
+        files.find_base(OBJECT)
+        files.check_names()
+        self._fingerprint = files.sha256(INVENTORY)
+        try:
+            inventory = self._inventory("")
+            if files.start(OBJECT, 100) != declared(OBJECT):
+                self._problems.add(OBJECT, "it is not the declaration of an object")
+        except Damaged as error:
+            self._problems.add(INVENTORY, str(error))
+            return
+        own = {OBJECT, INVENTORY, inventory.sidecar}
+        for number in range(1, inventory.head + 1):
+            own |= {f"v{number}/{INVENTORY}", f"v{number}/{inventory.sidecar}"}
+            self._check_version(inventory, number)
+        manifest = Manifest(INVENTORY, False, find_algorithm(inventory.algorithm), 0)
+        self._list_content(inventory)
+        for name in files.index.unlisted(files.base, [0]):
+            path = name[len(files.base) :]
+            if path.startswith(_BESIDE):
+                files.findings.warnings.add(path, "another tool put it into the object; it is part of no version")
+            elif path not in own:
+                self._problems.add(path, "it does not belong to the object: no version has it")
+        check_hashes(files, [manifest], self.threads, self.progress)
+        self._check_head(inventory)
+
+    def _inventory(self, folder: str) -> Inventory:
+        """Return the inventory in a folder of the object, whose hash is beside it. Raises Damaged."""
+        files, name = self.files, f"{folder}{INVENTORY}"
+        data = files.start(name, MOST_BYTES + 1)
+        if not data:
+            raise Damaged("it is missing")
+        try:
+            inventory = parsed_inventory(data)
+        except BadValue as error:
+            raise Damaged(f"it is no inventory: {error}") from error
+        digest = hashlib.new(inventory.algorithm, data).hexdigest()
+        said = files.start(f"{folder}{inventory.sidecar}", 1000).split()
+        if said != [digest.encode(), INVENTORY.encode()]:
+            self._problems.add(f"{folder}{inventory.sidecar}", "it does not state the hash of the inventory")
+        return inventory
+
+    def _check_version(self, last: Inventory, number: int) -> None:
+        """Compare the inventory in a version's folder with the object's."""
+        name = f"v{number}/{INVENTORY}"
+        if number == last.head:
+            if self.files.sha256(name) != self._fingerprint:
+                self._problems.add(name, "it is missing, or not the object's inventory")
+            return
+        if self.files.entry(name) is None:
+            self.files.findings.tolerated.add(name, "it is missing, so that the version cannot be compared")
+            return
+        try:
+            then = self._inventory(f"v{number}/")
+        except Damaged as error:
+            self._problems.add(name, str(error))
+            return
+        if (then.id, then.head, then.content) != (last.id, number, last.content):
+            self._problems.add(name, "it is the inventory of another version or object")
+        elif then.algorithm != last.algorithm:
+            self.files.findings.tolerated.add(name, "it has another digestAlgorithm, so it was not compared")
+        else:
+            self._compare(name, then, last)
+
+    def _compare(self, name: str, then: Inventory, last: Inventory) -> None:
+        for number in then.versions:
+            one, other = then.versions[number]["state"], last.versions[number]["state"]
+            if one != other and flattened(one) != flattened(other):
+                self._problems.add(name, f"it has other files in version v{number} than the object's inventory")
+        now = flattened(last.manifest)
+        if any(now.get(path) != digest for path, digest in flattened(then.manifest).items()):
+            self._problems.add(name, "it has content that the object's inventory has not")
+
+    def _list_content(self, inventory: Inventory) -> None:
+        """Add the hashes of all content files to the index, and the missing files to the findings."""
+        files = self.files
+        content = iter(flattened(inventory.manifest).items())
+        while batch := dict(islice(content, _AT_ONCE)):
+            found = files.index.find_all([f"{files.base}{path}" for path in batch])
+            listed = [
+                (found[f"{files.base}{path}"][0], bytes.fromhex(digest))
+                for path, digest in batch.items()
+                if f"{files.base}{path}" in found
+            ]
+            files.index.list_digests(0, listed)
+            for path in batch:
+                if f"{files.base}{path}" not in found:
+                    self._problems.add(path, f"it is missing; {INVENTORY} lists it")
+
+    def _check_head(self, inventory: Inventory) -> None:
+        """Check the lists of the last version, if prefect-collect made it; else count its files."""
+        files = self.files
+        head = HeadContainer(files, files.base, inventory)
+        index = self._opened.enter_context(temporary_index())
+        head.scan(index, files.findings)
+        logical = BagFiles(head, index, files.findings)
+        if DESCRIPTION not in head.state or inventory.algorithm != "sha256":
+            self.items = index.count
+            self.payload = sum(size for _, size in index.sizes())
+            return
+        check = HeadCheck(logical, self.threads)
+        check.state = head.state
+        check.run()
+        self.ours = True
+        self._take(check)
+        files.container, files.index, files.base = head, index, ""
+
+    def _take(self, check: SetCheck) -> None:
+        self.items, self.payload, self.not_delivered = check.items, check.payload, check.not_delivered
+        self.tool, self.has_documents = check.tool, check.has_documents

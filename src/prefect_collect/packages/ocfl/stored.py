@@ -1,0 +1,182 @@
+"""An object in a storage root: what is there, what an interrupted export left, and the writing of a version."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain, islice
+
+from prefect_collect.errors import KeyMissing, PackageError, PackageExists
+from prefect_collect.packages.building.replacing import FolderLeft, Marker
+from prefect_collect.packages.ocfl.inventory import MOST_BYTES, Inventory, parsed_inventory
+from prefect_collect.packages.ocfl.names import INVENTORY, OBJECT, SIDECAR, declared
+from prefect_collect.stores import Blob, Store
+from prefect_collect.threads.abandoned import current_fence
+from prefect_collect.untrusted.bounded_json import BadValue
+
+
+@dataclass(slots=True)
+class StoredObject:
+    """The object in the folder `key`, to which the export job `job_id` ("" for none) adds a version.
+
+    The inventory in the object's folder is replaced last, so that readers have either the old version or the new one.
+    """
+
+    destination: Store
+    key: str
+    job_id: str
+    inventory: Inventory | None = None
+    data: bytes = b""
+
+    def read(self) -> None:
+        """Read the object, and end what an interrupted attempt of the job had all but ended.
+
+        Raises PackageError if the object is damaged or cannot be continued, PackageExists if it is none.
+        """
+        self.inventory, self.data = None, self._read(INVENTORY)
+        if not self.data:
+            declaration = self._read(OBJECT)
+            for blob in islice(self.destination.list(f"{self.key}/"), 1000):
+                name = blob.key.removeprefix(f"{self.key}/")
+                if not name.startswith("v1/") and (name, declaration) != (OBJECT, declared(OBJECT)):
+                    raise PackageExists(f"{self._where(name)} does not belong to an OCFL object; remove it. {self._at}")
+            return
+        try:
+            inventory = self.inventory = parsed_inventory(self.data)
+        except BadValue as error:
+            raise PackageError(f"The object's inventory cannot be continued: {error}. {self._at}") from error
+        if (inventory.id, inventory.algorithm, inventory.content) != (self.key, "sha256", "content"):
+            raise PackageError(
+                "The object has another id, digestAlgorithm (not sha256) or contentDirectory than those that are "
+                f"written here; name another destination. [id={inventory.id[:200]}] {self._at}"
+            )
+        marker = self.marker(inventory.head)
+        if self._has(marker.name) and self._read(f"v{inventory.head}/{INVENTORY}") == self.data:
+            self._put(SIDECAR, self._sidecar())
+            marker.remove()
+        if self._read(SIDECAR).split() != self._sidecar().split() or self._read(OBJECT) != declared(OBJECT):
+            raise PackageError(
+                "The object's declaration or the hash of its inventory is not what it should be: it was changed, or "
+                "another export that wrote it was interrupted; retry that one, or restore the object from a backup. "
+                f"{self._at}"
+            )
+
+    @property
+    def next(self) -> int:
+        """The number of the version that is added."""
+        return 1 if self.inventory is None else self.inventory.head + 1
+
+    @property
+    def folder(self) -> str:
+        """The folder of the version that is added, at the destination."""
+        return f"{self.key}/v{self.next}"
+
+    def marker(self, number: int) -> Marker:
+        """Return the file that names the job while it writes that version."""
+        return Marker(self.destination, f"{self.key}/v{number}", self.job_id)
+
+    def make_room(self, names: Iterable[set[str]], *, replace: bool) -> None:
+        """Set the marker in the new version's folder, from which what the same job left is removed.
+
+        Raises PackageExists if it holds anything else.
+        """
+        folder, marker = f"{self.folder}/", self.marker(self.next)
+        if next(iter(self.destination.list(folder)), None) is not None:
+            left = FolderLeft(self.destination, self.folder, "")
+            other = left.others(chain([{marker.name, INVENTORY, SIDECAR}], names))
+            if not (replace and self.job_id and marker.name in left.sizes) or other is not None:
+                named = other or min(left.sizes, default="")
+                raise PackageExists(
+                    f"{self._where(f'v{self.next}/{named}')} does not belong to this export: another one was "
+                    f"interrupted, or another tool writes here; retry that export, or remove the folder. {self._at}"
+                )
+            with current_fence().passing():
+                self.destination.remove(f"{folder}{name}" for name in left.sizes if name != marker.name)
+                self.destination.delete(f"{folder}content/")
+        elif self.job_id:
+            marker.set(alone=True)
+
+    def commit(self, inventory: Inventory) -> Blob:
+        """Write the inventories of a version whose content is written.
+
+        Raises PackageError if the inventory is too large, or if another one has replaced the inventory meanwhile.
+        """
+        data, before, number = inventory.to_bytes(), self.data, self.next
+        try:
+            parsed_inventory(data)
+        except BadValue as error:
+            raise PackageError(
+                f"The object's inventory cannot be written, because readers would refuse it: {error}; name another "
+                f"destination. {self._at}"
+            ) from error
+        self.data = data
+        for name, contents in ((SIDECAR, self._sidecar()), (INVENTORY, data)):
+            self._put(f"v{number}/{name}", contents)
+        if self._read(INVENTORY) != before:
+            raise PackageError(f"Another program changed the object meanwhile; retry the export. {self._at}")
+        if not before:
+            self._put(OBJECT, declared(OBJECT))
+        blob = self._put(INVENTORY, data)
+        self._put(SIDECAR, self._sidecar())
+        self.inventory = inventory
+        if self.job_id:
+            self.marker(number).remove()
+        return blob
+
+    def remove_version(self) -> None:
+        """Remove what was written of the version that is not committed, and the object's folder if it has no other."""
+        with current_fence().passing():
+            self.destination.delete(f"{self.folder}/")
+            if self.inventory is None and all(
+                blob.key == f"{self.key}/{OBJECT}" for blob in self.destination.list(f"{self.key}/")
+            ):
+                self.destination.delete(f"{self.key}/")
+
+    def require_content(self, path: str, size: int) -> None:
+        """Raise PackageError if a file of an earlier version, which the new one shares, is not there in that size."""
+        try:
+            found = self.destination.stat(f"{self.key}/{path}").size
+        except KeyMissing:
+            found = None
+        if found != size:
+            raise PackageError(
+                f"A file of an earlier version, which this one shares, is lost or has another size; restore the object "
+                f"from a backup. [{self.destination.locate(f'{self.key}/{path}')}]"
+            )
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 (hex) of the inventory."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    @property
+    def _at(self) -> str:
+        return f"[{self.destination.locate(self.key)}]"
+
+    def _where(self, name: str) -> str:
+        return f"{f'{self.key}/{name}'!r} at the destination"
+
+    def _sidecar(self) -> bytes:
+        return f"{self.fingerprint()} {INVENTORY}\n".encode()
+
+    def _has(self, name: str) -> bool:
+        number = 0 if self.inventory is None else self.inventory.head
+        try:
+            self.destination.stat(f"{self.key}/v{number}/{name}")
+        except KeyMissing:
+            return False
+        return True
+
+    def _read(self, name: str) -> bytes:
+        try:
+            return self.destination.read(f"{self.key}/{name}", 0, MOST_BYTES + 1)
+        except KeyMissing:
+            return b""
+
+    def _put(self, name: str, data: bytes) -> Blob:
+        writer = self.destination.writer(f"{self.key}/{name}", replace=True)
+        try:
+            writer.write(data)
+            return writer.commit()
+        finally:
+            writer.abort()

@@ -1,0 +1,254 @@
+"""Exports as OCFL objects: judged by ocfl-py, with files shared between versions, retried after kills, and verified."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefect_collect.blocks import FileSource
+from prefect_collect.codes import Failure
+from prefect_collect.errors import StoreNameTooLong, StoreUnavailable
+from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.packages import FolderZip, verify
+from prefect_collect.packages.building.replacing import Marker
+from prefect_collect.packages.file_sets.lists import SetLists
+from prefect_collect.packages.ocfl.names import object_name
+from prefect_collect.packages.ocfl.stored import StoredObject
+from prefect_collect.statuses import JobStatus
+from prefect_collect.stores import DirectoryStore
+from prefect_collect.threads.stop import Stop
+from tests.support.ocfl_judge import require_valid
+from tests.support.run_attempts import attempt, export, new_job, unsuccessful
+
+NAME = object_name({"name": "test", "location": "test"})
+
+
+def collected(root: Path, files: dict[str, bytes]) -> JobFolder:
+    """Return a new collection of a folder with just these files."""
+    folder = root / "source"
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    source = FileSource(root=str(folder), name="test")
+    job = new_job(DirectoryStore(root / "staging"), source)
+    assert attempt(job, source).status is JobStatus.SUCCESSFULLY_COMPLETED
+    return job
+
+
+def inventory(root: Path) -> dict[str, Any]:
+    """Return the inventory of the object."""
+    found: dict[str, Any] = json.loads((root / NAME / "inventory.json").read_bytes())
+    return found
+
+
+def content(root: Path, version: int) -> set[str]:
+    """Return the items that were written for a version."""
+    folder = root / NAME / f"v{version}" / "content" / "items"
+    return {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
+
+
+FIRST = {"a.txt": b"one", "b/c.txt": b"two", "b/same.txt": b"one", "empty": b"", "bagit.txt": b"no bag", "Grüße": b"4"}
+
+
+def test_later_exports_are_versions_that_share_files(tmp_path: Path) -> None:
+    """Each export adds a version with the items of its collection; only new bytes are written; ocfl-py accepts all."""
+    root = tmp_path / "root"
+    second = {**FIRST, "a.txt": b"changed", "new.txt": b"new"}
+    del second["b/c.txt"]
+    third = {"moved/c.txt": b"two", "a.txt": b"changed"}
+    written = [{*FIRST} - {"b/same.txt"}, {"a.txt", "new.txt"}, set()]
+    for number, (files, fresh) in enumerate(zip((FIRST, second, third), written, strict=True), 1):
+        _, result = export(collected(tmp_path, files), DirectoryStore(root), "ocfl")
+        assert (result.status, result.package) == (JobStatus.SUCCESSFULLY_COMPLETED, str(root / NAME))
+        require_valid(root)
+        said = inventory(root)
+        assert (said["head"], said["id"], said["digestAlgorithm"]) == (f"v{number}", NAME, "sha256")
+        state = said["versions"][f"v{number}"]["state"]
+        items = {path: digest for digest, paths in state.items() for path in paths if path.startswith("items/")}
+        assert items == {f"items/{name}": hashlib.sha256(data).hexdigest() for name, data in files.items()}
+        assert content(root, number) == fresh
+        found = verify(root / NAME)
+        assert (found.problems, found.warnings, found.items) == ([], [], len(files))
+        assert found.bytes == sum(map(len, files.values()))
+        assert found.fingerprint == result.fingerprint
+    assert verify(root).problems[0].what.startswith("it is an OCFL storage root")
+
+
+def test_the_same_files_make_no_version(tmp_path: Path) -> None:
+    """A second export of the same collection, by any job, leaves the object as it is, byte for byte."""
+    root, job = tmp_path / "root", collected(tmp_path, FIRST)
+    _, first = export(job, DirectoryStore(root), "ocfl")
+    before = {file: file.read_bytes() for file in root.rglob("*") if file.is_file()}
+    _, second = export(job, DirectoryStore(root), "ocfl")
+    assert (second.status, second.fingerprint) == (JobStatus.SUCCESSFULLY_COMPLETED, first.fingerprint)
+    assert {file: file.read_bytes() for file in root.rglob("*") if file.is_file()} == before
+    assert not (root / NAME / "v2").exists()
+
+
+def _dying(monkeypatch: pytest.MonkeyPatch, puts: int) -> None:
+    """Let the next writing of inventories end after so many files, without any cleaning up, as a kill does."""
+    put, left = StoredObject._put, [puts]
+
+    def kept(self: Marker) -> None:
+        raise StoreUnavailable("The disk is gone. [marker]")
+
+    def dying(self: StoredObject, name: str, data: bytes) -> Any:
+        if not left[0]:
+            raise StoreUnavailable(f"The disk is gone. [{name}]")
+        left[0] -= 1
+        return put(self, name, data)
+
+    monkeypatch.setattr(StoredObject, "_put", dying)
+    monkeypatch.setattr(Marker, "remove", kept)
+
+
+@pytest.mark.parametrize("puts", [0, 2, 3, 4])
+def test_an_interrupted_export_leaves_the_old_version_or_the_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, puts: int
+) -> None:
+    """Wherever the writing of the second version ends, readers have one whole version, and a retry makes the new one.
+
+    Another job is refused meanwhile.
+    """
+    root = tmp_path / "root"
+    export(collected(tmp_path, FIRST), DirectoryStore(root), "ocfl")
+    before = inventory(root)
+    second = collected(tmp_path, {**FIRST, "a.txt": b"changed"})
+    with monkeypatch.context() as patched:
+        _dying(patched, puts)
+        job, failed = export(second, DirectoryStore(root), "ocfl")
+    # Of v2 the hash and the inventory are written, then the object's inventory and its hash; the marker is left.
+    is_new = puts >= 3
+    assert failed.status is JobStatus.FAILED
+    assert inventory(root)["head"] == ("v2" if is_new else "v1")
+    if not is_new:
+        assert inventory(root) == before
+    assert not verify(root / NAME).valid
+    if puts < 4:
+        _, refused = export(collected(tmp_path, {"z": b"z"}), DirectoryStore(root), "ocfl")
+        assert refused.status is JobStatus.FAILED
+    _, result = export(second, DirectoryStore(root), "ocfl", job)
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    require_valid(root)
+    assert inventory(root)["head"] == "v2"
+    found = verify(root / NAME)
+    assert (found.problems, found.fingerprint) == ([], result.fingerprint)
+
+
+def test_an_interrupted_first_version_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A retry replaces what an attempt left of an object without an inventory."""
+    root, collection = tmp_path / "root", collected(tmp_path, FIRST)
+    with monkeypatch.context() as patched:
+        _dying(patched, 3)
+        job, failed = export(collection, DirectoryStore(root), "ocfl")
+    assert failed.status is JobStatus.FAILED
+    assert not (root / NAME / "inventory.json").exists()
+    (root / NAME / "v1" / "content" / "items" / "a.txt").unlink()
+    _, result = export(collection, DirectoryStore(root), "ocfl", job)
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    require_valid(root)
+    assert verify(root / NAME).valid
+
+
+def _other_root(root: Path) -> None:
+    (root / "ocfl_layout.json").write_text('{"extension": "0004-hashed-n-tuple-storage-layout", "description": ""}')
+
+
+def _other_version(root: Path) -> None:
+    (root / NAME / "v2").mkdir()
+    (root / NAME / "v2" / "mine.txt").write_text("")
+
+
+def _sha512(root: Path) -> None:
+    path = root / NAME / "inventory.json"
+    path.write_text(path.read_text().replace('"digestAlgorithm": "sha256"', '"digestAlgorithm": "sha512"'))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (_other_root, "another layout"),
+        (lambda root: (root / "0=ocfl_1.1").write_text("no"), "declaration of the storage root is damaged"),
+        (lambda root: ((root / "0=ocfl_1.1").unlink(), (root / "x").touch()), "is no OCFL 1.1 storage root"),
+        (_other_version, "v2/mine.txt"),
+        (_sha512, "cannot be continued"),
+        (lambda root: (root / NAME / "inventory.json.sha256").write_text("0 inventory.json"), "was changed"),
+        (lambda root: (root / NAME / "inventory.json").unlink(), "does not belong to an OCFL object"),
+        (lambda root: (root / NAME / "v1/content/items/a.txt").unlink(), "is lost or has another size"),
+    ],
+)
+def test_what_others_changed_is_refused_and_left(tmp_path: Path, change: Callable[[Path], Any], why: str) -> None:
+    """An export refuses in words what it cannot continue, and changes no file that was there."""
+    root = tmp_path / "root"
+    export(collected(tmp_path, {"a.txt": b"a"}), DirectoryStore(root), "ocfl")
+    change(root)
+    before = {file: file.read_bytes() for file in root.rglob("*") if file.is_file()}
+    job, result = export(collected(tmp_path, {"a.txt": b"a", "b.txt": b"b"}), DirectoryStore(root), "ocfl")
+    assert result.status is JobStatus.FAILED
+    messages = [row["message"] for row in result.unsuccessful.to_arrow().to_pylist()]
+    assert why in " ".join(map(str, messages))
+    assert {file: file.read_bytes() for file in before} == before
+    assert len(unsuccessful(job)) == 2
+
+
+def test_a_canceled_export_leaves_the_object_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Canceled while it writes, an export removes what it wrote: the new version, or the whole object if it is new."""
+    root, stop = tmp_path / "root", Stop()
+    add = SetLists.finish
+
+    def canceling(self: SetLists) -> Any:
+        stop.set(Failure("canceled", "The job was canceled."))
+        return add(self)
+
+    for files, left in ((FIRST, 2), ({"new": b"new"}, None)):
+        with monkeypatch.context() as patched:
+            patched.setattr(SetLists, "finish", canceling)
+            stop = Stop()
+            _, result = export(collected(tmp_path, files), DirectoryStore(root), "ocfl", stop=stop)
+        assert result.status is JobStatus.CANCELED
+        if left is not None:
+            assert len(list(root.rglob("*"))) == left
+            export(collected(tmp_path, files), DirectoryStore(root), "ocfl")
+        require_valid(root)
+        assert inventory(root)["head"] == "v1"
+
+
+def test_items_that_cannot_be_written_are_exceptions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They fail with those that have their bytes; the version is whole without them, and a retry makes the next."""
+    root, create = tmp_path / "root", DirectoryStore.create
+
+    def refusing(self: DirectoryStore, key: str, data: Any) -> Any:
+        if bytes(data) == b"one":
+            raise StoreNameTooLong(f"The name is too long. [{key}]")
+        return create(self, key, data)
+
+    collection = collected(tmp_path, FIRST)
+    with monkeypatch.context() as patched:
+        patched.setattr(DirectoryStore, "create", refusing)
+        job, result = export(collection, DirectoryStore(root), "ocfl")
+    assert result.status is JobStatus.PARTIALLY_COMPLETED
+    assert {row["path"] for row in unsuccessful(job).values()} == {"a.txt", "b/same.txt"}
+    found = verify(root / NAME)
+    assert (found.problems, found.items, found.not_delivered) == ([], len(FIRST) - 2, 2)
+    require_valid(root)
+    _, retried = export(collection, DirectoryStore(root), "ocfl", job)
+    assert (retried.status, inventory(root)["head"]) == (JobStatus.SUCCESSFULLY_COMPLETED, "v2")
+    assert len(content(root, 2)) == 1
+    require_valid(root)
+    assert verify(root / NAME).items == len(FIRST)
+
+
+def test_a_downloaded_object_is_verified_as_one_file(tmp_path: Path) -> None:
+    """The ZIP file of an object, as downloads send it, proves the same as the folder."""
+    export(collected(tmp_path, FIRST), DirectoryStore(tmp_path / "root"), "ocfl")
+    file = tmp_path / "object.zip"
+    file.write_bytes(b"".join(FolderZip(DirectoryStore(tmp_path / "root"), NAME).chunks()))
+    here, there = verify(tmp_path / "root" / NAME), verify(file)
+    assert (there.problems, there.items, there.fingerprint) == ([], here.items, here.fingerprint)
