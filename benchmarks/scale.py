@@ -27,8 +27,9 @@ from prefect_collect.collecting.closing import Ending, close_attempt
 from prefect_collect.collecting.enumeration import Shard, enumerate_source
 from prefect_collect.collecting.incremental import Incremental
 from prefect_collect.collecting.shard_ledger import ShardLedger
-from prefect_collect.exporting.attempt import Delivery, Steps, build_package, check_package, run_export
+from prefect_collect.exporting.attempt import Steps, build_package, check_package, run_export
 from prefect_collect.exporting.bound_collection import bind_collection
+from prefect_collect.exporting.delivery import Delivery
 from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.folder import JobFolder, JobRecord, now
 from prefect_collect.job_folder.ledger import ledger_bytes, read_inventory

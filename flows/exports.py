@@ -21,10 +21,11 @@ from prefect_collect.artifacts.publish import publish_status
 from prefect_collect.collecting.stop_signals import send_signals
 from prefect_collect.errors import JobNotFound, KeyMissing
 from prefect_collect.escaping import one_line
-from prefect_collect.exporting.attempt import Delivery, Steps, run_export
+from prefect_collect.exporting.attempt import Steps, run_export
 from prefect_collect.exporting.bag_conformity import require_profile
 from prefect_collect.exporting.bound_collection import BoundCollection, bind_collection
 from prefect_collect.exporting.control_numbers import require_continuable
+from prefect_collect.exporting.delivery import Delivery
 from prefect_collect.exporting.duplicates import require_comparable
 from prefect_collect.flows._job_flow import flow
 from prefect_collect.flows.auto_exports import (

@@ -8,8 +8,9 @@ from prefect.client.schemas.objects import FlowRun
 
 from prefect_collect.collecting.closing import close_lost_attempts
 from prefect_collect.errors import CollectError, JobNotFound
-from prefect_collect.exporting.attempt import Delivery, close_lost_exports
+from prefect_collect.exporting.attempt import close_lost_exports
 from prefect_collect.exporting.bound_collection import bind_collection
+from prefect_collect.exporting.delivery import Delivery
 from prefect_collect.flows.stores import place_of
 from prefect_collect.formats import parsed_options
 from prefect_collect.job_folder import custody_events

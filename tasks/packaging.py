@@ -5,8 +5,9 @@ from __future__ import annotations
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from prefect_collect.exporting.attempt import Delivery, build_package, check_package
+from prefect_collect.exporting.attempt import build_package, check_package
 from prefect_collect.exporting.bound_collection import BoundCollection
+from prefect_collect.exporting.delivery import Delivery
 from prefect_collect.packages import Built, Checked
 from prefect_collect.threads.progress import Progress
 

@@ -14,8 +14,9 @@ import pytest
 
 from prefect_collect.collecting import shard
 from prefect_collect.errors import PackageError
-from prefect_collect.exporting.attempt import Delivery, build_package, check_package
+from prefect_collect.exporting.attempt import build_package, check_package
 from prefect_collect.exporting.bound_collection import bind_collection
+from prefect_collect.exporting.delivery import Delivery
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from prefect_collect.errors import StoreNameTooLong, UsageError
-from prefect_collect.exporting.attempt import Delivery
 from prefect_collect.exporting.bound_collection import bind_collection
 from prefect_collect.exporting.control_numbers import NUMBERS, require_continuable
+from prefect_collect.exporting.delivery import Delivery
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.folder import JobFolder, JobRecord

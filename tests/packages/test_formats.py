@@ -11,7 +11,7 @@ import pytest
 
 from prefect_collect.cli._collection_options import CollectionOptions
 from prefect_collect.cli._job_commands import export as export_command
-from prefect_collect.exporting.attempt import Delivery
+from prefect_collect.exporting.delivery import Delivery
 from prefect_collect.flows import AutoExport, export
 from prefect_collect.formats import FORMATS, Format
 from prefect_collect.packages import PACKAGE_FORMATS, PackageSpec, check_items, verify

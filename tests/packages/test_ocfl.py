@@ -14,7 +14,7 @@ import pytest
 from prefect_collect.cli._exits import FAILED, OK
 from prefect_collect.cli._verifying import verify_package
 from prefect_collect.errors import PackageError, PackageExists
-from prefect_collect.exporting.attempt import Delivery
+from prefect_collect.exporting.delivery import Delivery
 from prefect_collect.packages import PACKAGE_FORMATS, PackageSpec, check_items, verify
 from prefect_collect.packages.ocfl.inventory import next_version, parsed_inventory
 from prefect_collect.packages.ocfl.names import object_name

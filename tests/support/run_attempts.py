@@ -16,8 +16,9 @@ from prefect_collect.collecting.enumeration import Shard
 from prefect_collect.collecting.policy import CollectionPolicy, ShardPolicy
 from prefect_collect.collecting.shard import collect_shard
 from prefect_collect.escaping import csv_text
-from prefect_collect.exporting.attempt import Delivery, run_export
+from prefect_collect.exporting.attempt import run_export
 from prefect_collect.exporting.bound_collection import BoundCollection, bind_collection
+from prefect_collect.exporting.delivery import Delivery
 from prefect_collect.job_folder import custody_events, store_keys
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job

@@ -136,10 +136,10 @@ def _run_of(state: Any) -> str:
 
 def run_export(text: str, to: str, store: str | None, *, single_writer: bool, json: bool, **options: Any) -> int:
     """Run ``export``; `options` are parameters of the flow."""
-    from prefect_collect.exporting.attempt import Delivery
     from prefect_collect.exporting.bag_conformity import require_profile
     from prefect_collect.exporting.bound_collection import bind_collection
     from prefect_collect.exporting.control_numbers import require_continuable
+    from prefect_collect.exporting.delivery import Delivery
     from prefect_collect.exporting.duplicates import require_comparable
 
     out = Output(as_json=json)

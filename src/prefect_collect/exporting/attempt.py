@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from dataclasses import replace as replaced
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from prefect_collect.codes import WORKER_LOST, Failure
 from prefect_collect.documents.evidence import account_of_job
@@ -15,21 +15,17 @@ from prefect_collect.errors import (
     CorruptPart,
     EvidenceError,
     JobCanceled,
-    KeyMissing,
     PackageError,
-    PackageExists,
     StoreError,
 )
 from prefect_collect.exporting.bound_collection import BoundCollection
 from prefect_collect.exporting.control_numbers import claim_numbers, continued_by, write_numbers
+from prefect_collect.exporting.delivery import Delivery, spec_of
 from prefect_collect.exporting.duplicates import mark_duplicates, with_duplicates
 from prefect_collect.exporting.export_ledger import ExportLedger
 from prefect_collect.exporting.portability import report_names
-from prefect_collect.formats import FORMATS, LIMITED, OPTION_GROUPS, Format, require_options
-from prefect_collect.formats.bag_options import BagOptions
-from prefect_collect.formats.dataset import Dataset
+from prefect_collect.formats import FORMATS
 from prefect_collect.formats.load_file import LoadFile
-from prefect_collect.formats.mail_set import MailSet
 from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.job_folder.account import result_of
 from prefect_collect.job_folder.checked_evidence import Vouched
@@ -45,90 +41,15 @@ from prefect_collect.packages import (
     Built,
     Checked,
     Owner,
-    PackageSpec,
     check_items,
-    package_base,
-    package_key,
-    require_possible,
 )
-from prefect_collect.parameters import Deduplicate
-from prefect_collect.stores import DirectoryStore, Store
+from prefect_collect.stores import DirectoryStore
 from prefect_collect.threads.abandoned import CallAbandoned, abandonable
 from prefect_collect.threads.progress import Progress
 from prefect_collect.threads.stop import Stop, current_stop, stopped_by
 
 _CANCELED: Final = Failure("canceled", "The export was canceled before the package was complete.")
 _LEFT: Final = "The destination did not answer the cancel, so parts of the package may be there; Start replaces them."
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """The format and destination of an export, with its options; `owner` (set by `run_export`) is the exporting job.
-
-    Raise UsageError if an option is given that the format does not take.
-    """
-
-    destination: Store
-    format: Format
-    sha512: bool = False
-    owner: Owner | None = None
-    portable_names: bool = False
-    load_file: LoadFile | None = None
-    bag: BagOptions | None = None
-    mail: MailSet | None = None
-    dataset: Dataset | None = None
-    deduplicate: Deduplicate | None = None
-    duplicates_of: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        require_options(self.format, {name: getattr(self, name) for name in LIMITED})
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The options that only some formats take and that were given, by their parameters."""
-        return {name: options for name in OPTION_GROUPS if (options := getattr(self, name)) is not None}
-
-    def base(self, record: JobRecord) -> str:
-        """Return the package's base folder; `record` is the collection's."""
-        return package_base(record, self.format)
-
-    def key(self, base: str) -> str:
-        """Return the package's key at the destination."""
-        return package_key(base, self.format)
-
-    def require_free(self, base: str) -> None:
-        """Raise PackageExists if the package's name is taken at the destination, StoreError if it is no folder."""
-        if isinstance(self.destination, DirectoryStore):
-            self.destination.require_folder()
-        if FORMATS[self.format].grows:
-            require_possible(self.destination)
-            return
-        key = self.key(base)
-        try:
-            self.destination.stat(key)
-        except KeyMissing:
-            if not FORMATS[self.format].is_folder or next(iter(self.destination.list(f"{key}/")), None) is None:
-                return
-        raise PackageExists(
-            "Something else already has the package's name; name another destination, or remove it. "
-            f"[{self.destination.locate(key)}]"
-        )
-
-
-def spec_of(bound: BoundCollection, delivery: Delivery) -> PackageSpec:
-    """Return the package that this collection makes: the same for the same manifest, for every export at any time."""
-    record, result = bound.record, bound.result
-    info = {
-        "External-Description": f"{record.name}, collected from {record.source.get('location', '')}",
-        "Collected-Items": f"{result.counts.succeeded} of {result.counts.found}",
-    }
-    info |= {"Custodian": record.custodian} if record.custodian else {}
-    custodians = bool(record.custodian or record.custodian_folder or record.custodians)
-    ways = delivery.sha512, delivery.portable_names
-    return PackageSpec(
-        record.package_base, record.job_id, result.ended.date(), record.name, *ways, info, record.hashes, custodians,
-        source=str(record.source.get("name", "")), **delivery.options, deduplicate=delivery.deduplicate,
-    )  # fmt: skip
 
 
 @abandonable

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from prefect_collect.exporting.attempt import Delivery, spec_of
 from prefect_collect.exporting.bound_collection import BoundCollection
+from prefect_collect.exporting.delivery import Delivery, spec_of
 from prefect_collect.formats.bag_planning import require_conforming
 
 

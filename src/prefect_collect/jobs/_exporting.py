@@ -21,10 +21,10 @@ from prefect_collect.errors import (
     UsageError,
 )
 from prefect_collect.escaping import one_line
-from prefect_collect.exporting.attempt import Delivery
 from prefect_collect.exporting.bag_conformity import require_profile
 from prefect_collect.exporting.bound_collection import bind_collection
 from prefect_collect.exporting.control_numbers import require_continuable
+from prefect_collect.exporting.delivery import Delivery
 from prefect_collect.exporting.duplicates import require_comparable
 from prefect_collect.flows import export
 from prefect_collect.flows.auto_exports import load_destination
