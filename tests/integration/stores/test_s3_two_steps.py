@@ -89,9 +89,13 @@ def test_the_server_copies_in_two_steps(store: S3Store, proxy: FaultProxy, serve
     assert sorted(blob.key for blob in store.list()) == ["out", *(f"seg/{n:02d}" for n in range(SEGMENTS))]
 
 
-@pytest.mark.parametrize("at", [3, 21, 24])
+@pytest.mark.parametrize("at", [3, 17, 21])
 def test_a_copy_that_fails(store: S3Store, proxy: FaultProxy, server: S3Server, at: int) -> None:
-    """Whichever copy is refused, in the first step or the second: there is no object, and nothing is left."""
+    """Whichever copy is refused, in the first step or the second: there is no object, and nothing is left.
+
+    The object has no new bytes, so that each part is a copy, in whatever order they arrive.
+    """
+    ranges = [piece for piece in pieces() if isinstance(piece, CopyRange)]
     counted = iter(range(100))
     met = proxy.met
 
@@ -102,7 +106,7 @@ def test_a_copy_that_fails(store: S3Store, proxy: FaultProxy, server: S3Server, 
 
     proxy.met = hit  # type: ignore[assignment, method-assign]
     with pytest.raises(CorruptSegment):
-        store.compose("out", pieces(), store)
+        store.compose("out", ranges, store)
     assert left(server, store) == []
     assert not [blob.key for blob in store.list() if blob.key == "out"]
 
