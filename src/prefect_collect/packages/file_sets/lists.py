@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from prefect_collect.codes import Failure
 from prefect_collect.errors import PackageError
@@ -27,7 +26,7 @@ from prefect_collect.packages.building.duplicate_columns import DUPLICATE_OF, du
 from prefect_collect.packages.building.spec import NOT_DELIVERED, PackageSpec, outcome_of
 from prefect_collect.packages.building.tag_file import PackageFile, hashed
 from prefect_collect.packages.file_sets.plan import SetPlan
-from prefect_collect.packages.load_files.exceptions import Exceptions
+from prefect_collect.packages.load_files.item_lists import ItemLists
 from prefect_collect.untrusted.bounded_json import BadValue, parse_json
 
 SEAL: Final = "manifest-sha256.txt"
@@ -66,8 +65,6 @@ ITEMS_SCHEMA: Final = pa.schema(
 )
 """The columns of items.parquet; an item that is not delivered has no path, one that is a file has no offset."""
 
-_GROUP_BYTES: Final = 32 << 20
-
 
 class SetLists:
     """Writes the lists, batch by batch in the manifest's order."""
@@ -75,16 +72,14 @@ class SetLists:
     def __init__(self, folder: Path, spec: PackageSpec, plan: SetPlan, description: str) -> None:
         self._folder, self._spec, self._plan, self._description = folder, spec, plan, description
         self._own = plan.lists(folder)
-        self._items = pq.ParquetWriter(folder / ITEMS, ITEMS_SCHEMA, compression="zstd", compression_level=1)
-        self._exceptions = Exceptions(folder / EXCEPTIONS, numbered=False)
+        self._lists = ItemLists(folder / ITEMS, folder / EXCEPTIONS, ITEMS_SCHEMA, numbered=False)
         self._manifest = open(folder / SEAL, "wb")  # noqa: SIM115
         self.items = self.bytes = self.missing = 0
 
     def close(self) -> None:
         """Close the open files; they are not removed."""
         self._own.close()
-        self._exceptions.close()
-        self._items.close()
+        self._lists.close()
         self._manifest.close()
 
     def fill(self, manifest: Batches, not_delivered: Batches, checked: Checked, failed: Mapping[int, Failure]) -> None:
@@ -100,7 +95,8 @@ class SetLists:
             self._list(batch, places, why, marks[DUPLICATE_OF])
             start += batch.num_rows
         for batch in not_delivered(NOT_DELIVERED):
-            self._list_missing(batch)
+            self._lists.add_missing(batch)
+            self.missing += batch.num_rows
 
     def _list(
         self,
@@ -129,7 +125,7 @@ class SetLists:
             name: pa.compute.if_else(mask, places[name], pa.scalar(None, places[name].type))
             for name in ("path", "offset", "length")
         }
-        self._write_items(
+        self._lists.write(
             {
                 "item_id": batch["item_id"],
                 "outcome": [outcome_of(failure) for failure in why],
@@ -142,41 +138,12 @@ class SetLists:
                 DUPLICATE_OF: marks,
             }
         )
-        for row, failure in enumerate(why):
-            if failure is not None:
-                values = {name: batch[name][row].as_py() for name in ("custodian", "original_path", "item_id", "size")}
-                modified = batch["source_modified"][row].as_py()
-                self._exceptions.add("", outcome_of(failure), failure.code, failure.message, modified, values)
-
-    def _list_missing(self, batch: pa.RecordBatch) -> None:
-        """List items that the collection did not collect."""
-        nothing = [None] * batch.num_rows
-        kept = ("item_id", "outcome", "original_path", "error_code", "message")
-        self._write_items(
-            {name: batch[name] for name in kept}
-            | {"size": batch["source_size"]}
-            | dict.fromkeys(("path", "offset", "length", "sha256", DUPLICATE_OF), nothing)
-        )
-        self.missing += batch.num_rows
-        for values in batch.to_pylist():
-            values["size"] = values.pop("source_size")
-            code, message = values["error_code"] or "", values["message"] or ""
-            self._exceptions.add("", values["outcome"], code, message, values["source_modified"], values)
-
-    def _write_items(self, columns: Mapping[str, Any]) -> None:
-        arrays = [
-            value if isinstance(value := columns[field.name], pa.Array) else pa.array(value, field.type)
-            for field in ITEMS_SCHEMA
-        ]
-        table = pa.Table.from_arrays(arrays, schema=ITEMS_SCHEMA)
-        if table.num_rows:
-            self._items.write_table(table, row_group_size=max(1, table.num_rows // (1 + table.nbytes // _GROUP_BYTES)))
+        self._lists.add_refused(batch, why)
 
     def finish(self) -> list[PackageFile]:
         """Write the rest, and return the composed files and all lists; the seal comes last. Raises PackageError."""
         own, more = self._own.finish()
-        self._exceptions.close()
-        self._items.close()
+        self._lists.close()
         described = self._described(more).encode()
         try:
             parsed_description(described)

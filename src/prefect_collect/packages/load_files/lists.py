@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from prefect_collect.codes import Failure
 from prefect_collect.errors import PackageError
@@ -30,7 +29,7 @@ from prefect_collect.packages.building.custody_documents import custody_document
 from prefect_collect.packages.building.duplicate_columns import COPIES, DUPLICATE_OF, duplicate_columns
 from prefect_collect.packages.building.spec import NOT_DELIVERED, PackageSpec, outcome_of
 from prefect_collect.packages.building.tag_file import TagFile, hashed
-from prefect_collect.packages.load_files.exceptions import Exceptions
+from prefect_collect.packages.load_files.item_lists import ItemLists
 from prefect_collect.packages.load_files.plan import Place, Plan, volume_name
 from prefect_collect.packages.load_files.text import MARKS, RowWriter
 from prefect_collect.packages.load_files.values import MANIFEST_COLUMNS, ItemFacts
@@ -62,7 +61,6 @@ ITEMS_SCHEMA: Final = pa.schema(
 ITEMS_OPTIONAL: Final = frozenset({DUPLICATE_OF})
 """The columns that packages of earlier versions lack."""
 
-_GROUP_BYTES: Final = 32 << 20
 _OF_THE_PLACE: Final = ("control_number", "end_number", "native_path", "text_path", DUPLICATE_OF, *COPIES)
 
 
@@ -79,16 +77,14 @@ class LoadFileLists:
         self._kinds: tuple[str, ...] = kinds
         self._files: list[TagFile] = []
         self._volumes: list[dict[str, Any]] = []
-        self._items = pq.ParquetWriter(folder / ITEMS, ITEMS_SCHEMA, compression="zstd", compression_level=1)
-        self._exceptions = Exceptions(folder / EXCEPTIONS)
+        self._lists = ItemLists(folder / ITEMS, folder / EXCEPTIONS, ITEMS_SCHEMA)
         self.items = self.bytes = self.missing = 0
 
     def close(self) -> None:
         """Close the open files; they are not removed."""
         for file in self._open.values():
             file.close()
-        self._exceptions.close()
-        self._items.close()
+        self._lists.close()
 
     def fill(
         self,
@@ -114,7 +110,8 @@ class LoadFileLists:
             self._list(batch, places, why, is_text, repeats, numbers)
             start += batch.num_rows
         for batch in not_delivered(NOT_DELIVERED):
-            self._list_missing(batch)
+            self._lists.add_missing(batch)
+            self.missing += batch.num_rows
 
     def _list(
         self, batch: pa.RecordBatch, places: list[Place], why: list[Failure | None], is_text: list[bool],
@@ -157,10 +154,11 @@ class LoadFileLists:
         digests: list[str], marks: list[str | None],
     ) -> None:  # fmt: skip
         given = [failure is None for failure in why]
+        controls = [place.control for place in places]
         self.missing += len(why) - sum(given)
-        self._write_items(
+        self._lists.write(
             {
-                "control_number": [place.control for place in places],
+                "control_number": controls,
                 "item_id": batch["item_id"],
                 "outcome": [outcome_of(failure) for failure in why],
                 "original_path": batch["original_path"],
@@ -176,36 +174,7 @@ class LoadFileLists:
                 DUPLICATE_OF: marks,
             }
         )
-        for row in [row for row, one in enumerate(given) if not one]:
-            values = {name: batch[name][row].as_py() for name in ("custodian", "original_path", "item_id", "size")}
-            failure, modified = why[row], batch["source_modified"][row].as_py()
-            if failure is not None:
-                told = outcome_of(failure), failure.code, failure.message
-                self._exceptions.add(places[row].control, *told, modified, values)
-
-    def _list_missing(self, batch: pa.RecordBatch) -> None:
-        """List items that the collection did not collect."""
-        nothing = [None] * batch.num_rows
-        kept = ("item_id", "outcome", "original_path", "error_code", "message")
-        self._write_items(
-            {name: batch[name] for name in kept}
-            | {"size": batch["source_size"]}
-            | dict.fromkeys(("control_number", "native_path", "text_path", "sha256", DUPLICATE_OF), nothing)
-        )
-        self.missing += batch.num_rows
-        for values in batch.to_pylist():
-            values["size"] = values.pop("source_size")
-            code, message = values["error_code"] or "", values["message"] or ""
-            self._exceptions.add("", values["outcome"], code, message, values["source_modified"], values)
-
-    def _write_items(self, columns: Mapping[str, Any]) -> None:
-        arrays = [
-            value if isinstance(value := columns[field.name], pa.Array) else pa.array(value, field.type)
-            for field in ITEMS_SCHEMA
-        ]
-        table = pa.Table.from_arrays(arrays, schema=ITEMS_SCHEMA)
-        if table.num_rows:
-            self._items.write_table(table, row_group_size=max(1, table.num_rows // (1 + table.nbytes // _GROUP_BYTES)))
+        self._lists.add_refused(batch, why, controls)
 
     def _open_volume(self, volume: str) -> None:
         """Begin a volume, and end the one before it."""
