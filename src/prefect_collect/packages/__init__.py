@@ -3,7 +3,8 @@
     spec = PackageSpec(base=folder, job_id=collection_id, bagging_date=date, name="docs")
     checked = check_items(manifest, staging, spec, known=recorded)     # proves every item, finds those that must fail
     for row, item_id, failure in checked.failures(manifest): ...       # the export's ledger
-    built = build_zip(manifest, missing, checked, staging, destination, f"{folder}.zip", spec)
+    given = PackageInput(manifest, missing, checked, staging, spec)
+    built = build_zip(given, PackagePlace(destination, f"{folder}.zip"))
     verify("/exports/docs.zip").valid
 
 bagit, the library of the Library of Congress, handles folders only, makes a bag only of files that are already in its
@@ -32,6 +33,7 @@ from prefect_collect.packages.building.continued import Continued, number_key
 from prefect_collect.packages.building.duplicates import Duplicates, find_duplicates
 from prefect_collect.packages.building.earlier_items import Earlier
 from prefect_collect.packages.building.held_item import HeldItem, held_item
+from prefect_collect.packages.building.order import PackageInput, PackagePlace
 from prefect_collect.packages.building.replacing import Owner
 from prefect_collect.packages.building.spec import DUPLICATE, NOT_DELIVERED, Built, PackageSpec, outcome_of
 from prefect_collect.packages.building.whole_segment import check_segment, segments_of
@@ -53,6 +55,8 @@ __all__ = [
     "HeldItem",
     "Owner",
     "PackageFormat",
+    "PackageInput",
+    "PackagePlace",
     "PackageSpec",
     "Problem",
     "Verification",

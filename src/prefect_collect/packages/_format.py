@@ -10,7 +10,8 @@ from prefect_collect.formats import FORMATS, Format, FormatFacts
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.hashing import Progress
-from prefect_collect.packages.building.spec import Built, PackageSpec
+from prefect_collect.packages.building.order import Builder
+from prefect_collect.packages.building.spec import PackageSpec
 from prefect_collect.packages.contents.index import FileIndex
 
 
@@ -51,7 +52,7 @@ class PackageFormat:
 
     Attributes:
         name: Its name, a key of `formats.FORMATS`.
-        build: Builds such a package, as `build_zip` does.
+        build: Builds such a package.
         seal: The file in the package's base folder that lists the hashes of all others, directly or by the lists that
             it names: its SHA-256 is the package's fingerprint.
         recognises: Tells by the names of all files whether they are such a package.
@@ -60,7 +61,7 @@ class PackageFormat:
     """
 
     name: Format
-    build: Callable[..., Built]
+    build: Builder
     seal: str
     recognises: Callable[[FileIndex], bool]
     check: Callable[[BagFiles, int, Progress | None], PackageCheck]

@@ -6,7 +6,7 @@ import hashlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Final
 
@@ -70,12 +70,11 @@ class Payload:
         destination: Store,
         folder: str,
         job_id: str,
-        progress: Callable[[int, int], None] | None,
         stop: Stop,
     ) -> None:
         self._stop = stop
         self.failed: dict[int, Failure] = {}
-        self._staging, self._destination, self._job_id, self._progress = staging, destination, job_id, progress
+        self._staging, self._destination, self._job_id = staging, destination, job_id
         self._folder = folder
         self._is_local = isinstance(destination, DirectoryStore)
         self._lock = threading.Lock()
@@ -101,9 +100,6 @@ class Payload:
         except KeyMissing:
             for row in rows:
                 self._fail(row, "segment_corrupt", "its segment was lost after it was checked")
-        if self._progress is not None:
-            with self._lock:
-                self._progress(len(rows), sum(row.size for row in rows))
 
     def _item(self, reader: SegmentReader, row: Row, ahead: int) -> None:
         self._stop.require_going()
