@@ -20,7 +20,7 @@ from prefect_collect.packages.building.replacing import Owner
 from prefect_collect.packages.building.rows import Row, read_rows
 from prefect_collect.packages.building.spec import Built, PackageSpec
 from prefect_collect.packages.building.tag_file import TagFile, temporary_folder
-from prefect_collect.stores import Store
+from prefect_collect.stores import Blob, Store
 from prefect_collect.threads.stop import Stop
 
 _FORM: Final = FolderForm(payload="data/", empty="data", seal=TAG_MANIFEST, last="bagit.txt")
@@ -68,6 +68,11 @@ class _Bag:
     def job_id(self) -> str:
         """The collection's id."""
         return self.spec.job_id
+
+    @property
+    def known(self) -> Mapping[str, Blob]:
+        """The segments that were recognised by their ETags."""
+        return self.checked.known
 
     @contextmanager
     def lists(self) -> Iterator[TagFiles]:

@@ -69,7 +69,9 @@ def build_folder(
         _remove_payload(contents, destination, folder, left)
     elif marker is not None:
         marker.set(alone=True)
-    payload = Payload(staging, destination, f"{folder}{contents.form.payload}", contents.job_id, progress, stop)
+    payload = Payload(
+        staging, destination, f"{folder}{contents.form.payload}", contents.job_id, progress, stop, contents.known
+    )
     try:
         with contents.lists() as lists:
             with Pool(threads or payload.threads, "package") as pool:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from prefect_collect.codes import Failure
 from prefect_collect.packages.building.rows import Row
 from prefect_collect.packages.building.tag_file import PackageFile
+from prefect_collect.stores import Blob
 
 
 class Lists(Protocol):
@@ -42,6 +43,10 @@ class FolderContents(Protocol):
     @property
     def job_id(self) -> str:
         """The collection's id."""
+
+    @property
+    def known(self) -> Mapping[str, Blob]:
+        """The segments that were recognised by their ETags, by their names."""
 
     @property
     def form(self) -> FolderForm:

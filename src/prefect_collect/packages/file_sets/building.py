@@ -25,7 +25,7 @@ from prefect_collect.packages.building.tag_file import PackageFile, temporary_fo
 from prefect_collect.packages.building.zip_layout import ZipLayout
 from prefect_collect.packages.file_sets.lists import EXCEPTIONS, ITEMS, SEAL, SetLists
 from prefect_collect.packages.file_sets.plan import SetPlan
-from prefect_collect.stores import Store
+from prefect_collect.stores import Blob, Store
 from prefect_collect.threads.stop import Stop
 
 _FORM: Final = FolderForm(payload="", empty="", seal=SEAL, last=SEAL)
@@ -165,6 +165,11 @@ class _Contents:
     def job_id(self) -> str:
         """The collection's id."""
         return self.spec.job_id
+
+    @property
+    def known(self) -> Mapping[str, Blob]:
+        """The segments that were recognised by their ETags."""
+        return self.checked.known
 
     @contextmanager
     def lists(self) -> Iterator[SetLists]:

@@ -24,7 +24,7 @@ from prefect_collect.packages.building.tag_file import TagFile, temporary_folder
 from prefect_collect.packages.load_files.lists import DESCRIPTION, EXCEPTIONS, ITEMS, SEAL, LoadFileLists
 from prefect_collect.packages.load_files.plan import Plan, plan_of, volume_name
 from prefect_collect.packages.load_files.texts import find_texts
-from prefect_collect.stores import Store
+from prefect_collect.stores import Blob, Store
 from prefect_collect.threads.abandoned import current_fence
 from prefect_collect.threads.stop import Stop
 
@@ -87,6 +87,11 @@ class _Contents:
     def job_id(self) -> str:
         """The collection's id."""
         return self.spec.job_id
+
+    @property
+    def known(self) -> Mapping[str, Blob]:
+        """The segments that were recognised by their ETags."""
+        return self.checked.known
 
     @contextmanager
     def lists(self) -> Iterator[LoadFileLists]:

@@ -65,7 +65,7 @@ def build_ocfl(
     with temporary_folder() as folder:
         plan = _plan(manifest, checked, folder)
         stored.make_room(_names(plan), replace=replace)
-        payload = Payload(staging, destination, f"{stored.folder}/content/", spec.job_id, progress, stop)
+        payload = Payload(staging, destination, f"{stored.folder}/content/", spec.job_id, progress, stop, checked.known)
         version = _Version(stored, payload)
         try:
             with closing(SetLists(folder, spec, plan, DESCRIPTION)) as lists:
