@@ -31,7 +31,7 @@ def build_directory(given: PackageInput, place: PackagePlace, stop: Stop | None 
         StoreError: A store failed.
         JobCanceled: `stop` was set to cancel; what was written has been removed again.
     """
-    return build_folder(_Bag(given), given.staging, place, stop)
+    return build_folder(_Bag(given), place, stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,6 @@ class _Bag:
 
     given: PackageInput
     form: FolderForm = _FORM
-
-    @property
-    def job_id(self) -> str:
-        """The collection's id."""
-        return self.given.spec.job_id
 
     @contextmanager
     def lists(self) -> Iterator[TagFiles]:

@@ -24,7 +24,7 @@ from prefect_collect.threads.stop import Stop
 _REMOVED_AT_ONCE: Final = 1000
 
 
-def build_folder(contents: FolderContents, staging: Store, place: PackagePlace, stop: Stop | None = None) -> Built:
+def build_folder(contents: FolderContents, place: PackagePlace, stop: Stop | None = None) -> Built:
     """Write the package into the folder at its `place`, hashing each item again on the way.
 
     An item that cannot be written fails as an item (in `Built.failed`): ``path_collision`` if its name is taken (on
@@ -60,7 +60,7 @@ def build_folder(contents: FolderContents, staging: Store, place: PackagePlace, 
         _remove_payload(contents, destination, folder, left)
     elif marker is not None:
         marker.set(alone=True)
-    payload = Payload(staging, destination, f"{folder}{contents.form.payload}", contents.job_id, stop)
+    payload = Payload(contents.given, destination, f"{folder}{contents.form.payload}", stop)
     try:
         with contents.lists() as lists:
             with Pool(payload.threads, "package") as pool:
@@ -69,12 +69,12 @@ def build_folder(contents: FolderContents, staging: Store, place: PackagePlace, 
             for file in files:
                 if file is not last:
                     stop.require_going()
-                    put_file(staging, destination, folder + file.name, file, stop, replace=over)
+                    put_file(contents.given.staging, destination, folder + file.name, file, stop, replace=over)
             if contents.form.empty and not lists.items and isinstance(destination, DirectoryStore):
                 with current_fence().passing():  # RFC 8493, 2.1.2: it may be empty
                     os.makedirs(destination.locate(f"{folder}{contents.form.empty}"), exist_ok=True)
             stop.require_going()
-            blob = put_file(staging, destination, folder + last.name, last, stop, replace=over)
+            blob = put_file(contents.given.staging, destination, folder + last.name, last, stop, replace=over)
             built = Built(key, blob, lists.items, lists.bytes, fingerprint_of(files, contents.form.seal), failed)
     except JobCanceled:
         _remove(contents, destination, key, marker)

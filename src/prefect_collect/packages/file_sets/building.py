@@ -92,7 +92,7 @@ class FileSet:
         stop = Stop() if stop is None else stop
         with temporary_folder() as folder:
             plan = self.plan(given, folder, stop)
-            built = build_folder(_Contents(given, plan, self), given.staging, place, stop)
+            built = build_folder(_Contents(given, plan, self), place, stop)
         return changed(built, failed={**plan.refused, **built.failed})
 
 
@@ -122,11 +122,6 @@ class _Contents:
     plan: SetPlan
     kind: FileSet
     form: FolderForm = _FORM
-
-    @property
-    def job_id(self) -> str:
-        """The collection's id."""
-        return self.given.spec.job_id
 
     @contextmanager
     def lists(self) -> Iterator[SetLists]:

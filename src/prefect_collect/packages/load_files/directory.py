@@ -49,7 +49,7 @@ def build_loadfile_directory(given: PackageInput, place: PackagePlace, stop: Sto
 
     contents = _Contents(given, plan, texts, remove)
     contents.require_writable()
-    return build_folder(contents, given.staging, place, stop)
+    return build_folder(contents, place, stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +61,6 @@ class _Contents:
     texts: bytearray
     remove: Callable[[list[str]], None]
     form: FolderForm = _FORM
-
-    @property
-    def job_id(self) -> str:
-        """The collection's id."""
-        return self.given.spec.job_id
 
     @contextmanager
     def lists(self) -> Iterator[LoadFileLists]:

@@ -53,7 +53,7 @@ def build_ocfl(given: PackageInput, place: PackagePlace, stop: Stop | None = Non
     with temporary_folder() as folder:
         plan = _plan(given.manifest, checked, folder)
         stored.make_room(_names(plan), replace=place.replace)
-        payload = Payload(given.staging, destination, f"{stored.folder}/content/", spec.job_id, stop)
+        payload = Payload(given, destination, f"{stored.folder}/content/", stop)
         version = _Version(stored, payload)
         try:
             with closing(SetLists(folder, spec, plan, DESCRIPTION)) as lists:
