@@ -15,23 +15,25 @@ from prefect_collect.packages.bags.fetch_list import read_fetch_list
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.hashing import check_hashes
 from prefect_collect.packages.bags.info import KEPT, BagInfo, check_oxum, info_name, read_info
-from prefect_collect.packages.bags.items_check import check_items_list, check_items_table
 from prefect_collect.packages.bags.manifests import Manifests
 from prefect_collect.packages.bags.profile_check import check_profile, labels_of
 from prefect_collect.packages.bags.safe_names import check_safe
-from prefect_collect.packages.bags.tag_files import TAG_MANIFEST
 from prefect_collect.packages.bags.text import bag_encode
 from prefect_collect.packages.building.agent import AGENT
-from prefect_collect.packages.contents.index import FileIndex
 from prefect_collect.packages.contents.name_keys import unpack
 from prefect_collect.packages.problems import Findings
+from prefect_collect.packages.seals import BAG_SEAL
 
 _SMALL: Final = 1 << 20
 
-
-def is_bag(index: FileIndex) -> bool:
-    """Return whether there is a bagit.txt in any folder."""
-    return next(index.named("bagit.txt"), None) is not None
+_LATER: Final = (
+    "prefect_collect.packages.bags.items_check",
+    "prefect_collect.packages.building.custody_documents",
+    "prefect_collect.documents.files",
+    "reportlab.pdfgen.canvas",
+    "reportlab.platypus",
+)
+"""What is needed after the files are hashed, the first in any case: together, most of a small package's time."""
 
 
 @dataclass(slots=True)
@@ -92,7 +94,9 @@ class BagCheck:
         check_oxum(self.info, info_file, (self.payload, self.items), bag.declared, self.findings)
         if self.profile is not None:
             check_profile(bag, self.profile, self.info)
-        check_hashes(bag, manifests.all, self.threads, self.progress)
+        check_hashes(bag, manifests.all, self.threads, self.progress, _LATER if self.has_documents else _LATER[:1])
+        from prefect_collect.packages.bags.items_check import check_items_list, check_items_table
+
         in_group = {"bag-group-identifier", "bag-count"} <= self.info.values.keys()
         self.not_delivered = check_items_list(bag, manifests.payload, ours=self.ours, in_group=in_group)
         if self.ours:
@@ -104,7 +108,7 @@ class BagCheck:
 
     def fingerprint(self) -> str:
         """Return the SHA-256 (hex) of tagmanifest-sha256.txt; "" if there is none."""
-        return self.bag.sha256(TAG_MANIFEST)
+        return self.bag.sha256(BAG_SEAL)
 
     def _read_info(self) -> str:
         """Read bag-info.txt, or package-info.txt of the first drafts; return its name."""

@@ -144,11 +144,11 @@ def check_items_table(bag: BagFiles) -> None:
 
 
 def _cells(file: Any) -> RowStream:
-    """Return path and id of the rows of items.csv, read in blocks of 1 MiB; reading them raises ArrowException."""
+    """Return path and id of the rows of items.csv, read in blocks of 256 KiB; reading them raises ArrowException."""
     text = {name: pa.string() for name in ITEMS.names}
     convert = csv.ConvertOptions(column_types=text, include_columns=_SHOWN, strings_can_be_null=False)
     parse = csv.ParseOptions(newlines_in_values=True)
-    reading = csv.ReadOptions(use_threads=False, block_size=1 << 20)
+    reading = csv.ReadOptions(use_threads=False, block_size=1 << 18)
     blocks = csv.open_csv(file, read_options=reading, parse_options=parse, convert_options=convert)
     return RowStream(blocks, pa.schema([(name, pa.string()) for name in _SHOWN]))
 
