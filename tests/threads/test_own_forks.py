@@ -21,7 +21,9 @@ def test_answers_come_in_the_order_of_the_requests() -> None:
         done: list[str] = []
         requests = [(number, b"x" * (3 << 20 if number % 50 == 1 else 100)) for number in range(200)]
         with OwnForks(3, lambda request: (request[0], len(request[1]), os.getpid())) as forks:
-            answers = list(forks.map(requests, [lambda: done.append("a"), lambda: done.append("b")]))
+            answers = list(
+                forks.map(requests, [lambda pause: done.append("a"), lambda pause: (pause(), done.append("b"))])
+            )
         assert [answer[:2] for answer in answers] == [(number, len(data)) for number, data in requests]
         assert os.getpid() not in {answer[2] for answer in answers}
         assert done == ["a", "b"]

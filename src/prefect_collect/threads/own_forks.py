@@ -20,6 +20,9 @@ from typing import Any, Final
 
 from prefect_collect.errors import CollectError
 
+Step = Callable[[Callable[[], None]], object]
+"""What is done while forks answer: it is given a function to call now and then, that sends and receives."""
+
 _LENGTH: Final = struct.Struct("<Q")
 _PIPE: Final = 1 << 20
 _SET_PIPE_SIZE: Final = 1031
@@ -58,34 +61,37 @@ class OwnForks:
         for fork in self._forks:
             fork.end()
 
-    def map(self, requests: Iterable[Any], meanwhile: Iterable[Callable[[], object]] = ()) -> Iterator[Any]:
-        """Yield the answers in the order of the requests; do what is to be done `meanwhile` first, step by step.
+    def map(self, requests: Iterable[Any], meanwhile: Iterable[Step] = ()) -> Iterator[Any]:
+        """Yield the answers in the order of the requests; this process first takes the steps of `meanwhile`.
 
         Raise CollectError if `answer` raises.
         """
         given, steps = enumerate(requests), iter(meanwhile)
         answers: dict[int, Any] = {}
         at, more, busy = 0, True, True
-        while True:
+
+        def exchange(*, wait: bool = False) -> None:
+            nonlocal more
             while more and (free := min(self._forks, key=lambda fork: fork.held)).has_room:
                 numbered = next(given, None)
                 more = numbered is not None
                 if numbered is not None:
                     free.ask(*numbered)
-            if more and all(fork.is_gone for fork in self._forks):
-                yield from (self._answer(request) for _, request in given)
-                return
+            answers.update(self._exchange(wait=wait))
+
+        while busy or more or any(fork.asked for fork in self._forks):
+            exchange(wait=not busy)
             if busy:
                 step = next(steps, None)
                 busy = step is not None
                 if step is not None:
-                    step()
-            answers.update(self._exchange(wait=not busy))
+                    step(exchange)
             while at in answers:
                 yield answers.pop(at)
                 at += 1
-            if not more and not any(fork.asked for fork in self._forks):
-                return
+            if more and all(fork.is_gone for fork in self._forks):
+                yield from (self._answer(request) for _, request in given)
+                more = False
 
     def _exchange(self, *, wait: bool) -> Iterator[tuple[int, Any]]:
         """Send what pipes take, and yield the numbers and answers that have come."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
 from itertools import islice
 from typing import Final
 
@@ -23,17 +25,16 @@ from prefect_collect.packages.building.agent import AGENT
 from prefect_collect.packages.contents.name_keys import unpack
 from prefect_collect.packages.problems import Findings
 from prefect_collect.packages.seals import BAG_SEAL
+from prefect_collect.threads.own_forks import Step
 
 _SMALL: Final = 1 << 20
 
-_LATER: Final = (
-    "prefect_collect.packages.bags.items_check",
-    "prefect_collect.packages.building.custody_documents",
-    "prefect_collect.documents.files",
-    "reportlab.pdfgen.canvas",
-    "reportlab.platypus",
-)
-"""What is needed after the files are hashed, the first in any case: together, most of a small package's time."""
+_OF_DOCUMENTS: Final = ("prefect_collect.documents.files", "reportlab.pdfgen.canvas", "reportlab.platypus")
+"""What is needed to compare the chain of custody documents after the files are hashed."""
+
+
+def _import(name: str, _: Callable[[], None]) -> None:
+    import_module(name)
 
 
 @dataclass(slots=True)
@@ -94,14 +95,30 @@ class BagCheck:
         check_oxum(self.info, info_file, (self.payload, self.items), bag.declared, self.findings)
         if self.profile is not None:
             check_profile(bag, self.profile, self.info)
-        check_hashes(bag, manifests.all, self.threads, self.progress, _LATER if self.has_documents else _LATER[:1])
+        imports = _OF_DOCUMENTS if self.has_documents else ()
+        own = Findings()
+
+        def check_lists(pause: Callable[[], None]) -> None:
+            before, bag.findings = bag.findings, own
+            try:
+                self._check_lists(manifests, pause)
+            finally:
+                bag.findings = before
+
+        steps: list[Step] = [check_lists, *(partial(_import, name) for name in imports)]
+        check_hashes(bag, manifests.all, self.threads, self.progress, steps)
+        bag.findings.take(own)
+
+    def _check_lists(self, manifests: Manifests, pause: Callable[[], None]) -> None:
+        """Check the lists of items, and the form of the package; call `pause` now and then."""
         from prefect_collect.packages.bags.items_check import check_items_list, check_items_table
 
+        bag = self.bag
         in_group = {"bag-group-identifier", "bag-count"} <= self.info.values.keys()
-        self.not_delivered = check_items_list(bag, manifests.payload, ours=self.ours, in_group=in_group)
+        self.not_delivered = check_items_list(bag, manifests.payload, pause, ours=self.ours, in_group=in_group)
         if self.ours:
             with suppress(Damaged):  # reported when it was hashed
-                check_items_table(bag)
+                check_items_table(bag, pause)
             self._check_form(manifests)
         else:
             bag.check_system_files()

@@ -7,8 +7,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import partial
-from importlib import import_module
 from itertools import chain, islice
 
 from prefect_collect.archive.problems import Damaged, Problems
@@ -16,7 +14,7 @@ from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.manifests import Manifest
 from prefect_collect.packages.contents.containers import Container
 from prefect_collect.packages.contents.shares import Share, read_share, shares_of
-from prefect_collect.threads.own_forks import OwnForks, has_one_thread
+from prefect_collect.threads.own_forks import OwnForks, Step, has_one_thread
 from prefect_collect.threads.pool import Pool
 
 Progress = Callable[[int, int], None]
@@ -34,18 +32,19 @@ def check_hashes(
     manifests: Sequence[Manifest],
     threads: int,
     progress: Progress | None,
-    needed_later: Sequence[str] = (),
+    meanwhile: Sequence[Step] = (),
 ) -> None:
     """Read every file that a manifest lists (in a ZIP file every file), and report those that differ.
 
-    A process that has only one thread has forks of itself do it, and meanwhile imports the modules `needed_later`.
+    A process that has only one thread has forks of itself do it, and `meanwhile` takes these steps; else they are taken
+    at the end.
     """
     proving = {manifest.number: manifest for manifest in manifests if manifest.proves}
     cut = len(bag.base) if bag.base else 0
     shares, hashing = shares_of(bag.index, list(proving)), _Hashing(bag.container, proving)
     first = list(islice(shares, 3))  # fewer are not worth a fork
     if len(first) == 3 and threads > 1 and bag.container.in_forks and has_one_thread():
-        answers = _by_forks(hashing, chain(first, shares), threads, needed_later)
+        answers, meanwhile = _by_forks(hashing, chain(first, shares), threads, meanwhile), ()
     else:
         answers = _by_threads(hashing, chain(first, shares), 1 if bag.container.in_order else threads)
     for found, form, files, size in answers:
@@ -55,6 +54,12 @@ def check_hashes(
             into.more += more
         if progress is not None:
             progress(files, size)
+    for step in meanwhile:
+        step(_nothing)
+
+
+def _nothing() -> None:
+    """Do nothing: no fork waits for requests."""
 
 
 def _by_threads(hashing: _Hashing, shares: Iterator[Share], threads: int) -> Iterator[_Answer]:
@@ -68,9 +73,9 @@ def _by_threads(hashing: _Hashing, shares: Iterator[Share], threads: int) -> Ite
             yield waiting.popleft().result()
 
 
-def _by_forks(hashing: _Hashing, shares: Iterator[Share], forks: int, needed_later: Sequence[str]) -> Iterator[_Answer]:
+def _by_forks(hashing: _Hashing, shares: Iterator[Share], forks: int, meanwhile: Sequence[Step]) -> Iterator[_Answer]:
     with OwnForks(forks, hashing.check) as pool:
-        yield from pool.map(shares, (partial(import_module, name) for name in needed_later))
+        yield from pool.map(shares, meanwhile)
 
 
 @dataclass(frozen=True, slots=True)
