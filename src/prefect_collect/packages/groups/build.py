@@ -25,6 +25,7 @@ from prefect_collect.packages.building.rows import read_rows
 from prefect_collect.packages.building.spec import Built
 from prefect_collect.packages.building.tag_file import TagFile, hashed, temporary_folder
 from prefect_collect.packages.groups.volumes import Volume, volumes_of
+from prefect_collect.packages.seals import GROUP_SEAL
 from prefect_collect.stores import Blob, DirectoryStore, Store
 from prefect_collect.threads.abandoned import current_fence
 from prefect_collect.threads.stop import Stop
@@ -32,7 +33,7 @@ from prefect_collect.threads.stop import Stop
 DESCRIPTION: Final = FORMATS["bagit-group"].description
 """The list of the bags."""
 
-SEAL: Final = "group-sha256.txt"
+SEAL: Final = GROUP_SEAL
 """The SHA-256 of every list of the group; its own is the group's fingerprint."""
 
 VERSION: Final = 1
