@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from prefect_collect.job_folder.exports_made import ExportMade
     from prefect_collect.jobs._cancel import cancel, delete
     from prefect_collect.jobs._credentials import SECRET_PREFIX, list_credentials, picked_credentials
-    from prefect_collect.jobs._deleted import DeletedJobs, delete_evidence, find_deleted, keep, list_deleted
+    from prefect_collect.jobs._deleted import delete_evidence, find_deleted, keep
     from prefect_collect.jobs._download import DeliveredPackage, delivered_package, download
     from prefect_collect.jobs._drafting import draft_collection, edit_draft
     from prefect_collect.jobs._estimating import estimate
     from prefect_collect.jobs._exporting import start_export
     from prefect_collect.jobs._items import item_files, open_item, save_selection
     from prefect_collect.jobs._job import Job
+    from prefect_collect.jobs._list_deleted import DeletedJobs, list_deleted
     from prefect_collect.jobs._listing import list_jobs
     from prefect_collect.jobs._preview import preview
     from prefect_collect.jobs._queue_place import Place, place_in_queue
@@ -110,7 +111,7 @@ _HOMES: Final = {
     "SECRET_PREFIX": "jobs._credentials",
     "CollectionSchedule": "jobs._scheduling",
     "DeletedJob": "job_folder.deleted_jobs",
-    "DeletedJobs": "jobs._deleted",
+    "DeletedJobs": "jobs._list_deleted",
     "DeliveredPackage": "jobs._download",
     "Estimate": "job_folder.estimates",
     "ExportMade": "job_folder.exports_made",
@@ -133,7 +134,7 @@ _HOMES: Final = {
     "item_files": "jobs._items",
     "keep": "jobs._deleted",
     "list_credentials": "jobs._credentials",
-    "list_deleted": "jobs._deleted",
+    "list_deleted": "jobs._list_deleted",
     "list_jobs": "jobs._listing",
     "list_schedules": "jobs._scheduling",
     "list_sources": "jobs._saved_blocks",
