@@ -13,7 +13,7 @@ import pytest
 
 from prefect_collect.archive.item_paths import safe_path
 from prefect_collect.formats.load_file import LoadFile
-from prefect_collect.packages import PACKAGE_FORMATS, find_duplicates, verify
+from prefect_collect.packages import PACKAGE_FORMATS, PackagePlace, find_duplicates, verify
 from prefect_collect.packages.load_files.message_hash import edrm_mih
 from prefect_collect.packages.load_files.reading import as_read, read_csv, read_dat
 from prefect_collect.packages.load_files.text import MARKS, RowWriter
@@ -35,8 +35,7 @@ def built(staging: Any, exports: DirectoryStore, scope: Deduplicate | None, **ho
     spec = staging.spec(load_file=LoadFile(tables="both", **how), deduplicate=scope)
     checked = staging.check()
     checked.withhold(find_duplicates(staging.manifest, np.zeros(len(HELD), np.bool_), scope))
-    build = PACKAGE_FORMATS["loadfile-directory"].build
-    build(staging.manifest, staging.missing, checked, staging.store, exports, "out", spec)
+    PACKAGE_FORMATS["loadfile-directory"].build(staging.input(checked, spec), PackagePlace(exports, "out"))
     assert verify(exports.locate("out")).problems == []
     return contents(exports, "loadfile-directory")
 
@@ -132,7 +131,7 @@ def test_hashes_of_messages(staging: Any, exports: DirectoryStore) -> None:
         exports.delete("out/")
         spec = staging.spec(load_file=LoadFile(profile=profile))
         build = PACKAGE_FORMATS["loadfile-directory"].build
-        build(staging.manifest, staging.missing, staging.check(), staging.store, exports, "out", spec)
+        build(staging.input(staging.check(), spec), PackagePlace(exports, "out"))
         good = contents(exports, "loadfile-directory")
         header, first, second = read_dat([good["VOL001/VOL001.dat"]], "utf-8")
         at = header.index(name)
