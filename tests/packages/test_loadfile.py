@@ -30,6 +30,7 @@ from prefect_collect.packages import (
     Continued,
     FolderZip,
     Owner,
+    PackagePlace,
     check_items,
     fetch_package,
     number_key,
@@ -59,7 +60,7 @@ def build(staging: Any, exports: DirectoryStore, format: Any = "loadfile", **how
     checked = check_items(staging.manifest, staging.store, spec)
     known = PACKAGE_FORMATS[format]
     key = f"out{known.facts.suffix}"
-    return known.build(staging.manifest, staging.missing, checked, staging.store, exports, key, spec, **asked)
+    return known.build(staging.input(checked, spec), PackagePlace(exports, key, **asked))
 
 
 def contents(exports: DirectoryStore, format: str) -> dict[str, bytes]:

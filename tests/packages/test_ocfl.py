@@ -15,7 +15,7 @@ from prefect_collect.cli._exits import FAILED, OK
 from prefect_collect.cli._verifying import verify_package
 from prefect_collect.errors import PackageExists
 from prefect_collect.exporting.delivery import Delivery
-from prefect_collect.packages import PACKAGE_FORMATS, PackageSpec, check_items, verify
+from prefect_collect.packages import PACKAGE_FORMATS, PackageInput, PackagePlace, PackageSpec, check_items, verify
 from prefect_collect.packages.ocfl.inventory import next_version, parsed_inventory
 from prefect_collect.packages.ocfl.names import object_name
 from prefect_collect.stores import DirectoryStore
@@ -38,7 +38,8 @@ def made(tmp_path: Path) -> Path:
     for day in (1, 2):
         spec = PackageSpec("base", "job", date(2026, 1, day))
         checked = check_items(_nothing, store, spec)
-        PACKAGE_FORMATS["ocfl"].build(_nothing, _nothing, checked, store, store, "object", spec)
+        given = PackageInput(_nothing, _nothing, checked, store, spec)
+        PACKAGE_FORMATS["ocfl"].build(given, PackagePlace(store, "object"))
     assert verify(tmp_path / "root" / "object").valid
     return tmp_path / "root" / "object"
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from prefect_collect.codes import Failure
+from prefect_collect.packages.building.order import PackageInput
 from prefect_collect.packages.building.rows import Row
 from prefect_collect.packages.building.tag_file import PackageFile
-from prefect_collect.stores import Blob
 
 
 class Lists(Protocol):
@@ -41,12 +41,8 @@ class FolderContents(Protocol):
     """What the folder of a package holds."""
 
     @property
-    def job_id(self) -> str:
-        """The collection's id."""
-
-    @property
-    def known(self) -> Mapping[str, Blob]:
-        """The segments that were recognised by their ETags, by their names."""
+    def given(self) -> PackageInput:
+        """What the package is made of."""
 
     @property
     def form(self) -> FolderForm:

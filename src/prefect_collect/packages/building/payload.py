@@ -6,7 +6,7 @@ import hashlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Final
@@ -21,6 +21,7 @@ from prefect_collect.errors import (
     StoreTooLarge,
 )
 from prefect_collect.job_folder.store_keys import segment_key
+from prefect_collect.packages.building.order import PackageInput
 from prefect_collect.packages.building.pieces import Deflated
 from prefect_collect.packages.building.placing import until_canceled
 from prefect_collect.packages.building.reading import SegmentReader, each_item, plain_chunks
@@ -66,23 +67,14 @@ class Payload:
     """Writes payload files below a folder of the destination, a few at once; `failed` has why those of rows could not.
 
     Each item is hashed again on the way, but for large ones that a server copies by itself out of the segments that
-    `known` has, by their names: their ETags prove the bytes.
+    were recognised: their ETags prove the bytes.
     """
 
-    def __init__(
-        self,
-        staging: Store,
-        destination: Store,
-        folder: str,
-        job_id: str,
-        progress: Callable[[int, int], None] | None,
-        stop: Stop,
-        known: Mapping[str, Blob],
-    ) -> None:
+    def __init__(self, given: PackageInput, destination: Store, folder: str, stop: Stop) -> None:
         self._stop = stop
-        self._known = known if destination.copies_from(staging) else {}
+        self._known = given.checked.known if destination.copies_from(given.staging) else {}
         self.failed: dict[int, Failure] = {}
-        self._staging, self._destination, self._job_id, self._progress = staging, destination, job_id, progress
+        self._staging, self._destination, self._job_id = given.staging, destination, given.spec.job_id
         self._folder = folder
         self._is_local = isinstance(destination, DirectoryStore)
         self._lock = threading.Lock()
@@ -115,9 +107,6 @@ class Payload:
         for row in copied:
             with self._failing(row):
                 self._copy(row)
-        if self._progress is not None:
-            with self._lock:
-                self._progress(len(rows), sum(row.size for row in rows))
 
     def _item(self, reader: SegmentReader, row: Row, ahead: int) -> None:
         self._stop.require_going()

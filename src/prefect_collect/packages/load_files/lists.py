@@ -33,8 +33,9 @@ from prefect_collect.packages.load_files.item_lists import ItemLists
 from prefect_collect.packages.load_files.plan import Place, Plan, volume_name
 from prefect_collect.packages.load_files.text import MARKS, RowWriter
 from prefect_collect.packages.load_files.values import MANIFEST_COLUMNS, ItemFacts
+from prefect_collect.packages.seals import SET_SEAL
 
-SEAL: Final = "manifest-sha256.txt"
+SEAL: Final = SET_SEAL
 DESCRIPTION: Final = FORMATS["loadfile"].description
 EXCEPTIONS: Final = "EXCEPTIONS.csv"
 ITEMS: Final = "items.parquet"
