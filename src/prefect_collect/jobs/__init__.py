@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from prefect_collect.job_folder.estimates import Estimate
     from prefect_collect.job_folder.exports_made import ExportMade
     from prefect_collect.jobs._cancel import cancel, delete
+    from prefect_collect.jobs._credentials import SECRET_PREFIX, list_credentials, picked_credentials
     from prefect_collect.jobs._deleted import delete_evidence, find_deleted, keep
     from prefect_collect.jobs._download import DeliveredPackage, delivered_package, download
     from prefect_collect.jobs._drafting import draft_collection, edit_draft
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from prefect_collect.jobs._saved_blocks import (
         SavedBlock,
         SavedSource,
-        list_credentials,
         list_sources,
         list_stores,
         saved_block,
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from prefect_collect.jobs.lookup import get, wait
 
 __all__ = [
+    "SECRET_PREFIX",
     "CollectionSchedule",
     "DeletedJob",
     "DeletedJobs",
@@ -88,6 +89,7 @@ __all__ = [
     "list_sources",
     "list_stores",
     "open_item",
+    "picked_credentials",
     "place_in_queue",
     "preview",
     "query_of",
@@ -106,6 +108,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "SECRET_PREFIX": "jobs._credentials",
     "CollectionSchedule": "jobs._scheduling",
     "DeletedJob": "job_folder.deleted_jobs",
     "DeletedJobs": "jobs._list_deleted",
@@ -130,13 +133,14 @@ _HOMES: Final = {
     "has_worker": "jobs._start",
     "item_files": "jobs._items",
     "keep": "jobs._deleted",
-    "list_credentials": "jobs._saved_blocks",
+    "list_credentials": "jobs._credentials",
     "list_deleted": "jobs._list_deleted",
     "list_jobs": "jobs._listing",
     "list_schedules": "jobs._scheduling",
     "list_sources": "jobs._saved_blocks",
     "list_stores": "jobs._saved_blocks",
     "open_item": "jobs._items",
+    "picked_credentials": "jobs._credentials",
     "place_in_queue": "jobs._queue_place",
     "preview": "jobs._preview",
     "query_of": "jobs._saved_queries",

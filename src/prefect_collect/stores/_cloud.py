@@ -187,6 +187,10 @@ class CloudStore(ABC):
         finally:
             composition.close()
 
+    def copies_from(self, source: Store) -> bool:
+        """Return False: all bytes pass through this process."""
+        return False
+
     def locate(self, key: str) -> str:
         """Return the blob's URL, as ``gs://bucket/key``."""
         return self._requests.locate(key)

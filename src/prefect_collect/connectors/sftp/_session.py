@@ -61,7 +61,7 @@ class Session:
         self._is_receiving = False
         self._waiting: dict[int, tuple[Exchange, Any]] = {}
         self._number = 0
-        self._out, self._in = bytearray(), bytearray()
+        self._out, self._in = bytearray(), packets.Received()
         self._heard = monotonic()
         self._failure: SourceError | None = None
         self.users, self.reads_in_order = 0, False
@@ -78,7 +78,7 @@ class Session:
         """Agree on the version, and learn the server's limits."""
         with self.exchange() as exchange:
             self._out += packets.init()
-            self._waiting[-1] = exchange, None
+            self._waiting[packets.OF_VERSION] = exchange, None
             extensions = packets.version(exchange.wait())
             self._ssh.connected()
             self.reads_in_order = extensions.keys() >= _OPENSSH
@@ -188,22 +188,21 @@ class Session:
                     if self._out:
                         poll.register(self._ssh.write, select.POLLOUT)
             received: bytes | None = None
-            lost = False
             try:
-                ready = poll.poll(_LOOK * 1000)
-                if any(descriptor == self._ssh.read for descriptor, _ in ready):
+                received = self._received()
+                if received is None and poll.poll(_LOOK * 1000):
                     received = self._received()
-                    lost = received == b""
             finally:
                 with self._changed:
                     self._is_receiving = False
-                    self._take(received, lost=lost)
+                    self._take(received)
                     if self._failure is not None:
                         self._ssh.close()
                     if self.users > 1:
                         self._changed.notify_all()
 
     def _received(self) -> bytes | None:
+        """Return what has come; None if that is nothing, b"" if nothing comes any more."""
         try:
             return os.read(self._ssh.read, _AT_ONCE)
         except BlockingIOError:
@@ -211,26 +210,24 @@ class Session:
         except OSError:
             return b""
 
-    def _take(self, received: bytes | None, *, lost: bool) -> None:
+    def _take(self, received: bytes | None) -> None:
         if self._failure is not None:
             return
-        if lost:
+        if received == b"":
             self._fail(self._ssh.error())
         elif received:
             self._heard = monotonic()
-            self._in += received
             try:
-                self._dispatch()
+                self._dispatch(received)
             except packets.BadPacket as error:
                 self._fail(source_error("connection_lost", f"The server sent {error}, which is no SFTP", self.place))
         elif self._waiting and monotonic() - self._heard > self._patience:
             what = f"The server did not answer for {self._patience:g} seconds"
             self._fail(source_error("timeout", what, self.place))
 
-    def _dispatch(self) -> None:
+    def _dispatch(self, received: bytes) -> None:
         """Hand each whole packet to the exchange that waits for it."""
-        for reply in packets.taken_from(self._in):
-            number = -1 if reply[0] == packets.VERSION else packets.number_of(reply)
+        for number, reply in self._in.take(received):
             if (found := self._waiting.pop(number, None)) is None:
                 raise packets.BadPacket(f"an answer to request {number}, which was not sent")
             exchange, tag = found

@@ -34,7 +34,7 @@ class _Read:
     expected: int
     under_way: int = 0
     handle: bytes = b""
-    parts: dict[int, bytes] = field(default_factory=dict)
+    parts: dict[int, memoryview] = field(default_factory=dict)
     real: bytes | None = None
     attributes: Attributes | None = None
     error: SourceError | None = None
@@ -48,10 +48,10 @@ class _Read:
         self.error, self.is_refused = None, False
         self.times += 1
 
-    def data(self) -> list[bytes]:
+    def data(self) -> list[memoryview]:
         """Return the bytes from the beginning up to the first gap."""
         found, at = [], 0
-        while part := self.parts.get(at, b""):
+        while part := self.parts.get(at):
             found.append(part)
             at += len(part)
         return found
