@@ -96,11 +96,10 @@ class SmallFiles:
                     item, taken = taken, None
                     try:
                         path = self._root.relative(item)
-                        self._start(_Read(item, path, self._root.absolute(path), item.size or 0))
                     except SourceError as error:
-                        if not self._session.is_alive:
-                            raise
                         yield item, error
+                        continue
+                    self._start(_Read(item, path, self._root.absolute(path), item.size or 0))
                 if done:
                     self._exchange.flush()  # the server has something to do while these are used
                     yield from self._given(done)
