@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import html
 from typing import Any
-from xml.sax.saxutils import escape
 
 from reportlab.platypus import Paragraph
 from reportlab.platypus.paragraph import cleanBlockQuotedText
@@ -30,7 +30,7 @@ class PlainText:
 
     def paragraph(self, text: str) -> Paragraph:
         """Return the paragraph of a text; ReportLab parses one with characters of markup, which is several pieces."""
-        marked = escape(text)
+        marked = html.escape(text, quote=False)
         cleaned = cleanBlockQuotedText(marked)
         if marked != text or not cleaned:
             return Paragraph(marked, self._style)
