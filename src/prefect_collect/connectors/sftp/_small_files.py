@@ -23,6 +23,10 @@ _MOST_BYTES: Final = 16 << 20
 _TIMES: Final = 8
 """How often a file is read at once: it has grown, or the server answers with less than it was asked for."""
 
+_IN_ORDER: Final = 64
+"""Files under way at least, if the server works on a connection's requests one by one: more are no more work for it at
+once, and it does not wait for ours."""
+
 _REALPATH, _OPEN, _FSTAT, _CLOSE = -1, -2, -3, -4
 
 
@@ -79,12 +83,17 @@ class SmallFiles:
         """Yield each item with what was read of it, in the order in which the answers end.
 
         Raise SourceError if the connection breaks; `left` then has the items that were taken and not yielded.
+
+        Args:
+            waiting: The items.
+            concurrency: How many to read at once; more, if the server answers in order anyway.
         """
+        at_once = max(concurrency, _IN_ORDER) if self._session.reads_in_order else concurrency
         taken: Item | None = None
         done: list[tuple[_Read, Content | SourceError]] = []
         try:
             while True:
-                while len(self._active) < concurrency:
+                while len(self._active) < at_once:
                     if self._again:
                         if not self._has_room(self._again[0].expected):
                             break
