@@ -86,7 +86,7 @@ class Google(Bucket):
     def put_huge(self, name: str, size: int) -> None:
         """Upload a small object, and make a sparse file of it: the server would hold what is uploaded in memory."""
         assert self.root is not None
-        self.put(name, b"x")
+        self.put(name, b"\0")
         with (self.root / self.bucket / name).open("r+b") as file:
             file.truncate(size)
 
