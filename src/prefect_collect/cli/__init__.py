@@ -30,7 +30,9 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command, and return its exit code; an error is printed as one line on standard error."""
     with importing(freeze=True):
-        from prefect_collect.cli._app import app
+        from prefect_collect.cli._app import program
         from prefect_collect.cli._run_command import run_command
 
-    return run_command(app, list(arguments) or ["--help"])
+        words = list(arguments) or ["--help"]
+        app = program(words)
+    return run_command(app, words)

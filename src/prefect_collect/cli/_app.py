@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from prefect_collect.cli import _job_commands, _package_commands, _source_commands
+from prefect_collect.cli import _package_commands
 from prefect_collect.cli._options import JobArgument, JsonOption, Kind, LimitOption, Status, StoreOption
 from prefect_collect.console.roles import Role
-
-app = typer.Typer(
-    name="prefect-collect",
-    help="Collect items from a source and export them as a package, accounting for every one of them.",
-    epilog="Exit codes: 0 successfully completed, 3 partially completed, 4 failed, 5 canceled, 2 wrong use, "
-    "130 waiting for a job was interrupted; the job continues.",
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 
 
 def _version(wanted: bool) -> None:
@@ -29,7 +21,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def common(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
@@ -39,21 +30,6 @@ def common(
     """Options of all commands."""
 
 
-for _command in (
-    _job_commands.collect,
-    _job_commands.export,
-    _job_commands.draft,
-    _job_commands.edit,
-    _job_commands.start,
-    _job_commands.retry,
-    _job_commands.cancel,
-    _job_commands.delete,
-    _job_commands.keep,
-):
-    app.command(rich_help_panel="Jobs")(_command)
-
-
-@app.command(rich_help_panel="Looking")
 def show(job: JobArgument, store: StoreOption = None, json: JsonOption = False) -> None:
     """Show a job: its status and what that means, counts, attempts, next steps."""
     from prefect_collect.cli._show import show_job
@@ -61,7 +37,6 @@ def show(job: JobArgument, store: StoreOption = None, json: JsonOption = False) 
     show_job(job, store, json=json)
 
 
-@app.command(rich_help_panel="Looking")
 def jobs(
     kind: Annotated[Kind | None, typer.Option(help="Only jobs of that kind.")] = None,
     status: Annotated[
@@ -83,7 +58,6 @@ def jobs(
     show_jobs(limit, store, kind=kind and kind.value, statuses=statuses, json=json)
 
 
-@app.command(rich_help_panel="Looking")
 def preview(job: JobArgument, limit: LimitOption = 20, store: StoreOption = None, json: JsonOption = False) -> None:
     """Show the first items that a collection holds."""
     from prefect_collect.cli._show import show_preview
@@ -91,7 +65,6 @@ def preview(job: JobArgument, limit: LimitOption = 20, store: StoreOption = None
     show_preview(job, limit, store, json=json)
 
 
-@app.command(rich_help_panel="Looking")
 def report(
     job: JobArgument,
     to: Annotated[
@@ -123,15 +96,6 @@ def report(
     show_report(job, store, to=to, as_csv=csv, limit=20 if limit is None else limit, json=json)
 
 
-app.command(rich_help_panel="Looking")(_source_commands.estimate)
-app.add_typer(_source_commands.sources, name="sources", rich_help_panel="Looking")
-
-
-for _command in (_package_commands.download, _package_commands.verify, _package_commands.sign):
-    app.command(rich_help_panel="Packages")(_command)
-
-
-@app.command(rich_help_panel="Packages")
 def demo(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to work in; created if missing.")] = Path(
         "prefect-collect-demo"
@@ -148,7 +112,6 @@ def demo(
     return run_demo(folder, tree, json=json)
 
 
-@app.command(rich_help_panel="Server")
 def serve(
     limit: Annotated[int, typer.Option("--limit", min=1, help="The number of jobs to run at once.")] = 4,
     host: Annotated[
@@ -185,7 +148,6 @@ def serve(
     )
 
 
-@app.command(rich_help_panel="Server")
 def console(
     host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen at; 0 for a free one.")] = 4280,
@@ -236,3 +198,43 @@ def console(
         https=https, public_url=public_url, user_header=user_header, trusted_proxies=tuple(trusted_proxy or ()),
         user_role=user_role,
     )  # fmt: skip
+
+
+_LOOKING: Final = (show, jobs, preview, report)
+_PACKAGES: Final = (_package_commands.download, _package_commands.verify, _package_commands.sign, demo)
+_SERVER: Final = (serve, console)
+_LIGHT: Final = frozenset(command.__name__ for command in (*_LOOKING, *_PACKAGES, *_SERVER))
+
+
+def program(arguments: Sequence[str]) -> typer.Typer:
+    """Return the commands that the arguments may mean.
+
+    The options of the commands that collect take longer to import than a command such as `show` to run. So they are
+    left out if the arguments name another command.
+    """
+    app = typer.Typer(
+        name="prefect-collect",
+        help="Collect items from a source and export them as a package, accounting for every one of them.",
+        epilog="Exit codes: 0 successfully completed, 3 partially completed, 4 failed, 5 canceled, 2 wrong use, "
+        "130 waiting for a job was interrupted; the job continues.",
+        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(common)
+    named = next((word for word in arguments if word != "--debug"), "")
+    if named not in _LIGHT:
+        from prefect_collect.cli._job_commands import JOB_COMMANDS
+
+        for command in JOB_COMMANDS:
+            app.command(rich_help_panel="Jobs")(command)
+    for looking in _LOOKING:
+        app.command(rich_help_panel="Looking")(looking)
+    if named not in _LIGHT:
+        from prefect_collect.cli import _source_commands
+
+        app.command(rich_help_panel="Looking")(_source_commands.estimate)
+        app.add_typer(_source_commands.sources, name="sources", rich_help_panel="Looking")
+    for panel, commands in (("Packages", _PACKAGES), ("Server", _SERVER)):
+        for each in commands:
+            app.command(rich_help_panel=panel)(each)
+    return app

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -215,3 +215,7 @@ def keep(job: JobArgument, store: StoreOption = None, json: JsonOption = False) 
     from prefect_collect.cli._deleted import keep_job
 
     return keep_job(job, store, json=json)
+
+
+JOB_COMMANDS: Final = (collect, export, draft, edit, start, retry, cancel, delete, keep)
+"""The commands, in the order of the help."""

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect_collect.cli._exits import PROGRAM
@@ -14,6 +15,9 @@ from prefect_collect.threads.progress import Progress, watching
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
+
+_DRAW_EVERY: Final = 0.1
+"""Seconds between two drawings of a bar that no thread draws."""
 
 LINE_EVERY: Final = 60.0
 """Seconds between progress lines, as in rclone."""
@@ -95,29 +99,38 @@ def _words(progress: Progress) -> dict[str, Any]:
 
 @contextmanager
 def shown_files(label: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Yield a function to call with the files and bytes done since its last call; None if there is no terminal."""
+    """Yield a function to call with the files and bytes done since its last call; None if there is no terminal.
+
+    It draws the bar itself, so that no thread runs meanwhile: only a process with one thread verifies by forks.
+    """
     if not sys.stderr.isatty():
         yield None
         return
     from prefect_collect.pages.text import bytes_text
 
-    done = [0, 0]
+    done, drawn = [0, 0], 0.0
 
     def count(files: int, size: int) -> None:
+        nonlocal drawn
         done[0] += files
         done[1] += size
+        if monotonic() - drawn > _DRAW_EVERY:
+            drawn = monotonic()
+            bars.refresh()
 
     def update(bars: Bars) -> None:
         for task in bars.task_ids:
             bars.update(task, words=f"{done[0]:,} files  {bytes_text(done[1])}")
 
-    with _bars("{task.fields[words]}", update) as bars:
+    with _bars("{task.fields[words]}", update, auto_refresh=False) as bars:
         bars.add_task(label, total=None, words="")
         yield count
         update(bars)
 
 
-def _bars(words: str, update: Callable[[Bars], None], above: Collection[Any] = ()) -> Bars:
+def _bars(
+    words: str, update: Callable[[Bars], None], above: Collection[Any] = (), *, auto_refresh: bool = True
+) -> Bars:
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
@@ -130,4 +143,4 @@ def _bars(words: str, update: Callable[[Bars], None], above: Collection[Any] = (
             return [*above, *super().get_renderables()]
 
     columns = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30), TextColumn(words)]
-    return Live(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
+    return Live(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True, auto_refresh=auto_refresh)

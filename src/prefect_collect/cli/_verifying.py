@@ -6,11 +6,10 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from prefect_collect.cli._exits import FAILED, OK, WRONG_USE
-from prefect_collect.cli._format_options import bag_profile_text
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._passphrases import known_passphrase
 from prefect_collect.cli._places import require_store, store_location
@@ -19,13 +18,18 @@ from prefect_collect.cli._run_command import print_error
 from prefect_collect.cli._seals import SIGNATURE, Seals
 from prefect_collect.errors import JobNotFound, PackageError, UsageError
 from prefect_collect.formats import FORMATS
-from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.packages import Problem, Verification, is_encrypted_package, verify
 from prefect_collect.pages.text import bytes_text, counted, items
 from prefect_collect.stores import open_store
-from prefect_collect.verification import JobVerification, verify_job
+
+if TYPE_CHECKING:
+    from prefect_collect.job_folder.folder import JobFolder
+    from prefect_collect.verification import JobVerification
 
 _SHOWN: Final = 100
+_OF_LIBRARIES: Final = {"OPENBLAS_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""numpy's threads, unused here, would keep the process from forking; pyarrow's own allocator keeps what it freed."""
+
 _ID: Final = re.compile(r"[0-9a-f]{6}[0-9a-f-]{0,30}")
 _DESCRIPTIONS: Final = tuple(dict.fromkeys(facts.description for facts in FORMATS.values()))
 _OF_PACKAGES: Final = (*_DESCRIPTIONS, "bag-info.txt", "data", "0=ocfl_1.1")
@@ -71,6 +75,8 @@ def job_at(path: str) -> JobFolder | None:
     place = os.path.abspath(path)
     if not any(os.path.lexists(os.path.join(place, name)) for name in ("job.json", "custody")):
         return None
+    from prefect_collect.job_folder.folder import JobFolder
+
     parent, name = os.path.split(place)
     return JobFolder(open_store(parent), name)
 
@@ -80,6 +86,8 @@ def find_folder(text: str, store: str | None) -> JobFolder:
 
     Raise JobNotFound if no job, or more than one, fits; StoreError if the store cannot be read.
     """
+    from prefect_collect.job_folder.folder import JobFolder
+
     location = store_location(store)
     require_store(location)
     opened = open_store(location)
@@ -102,6 +110,8 @@ def find_folder(text: str, store: str | None) -> JobFolder:
 
 def verify_folder(folder: JobFolder, *, json: bool) -> int:
     """Verify a job by its folder, print the findings, and return the exit code."""
+    from prefect_collect.verification import verify_job
+
     out = Output(as_json=json)
     with shown_files("Verifying") as count:
         found = verify_job(folder, progress=count)
@@ -141,10 +151,16 @@ def _print_findings(out: Output, warnings: list[Problem], problems: list[Problem
 
 def verify_package(path: str, checks: PackageChecks | None = None, *, json: bool) -> int:
     """Verify a package and what it is held to beside itself, print the findings, and return the exit code."""
+    for name, value in _OF_LIBRARIES.items():
+        os.environ.setdefault(name, value)
     checks = checks or PackageChecks()
     seals = checks.seals
     out = Output(as_json=json)
-    profile = None if checks.profile is None else bag_profile_text(checks.profile)
+    profile = None
+    if checks.profile is not None:
+        from prefect_collect.cli._format_options import bag_profile_text
+
+        profile = bag_profile_text(checks.profile)
     try:
         require_package(path)
         seals.require_files(path)

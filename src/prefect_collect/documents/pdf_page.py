@@ -11,13 +11,13 @@ from what it says.
 from __future__ import annotations
 
 import hashlib
+import html
 import io
 import os
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
-from xml.sax.saxutils import escape
 
 from prefect_collect.documents.account import account_bytes
 from prefect_collect.documents.page import Block, page_of, utc_of
@@ -137,7 +137,7 @@ class _Writer:
 
     def text(self, value: str) -> str:
         """Return the text as ReportLab's paragraphs take it."""
-        return escape(self.plain(value))
+        return html.escape(self.plain(value), quote=False)
 
     def block(self, block: Block) -> Iterator[Any]:
         """Yield the parts of a block."""

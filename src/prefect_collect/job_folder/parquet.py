@@ -13,8 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from prefect_collect import pandas_later
 from prefect_collect.errors import CorruptPart
-from prefect_collect.job_folder import pandas_later, table_columns
+from prefect_collect.job_folder import table_columns
 from prefect_collect.stores import Buffer, Store
 from prefect_collect.untrusted.bounded_json import changed
 from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet

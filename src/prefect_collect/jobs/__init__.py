@@ -15,8 +15,9 @@ Each name is imported when it is first used: a look at a staging store needs no 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from prefect_collect.names_later import names_later
 
 if TYPE_CHECKING:
     from prefect_collect.job_folder.deleted_jobs import DeletedJob
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
     from prefect_collect.job_folder.exports_made import ExportMade
     from prefect_collect.jobs._cancel import cancel, delete
     from prefect_collect.jobs._credentials import SECRET_PREFIX, list_credentials, picked_credentials
-    from prefect_collect.jobs._deleted import DeletedJobs, delete_evidence, find_deleted, keep, list_deleted
+    from prefect_collect.jobs._deleted import delete_evidence, find_deleted, keep
     from prefect_collect.jobs._download import DeliveredPackage, delivered_package, download
     from prefect_collect.jobs._drafting import draft_collection, edit_draft
     from prefect_collect.jobs._estimating import estimate
     from prefect_collect.jobs._exporting import start_export
     from prefect_collect.jobs._items import item_files, open_item, save_selection
     from prefect_collect.jobs._job import Job
+    from prefect_collect.jobs._list_deleted import DeletedJobs, list_deleted
     from prefect_collect.jobs._listing import list_jobs
     from prefect_collect.jobs._preview import preview
     from prefect_collect.jobs._queue_place import Place, place_in_queue
@@ -110,7 +112,7 @@ _HOMES: Final = {
     "SECRET_PREFIX": "jobs._credentials",
     "CollectionSchedule": "jobs._scheduling",
     "DeletedJob": "job_folder.deleted_jobs",
-    "DeletedJobs": "jobs._deleted",
+    "DeletedJobs": "jobs._list_deleted",
     "DeliveredPackage": "jobs._download",
     "Estimate": "job_folder.estimates",
     "ExportMade": "job_folder.exports_made",
@@ -133,7 +135,7 @@ _HOMES: Final = {
     "item_files": "jobs._items",
     "keep": "jobs._deleted",
     "list_credentials": "jobs._credentials",
-    "list_deleted": "jobs._deleted",
+    "list_deleted": "jobs._list_deleted",
     "list_jobs": "jobs._listing",
     "list_schedules": "jobs._scheduling",
     "list_sources": "jobs._saved_blocks",
@@ -157,15 +159,4 @@ _HOMES: Final = {
     "wait": "jobs.lookup",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Import and return the public name."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"prefect_collect.{_HOMES[name]}"), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    """Return the imported names, and the public names that are not imported yet."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = names_later(__name__, _HOMES)

@@ -20,7 +20,7 @@ from prefect_collect.escaping import one_line
 from prefect_collect.job_folder.acting import operator
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.runs.events import emit_source_change
-from prefect_collect.runs.queries import PAGE, paged
+from prefect_collect.runs.paging import PAGE, paged
 from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.statuses import JobKind, LifecycleStatus
 from prefect_collect.stores.addresses import STORE_BLOCKS

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from prefect_collect.formats import FORMATS, Format, FormatFacts
-from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.hashing import Progress
-from prefect_collect.packages.building.spec import Built, PackageSpec
-from prefect_collect.packages.contents.index import FileIndex
+
+if TYPE_CHECKING:
+    from prefect_collect.formats.bag_profile import BagProfile
+    from prefect_collect.job_folder.manifest_rules import Batches
+    from prefect_collect.packages.building.order import Builder, PackageInput, PackagePlace
+    from prefect_collect.packages.building.spec import Built, PackageSpec
+    from prefect_collect.threads.stop import Stop
 
 
 class PackageCheck(Protocol):
@@ -40,9 +45,34 @@ class PackageCheck(Protocol):
         """Return the SHA-256 (hex) of the package's seal; "" if there is none."""
 
 
+@runtime_checkable
+class ProfiledCheck(Protocol):
+    """A check that holds a package to a BagIt profile too."""
+
+    profile: BagProfile | None
+
+
+@runtime_checkable
+class ClosedCheck(Protocol):
+    """A check that keeps something open until it is closed."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
 def own_base(manifest: Batches, spec: PackageSpec) -> str:
     """Return the base folder of a package that has only one."""
     return spec.base
+
+
+def later(module: str, name: str) -> Builder:
+    """Return a builder of a module of `packages` that is imported when it is called: to verify needs none of them."""
+
+    def build(given: PackageInput, place: PackagePlace, stop: Stop | None = None) -> Built:
+        builder: Builder = getattr(import_module(f"prefect_collect.packages.{module}"), name)
+        return builder(given, place, stop)
+
+    return build
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +81,16 @@ class PackageFormat:
 
     Attributes:
         name: Its name, a key of `formats.FORMATS`.
-        build: Builds such a package, as `build_zip` does.
+        build: Builds such a package.
         seal: The file in the package's base folder that lists the hashes of all others, directly or by the lists that
             it names: its SHA-256 is the package's fingerprint.
-        recognises: Tells by the names of all files whether they are such a package.
         check: Makes the check of such a package; its arguments are the files, the number of threads and a `Progress`.
         longest_base: Returns the longest base folder that the items of a manifest get in such a package.
     """
 
     name: Format
-    build: Callable[..., Built]
+    build: Builder
     seal: str
-    recognises: Callable[[FileIndex], bool]
     check: Callable[[BagFiles, int, Progress | None], PackageCheck]
     longest_base: Callable[[Batches, PackageSpec], str] = own_base
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from prefect_collect.packages._format import PackageFormat
 from prefect_collect.packages.groups.build import SEAL, build_group
-from prefect_collect.packages.groups.check import GroupCheck, is_group
+from prefect_collect.packages.groups.check import GroupCheck
 from prefect_collect.packages.groups.volumes import longest_base
 
-FORMAT: Final = PackageFormat("bagit-group", build_group, SEAL, is_group, GroupCheck, longest_base)
+FORMAT: Final = PackageFormat("bagit-group", build_group, SEAL, GroupCheck, longest_base)

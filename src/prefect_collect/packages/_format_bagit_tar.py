@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from prefect_collect.packages._format import PackageFormat
-from prefect_collect.packages.bags.check import BagCheck, is_bag
-from prefect_collect.packages.bags.tag_files import TAG_MANIFEST
-from prefect_collect.packages.bags.tar import build_tar
+from prefect_collect.packages._format import PackageFormat, later
+from prefect_collect.packages.bags.check import BagCheck
+from prefect_collect.packages.seals import BAG_SEAL
 
-FORMAT: Final = PackageFormat("bagit-tar", build_tar, TAG_MANIFEST, is_bag, BagCheck)
+FORMAT: Final = PackageFormat("bagit-tar", later("bags.tar", "build_tar"), BAG_SEAL, BagCheck)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from prefect_collect.packages._format import PackageFormat
-from prefect_collect.packages.bags.check import BagCheck, is_bag
-from prefect_collect.packages.bags.directory import build_directory
-from prefect_collect.packages.bags.tag_files import TAG_MANIFEST
+from prefect_collect.packages._format import PackageFormat, later
+from prefect_collect.packages.bags.check import BagCheck
+from prefect_collect.packages.seals import BAG_SEAL
 
-FORMAT: Final = PackageFormat("directory", build_directory, TAG_MANIFEST, is_bag, BagCheck)
+FORMAT: Final = PackageFormat("directory", later("bags.directory", "build_directory"), BAG_SEAL, BagCheck)

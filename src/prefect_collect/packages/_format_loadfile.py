@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from prefect_collect.packages._format import PackageFormat
-from prefect_collect.packages.load_files.check import LoadFileCheck, is_load_file
+from prefect_collect.packages.load_files.check import LoadFileCheck
 from prefect_collect.packages.load_files.lists import SEAL
 from prefect_collect.packages.load_files.zip import build_loadfile
 
-FORMAT: Final = PackageFormat("loadfile", build_loadfile, SEAL, is_load_file, LoadFileCheck)
+FORMAT: Final = PackageFormat("loadfile", build_loadfile, SEAL, LoadFileCheck)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from prefect_collect.packages._format import PackageFormat
-from prefect_collect.packages.load_files.check import LoadFileCheck, is_load_file
+from prefect_collect.packages.load_files.check import LoadFileCheck
 from prefect_collect.packages.load_files.directory import build_loadfile_directory
 from prefect_collect.packages.load_files.lists import SEAL
 
-FORMAT: Final = PackageFormat("loadfile-directory", build_loadfile_directory, SEAL, is_load_file, LoadFileCheck)
+FORMAT: Final = PackageFormat("loadfile-directory", build_loadfile_directory, SEAL, LoadFileCheck)

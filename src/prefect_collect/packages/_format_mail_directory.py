@@ -6,7 +6,7 @@ from typing import Final
 
 from prefect_collect.packages._format import PackageFormat
 from prefect_collect.packages.file_sets.lists import SEAL
-from prefect_collect.packages.mail.check import MailCheck, is_mail
+from prefect_collect.packages.mail.check import MailCheck
 from prefect_collect.packages.mail.format import MAIL
 
-FORMAT: Final = PackageFormat("mail-directory", MAIL.build_folder, SEAL, is_mail, MailCheck)
+FORMAT: Final = PackageFormat("mail-directory", MAIL.build_folder, SEAL, MailCheck)

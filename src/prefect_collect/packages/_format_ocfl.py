@@ -6,7 +6,7 @@ from typing import Final
 
 from prefect_collect.packages._format import PackageFormat
 from prefect_collect.packages.ocfl.build import build_ocfl
-from prefect_collect.packages.ocfl.check import OcflCheck, is_ocfl
+from prefect_collect.packages.ocfl.check import OcflCheck
 from prefect_collect.packages.ocfl.names import INVENTORY
 
-FORMAT: Final = PackageFormat("ocfl", build_ocfl, INVENTORY, is_ocfl, OcflCheck)
+FORMAT: Final = PackageFormat("ocfl", build_ocfl, INVENTORY, OcflCheck)

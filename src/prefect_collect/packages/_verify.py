@@ -10,9 +10,8 @@ from prefect_collect.archive.problems import Damaged, Problem
 from prefect_collect.archive.random_access import Bytes
 from prefect_collect.errors import CollectError, KeyMissing, PackageError, StoreError
 from prefect_collect.formats.bag_profile import BagProfile, read_profile
-from prefect_collect.packages._custody_check import check_documents
+from prefect_collect.packages._format import ClosedCheck, ProfiledCheck
 from prefect_collect.packages._registry import PACKAGE_FORMATS
-from prefect_collect.packages.bags.check import BagCheck
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.hashing import default_threads
 from prefect_collect.packages.contents.bytes import LocalBytes, StoredBytes
@@ -20,9 +19,8 @@ from prefect_collect.packages.contents.containers import Container, FolderContai
 from prefect_collect.packages.contents.encrypted import EncryptedBytes, is_encrypted
 from prefect_collect.packages.contents.index import FileIndex, temporary_index
 from prefect_collect.packages.contents.opening import open_file
-from prefect_collect.packages.groups.check import GroupCheck
-from prefect_collect.packages.ocfl.check import OcflCheck
 from prefect_collect.packages.problems import Findings, Verification
+from prefect_collect.packages.recognising import recognised_format
 from prefect_collect.stores import DirectoryStore, Store, open_store
 from prefect_collect.stores.addresses import require_unsigned
 
@@ -102,21 +100,20 @@ def _verified(
     if not whole:
         return Verification(location, findings.problems.finish(), 0, 0, "", 0, "")
     index.finish()
-    # An OCFL object is told by its own folder alone, and its files may be bags and other packages.
-    formats = sorted(PACKAGE_FORMATS.values(), key=lambda one: one.name != "ocfl")
-    format = next((one for one in formats if one.recognises(index)), PACKAGE_FORMATS["bagit"])
     files = BagFiles(container, index, findings)
-    check = format.check(files, threads, progress)
-    if isinstance(check, BagCheck | GroupCheck):
+    check = PACKAGE_FORMATS[recognised_format(index)].check(files, threads, progress)
+    if isinstance(check, ProfiledCheck):
         check.profile = profile
     elif profile is not None:
         findings.problems.add("package", "it is no bag, so it cannot conform to a BagIt profile")
     try:
         check.run()
         if check.ours:
+            from prefect_collect.packages._custody_check import check_documents
+
             check_documents(files, check)
     finally:
-        if isinstance(check, OcflCheck):
+        if isinstance(check, ClosedCheck):
             check.close()
     problems, warnings = findings.judged(ours=check.ours)
     return Verification(

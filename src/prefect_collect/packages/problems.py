@@ -45,6 +45,13 @@ class Findings:
     warnings: Problems = field(default_factory=Problems)
     form: Problems = field(default_factory=Problems)
 
+    def take(self, later: Findings) -> None:
+        """Add the findings of what was checked after this, or beside it."""
+        self.problems.take(later.problems)
+        self.tolerated.take(later.tolerated)
+        self.warnings.take(later.warnings)
+        self.form.take(later.form)
+
     def judged(self, *, ours: bool) -> tuple[list[Problem], list[Problem]]:
         """Return the problems and the warnings."""
         if ours:

@@ -83,6 +83,10 @@ class CloudStore(ObjectStore):
         finally:
             composition.close()
 
+    def copies_from(self, source: Store) -> bool:
+        """Return False: all bytes pass through this process."""
+        return False
+
     def require_exclusive_creates(self) -> None:
         """Raise StoreUnsafe if two writers can create one key at once; tested with a real write, once per process."""
         where = (self.endpoint, self.bucket)

@@ -96,7 +96,7 @@ class S3Store(ObjectStore):
 
     def compose(self, key: str, pieces: Iterable[Piece], source: Store, *, replace: bool = False) -> Blob:
         """Write a blob that consists of ranges of `source` and new bytes; see `Store.compose`."""
-        if not isinstance(source, S3Store) or not self._same_server(source) or not copies_parts(self._bucket):
+        if not isinstance(source, S3Store) or not self.copies_from(source):
             return self._stream(key, pieces, source, replace=replace)
         pool = self._threads()
         copy = ServerCopy(self._bucket, key, source._bucket, pool, replace=replace, limits=self.limits)
@@ -110,6 +110,10 @@ class S3Store(ObjectStore):
             return blob or self._stream(key, copy.pieces(), source, replace=replace)
         finally:
             copy.close()
+
+    def copies_from(self, source: Store) -> bool:
+        """Return whether this store's server, with this store's credentials, can also read the source and copy it."""
+        return isinstance(source, S3Store) and self._same_server(source) and copies_parts(self._bucket)
 
     def require_exclusive_creates(self) -> None:
         """Raise StoreUnsafe if two writers can create one key at once; tested with a real write, once per process."""
@@ -176,7 +180,6 @@ class S3Store(ObjectStore):
         return stream(self._writer(key, replace=replace), pieces, source)
 
     def _same_server(self, source: S3Store) -> bool:
-        """Return whether this store's server, with this store's credentials, can also read the source."""
         same_keys = access_key(self._session) == access_key(source._session)
         return same_keys and self._bucket.endpoint == source._bucket.endpoint
 

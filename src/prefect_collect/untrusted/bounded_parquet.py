@@ -27,7 +27,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from prefect_collect import pandas_later
 from prefect_collect.untrusted._parquet_pages import BadPages, Chunk, Group, read_groups, read_pages
+
+pandas_later.put_off()
 
 MAX_GROUP: Final = 96 << 20
 """The most bytes of a row group's wanted columns, packed or unpacked, and of a batch of rows."""

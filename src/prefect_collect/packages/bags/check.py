@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
 from itertools import islice
 from typing import Final
 
@@ -15,23 +17,24 @@ from prefect_collect.packages.bags.fetch_list import read_fetch_list
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.hashing import check_hashes
 from prefect_collect.packages.bags.info import KEPT, BagInfo, check_oxum, info_name, read_info
-from prefect_collect.packages.bags.items_check import check_items_list, check_items_table
 from prefect_collect.packages.bags.manifests import Manifests
 from prefect_collect.packages.bags.profile_check import check_profile, labels_of
 from prefect_collect.packages.bags.safe_names import check_safe
-from prefect_collect.packages.bags.tag_files import TAG_MANIFEST
 from prefect_collect.packages.bags.text import bag_encode
 from prefect_collect.packages.building.agent import AGENT
-from prefect_collect.packages.contents.index import FileIndex
 from prefect_collect.packages.contents.name_keys import unpack
 from prefect_collect.packages.problems import Findings
+from prefect_collect.packages.seals import BAG_SEAL
+from prefect_collect.threads.own_forks import Step
 
 _SMALL: Final = 1 << 20
 
+_OF_DOCUMENTS: Final = ("prefect_collect.documents.files", "reportlab.pdfgen.canvas", "reportlab.platypus")
+"""What is needed to compare the chain of custody documents after the files are hashed."""
 
-def is_bag(index: FileIndex) -> bool:
-    """Return whether there is a bagit.txt in any folder."""
-    return next(index.named("bagit.txt"), None) is not None
+
+def _import(name: str, _: Callable[[], None]) -> None:
+    import_module(name)
 
 
 @dataclass(slots=True)
@@ -92,19 +95,37 @@ class BagCheck:
         check_oxum(self.info, info_file, (self.payload, self.items), bag.declared, self.findings)
         if self.profile is not None:
             check_profile(bag, self.profile, self.info)
-        check_hashes(bag, manifests.all, self.threads, self.progress)
+        imports = _OF_DOCUMENTS if self.has_documents else ()
+        own = Findings()
+
+        def check_lists(pause: Callable[[], None]) -> None:
+            before, bag.findings = bag.findings, own
+            try:
+                self._check_lists(manifests, pause)
+            finally:
+                bag.findings = before
+
+        steps: list[Step] = [check_lists, *(partial(_import, name) for name in imports)]
+        check_hashes(bag, manifests.all, self.threads, self.progress, steps)
+        bag.findings.take(own)
+
+    def _check_lists(self, manifests: Manifests, pause: Callable[[], None]) -> None:
+        """Check the lists of items, and the form of the package; call `pause` now and then."""
+        from prefect_collect.packages.bags.items_check import check_items_list, check_items_table
+
+        bag = self.bag
         in_group = {"bag-group-identifier", "bag-count"} <= self.info.values.keys()
-        self.not_delivered = check_items_list(bag, manifests.payload, ours=self.ours, in_group=in_group)
+        self.not_delivered = check_items_list(bag, manifests.payload, pause, ours=self.ours, in_group=in_group)
         if self.ours:
             with suppress(Damaged):  # reported when it was hashed
-                check_items_table(bag)
+                check_items_table(bag, pause)
             self._check_form(manifests)
         else:
             bag.check_system_files()
 
     def fingerprint(self) -> str:
         """Return the SHA-256 (hex) of tagmanifest-sha256.txt; "" if there is none."""
-        return self.bag.sha256(TAG_MANIFEST)
+        return self.bag.sha256(BAG_SEAL)
 
     def _read_info(self) -> str:
         """Read bag-info.txt, or package-info.txt of the first drafts; return its name."""

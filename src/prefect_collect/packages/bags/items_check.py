@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -32,8 +32,17 @@ _MOST: Final = 10_000
 """The most ids that are named as repeated."""
 
 
-def check_items_list(bag: BagFiles, payload: Sequence[Manifest], *, ours: bool, in_group: bool = False) -> int:
+def check_items_list(
+    bag: BagFiles,
+    payload: Sequence[Manifest],
+    pause: Callable[[], None] = lambda: None,
+    *,
+    ours: bool,
+    in_group: bool = False,
+) -> int:
     """Compare items.parquet with the payload and its manifest; return how many items it lists as not delivered.
+
+    `pause` is called again and again meanwhile.
 
     In a bag of another tool it is a tag file like any other, whose contents decide nothing (RFC 8493, section 2.2.4):
     what does not agree is a warning. A bag `in_group` need not say which item a duplicate repeats: the list over all
@@ -47,7 +56,7 @@ def check_items_list(bag: BagFiles, payload: Sequence[Manifest], *, ours: bool, 
         return 0
     try:
         with unpacked(bag, entry) as file:
-            absent = _compare(bag, file, manifest, problems, in_group)
+            absent = _compare(bag, file, manifest, problems, pause, in_group=in_group)
     except Damaged:
         return 0
     except BadParquet as error:
@@ -67,12 +76,15 @@ def unpacked(bag: BagFiles, entry: Entry) -> Iterator[Any]:
         yield file
 
 
-def _compare(bag: BagFiles, file: Any, manifest: Manifest, problems: Problems, in_group: bool) -> int:
+def _compare(
+    bag: BagFiles, file: Any, manifest: Manifest, problems: Problems, pause: Callable[[], None], *, in_group: bool
+) -> int:
     """Compare the list row by row; return how many of its items are not delivered."""
     index, absent, covered = bag.index, 0, 0
     repeats = DuplicatesCheck(index, NAME, problems, bag.findings.warnings, in_group=in_group)
     listed = bytearray(index.count)
     for rows in _batches(file):
+        pause()
         index.ids.add([hash(row[1]) for row in rows])
         repeats.add(map(_as_listed, rows))
         given = [row for row in rows if row[2] == DELIVERED]
@@ -118,8 +130,11 @@ def _as_listed(row: tuple[Any, ...]) -> ListedItem:
     return row[1], row[2], row[4], row[5], row[6]
 
 
-def check_items_table(bag: BagFiles) -> None:
-    """Compare items.csv, which users read, with items.parquet: the same items in the same order."""
+def check_items_table(bag: BagFiles, pause: Callable[[], None] = lambda: None) -> None:
+    """Compare items.csv, which users read, with items.parquet: the same items in the same order.
+
+    `pause` is called again and again meanwhile.
+    """
     table, exact, problems = bag.entry(TABLE), bag.entry(NAME), bag.findings.problems
     if table is None or exact is None:
         problems.add(TABLE, "it is missing" if table is None else f"there is no {NAME} to compare it with")
@@ -129,6 +144,7 @@ def check_items_table(bag: BagFiles) -> None:
         try:
             cells = _cells(file)
             for batch in BoundedParquet(other, ITEMS, ITEMS_OPTIONAL).batches(_SHOWN, 4096):
+                pause()
                 rows = pa.Table.from_batches([batch])
                 row = _first_other(rows, cells.take(rows.num_rows))
                 if row is not None:
@@ -144,11 +160,11 @@ def check_items_table(bag: BagFiles) -> None:
 
 
 def _cells(file: Any) -> RowStream:
-    """Return path and id of the rows of items.csv, read in blocks of 1 MiB; reading them raises ArrowException."""
+    """Return path and id of the rows of items.csv, read in blocks of 256 KiB; reading them raises ArrowException."""
     text = {name: pa.string() for name in ITEMS.names}
     convert = csv.ConvertOptions(column_types=text, include_columns=_SHOWN, strings_can_be_null=False)
     parse = csv.ParseOptions(newlines_in_values=True)
-    reading = csv.ReadOptions(use_threads=False, block_size=1 << 20)
+    reading = csv.ReadOptions(use_threads=False, block_size=1 << 18)
     blocks = csv.open_csv(file, read_options=reading, parse_options=parse, convert_options=convert)
     return RowStream(blocks, pa.schema([(name, pa.string()) for name in _SHOWN]))
 

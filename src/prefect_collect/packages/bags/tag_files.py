@@ -23,6 +23,7 @@ from prefect_collect.packages.building.custody_documents import custody_document
 from prefect_collect.packages.building.duplicate_columns import COPIES, DUPLICATE_OF
 from prefect_collect.packages.building.spec import DELIVERED, DUPLICATE, NOT_DELIVERED, PackageSpec, outcome_of
 from prefect_collect.packages.building.tag_file import TagFile, hashed
+from prefect_collect.packages.seals import BAG_SEAL
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 
@@ -64,7 +65,7 @@ METADATA: Final = "metadata.jsonl"
 A line is a JSON object: ``path`` (as in items.parquet), ``item_id`` and ``metadata``, as in the manifest.
 """
 
-TAG_MANIFEST: Final = "tagmanifest-sha256.txt"
+TAG_MANIFEST: Final = BAG_SEAL
 _TAGS: Final = ["bagit.txt", "bag-info.txt", "items.csv", "items.parquet", METADATA, *DOCUMENT_FILES]
 
 _MOST_CUSTODIANS: Final = 1_000

@@ -26,12 +26,14 @@ class Container(Protocol):
         reads_all: True if files that no manifest lists are read too.
         has_folders: True if there can be folders without files.
         in_order: True if files should be read in their order, by one thread.
+        in_forks: True if forks of this process can read them: the files lie on this machine.
         kind: What the package is as one file, as the suffix of its name says; "" for a folder.
     """
 
     kind: str
     reads_all: bool
     in_order: bool
+    in_forks: bool
     has_folders: bool
 
     def scan(self, index: FileIndex, findings: Findings) -> bool:
@@ -59,7 +61,7 @@ class Reader(Protocol):
 class FileContainer:
     """A container whose files are read one by one."""
 
-    reads_all = in_order = False
+    reads_all = in_order = in_forks = False
     has_folders = True
     kind = ""
 
@@ -96,6 +98,8 @@ class _FileReader:
 
 class FolderContainer(FileContainer):
     """A folder on disk; symbolic links and special files in it are problems."""
+
+    in_forks = True
 
     def __init__(self, root: str) -> None:
         self._root = root

@@ -28,10 +28,8 @@ _WORTHWHILE: Final = 32
 _LUCK: Final = 8
 """How often names may be out of the files' order before that order is no longer tried."""
 
-_SHARE_BYTES: Final = 8 << 20
-_SHARE_FILES: Final = 256
-_SHARE_NAMES: Final = 256 << 10
-_COLUMNS: Final = "number, name, size, method, stamp, crc32, stored_size, offset, raw"
+COLUMNS: Final = "number, name, size, method, stamp, crc32, stored_size, offset, raw"
+"""The columns of a file, as `entry_of` takes them."""
 
 
 @dataclass(slots=True)
@@ -131,8 +129,8 @@ class FileIndex:
 
     def find(self, name: str) -> Entry | None:
         """Return the first file of that name."""
-        rows = self.query(f"SELECT {_COLUMNS} FROM file WHERE name = ? ORDER BY number LIMIT 1", pack(name))
-        return next((_entry(row) for row in rows), None)
+        rows = self.query(f"SELECT {COLUMNS} FROM file WHERE name = ? ORDER BY number LIMIT 1", pack(name))
+        return next((entry_of(row) for row in rows), None)
 
     def named(self, wanted: str) -> Iterator[str]:
         """Yield the names, with their folders, of all files that are called so."""
@@ -250,35 +248,6 @@ class FileIndex:
         )  # fmt: skip
         return (name for row in rows if not (name := unpack(row[0])).endswith("/"))
 
-    def shares(self, lists: Sequence[int]) -> Iterator[tuple[list[tuple[Entry, dict[int, bytes]]], int | None]]:
-        """Yield the files in order, in groups for one thread, each file with what these lists have for it.
-
-        With each group comes the offset of the first file after it.
-        """
-        group: list[Entry] = []
-        size = names = 0
-        for row in self.query(f"SELECT {_COLUMNS} FROM file ORDER BY number"):
-            entry = _entry(row)
-            if size >= _SHARE_BYTES or len(group) >= _SHARE_FILES or names >= _SHARE_NAMES:
-                yield self._with_digests(group, lists), entry.offset
-                group, size, names = [], 0, 0
-            group.append(entry)
-            size += entry.size
-            names += len(entry.name)
-        if group:
-            yield self._with_digests(group, lists), None
-
-    def _with_digests(self, group: list[Entry], lists: Sequence[int]) -> list[tuple[Entry, dict[int, bytes]]]:
-        digests: dict[int, dict[int, bytes]] = {entry.number: {} for entry in group}
-        for of in lists:
-            rows = self.query(
-                "SELECT number, digest FROM listed WHERE list = ? AND number BETWEEN ? AND ?",
-                of, group[0].number, group[-1].number,
-            )  # fmt: skip
-            for number, digest in rows:
-                digests[number][of] = digest
-        return [(entry, digests[entry.number]) for entry in group]
-
 
 @contextmanager
 def temporary_index() -> Iterator[FileIndex]:
@@ -296,5 +265,6 @@ def temporary_index() -> Iterator[FileIndex]:
         ) from error
 
 
-def _entry(row: tuple[Any, ...]) -> Entry:
+def entry_of(row: tuple[Any, ...]) -> Entry:
+    """Return the file of a row of `COLUMNS`."""
     return Entry(row[0], unpack(row[1]), *row[2:])

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Final
+from array import array
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 _SORTED_AT_ONCE: Final = 2 << 20
 """How many hashes are sorted in memory at once."""
+
+_FEW: Final = 100_000
+"""Up to how many hashes Python's own set is used: it takes less time than the import of numpy."""
 
 
 class Repeats:
@@ -23,12 +28,15 @@ class Repeats:
         """Store some; cheapest in batches of hundreds."""
         if hashes:
             self._count += len(hashes)
-            packed = np.array(hashes, np.int64).tobytes()
-            self._database.execute(f"INSERT INTO {self._table} VALUES (?)", (packed,))
+            self._database.execute(f"INSERT INTO {self._table} VALUES (?)", (array("q", hashes).tobytes(),))
 
     def repeated(self, most: int) -> set[int]:
         """Return at most `most` of those that occur more than once; each pass looks at one share of them."""
         found: set[int] = set()
+        if self._count <= _FEW and self._all_differ():
+            return found
+        import numpy as np
+
         shares = 1 + self._count // _SORTED_AT_ONCE
         for share in range(shares):
             ordered = np.sort(self._share(share, shares))
@@ -43,6 +51,8 @@ class Repeats:
         found: set[int] = set()
         if not self._count:
             return found
+        import numpy as np
+
         shares = 1 + max(self._count, known._count) // _SORTED_AT_ONCE
         for share in range(shares):
             lacking = np.setdiff1d(self._share(share, shares), known._share(share, shares))
@@ -51,7 +61,15 @@ class Repeats:
                 break
         return found
 
+    def _all_differ(self) -> bool:
+        different: set[int] = set()
+        for (packed,) in self._database.execute(f"SELECT hashes FROM {self._table}"):
+            different.update(array("q", packed))
+        return len(different) == self._count
+
     def _share(self, share: int, shares: int) -> npt.NDArray[np.uint64]:
+        import numpy as np
+
         some = [np.empty(0, np.uint64)]
         for (packed,) in self._database.execute(f"SELECT hashes FROM {self._table}"):
             hashes = np.frombuffer(packed, np.uint64)

@@ -8,7 +8,7 @@ from typing import Final
 from prefect_collect.archive.problems import Damaged, Problems
 from prefect_collect.archive.random_access import Bytes
 from prefect_collect.archive.tar_entries import WHOLE, TarEntry, TarReader
-from prefect_collect.packages.contents.bytes import PartOfBytes, Window
+from prefect_collect.packages.contents.bytes import LocalBytes, PartOfBytes, Window
 from prefect_collect.packages.contents.containers import Reader
 from prefect_collect.packages.contents.index import Entry, FileIndex
 from prefect_collect.packages.contents.zstd_bytes import ZstdBytes
@@ -28,6 +28,7 @@ class TarContainer:
 
     def __init__(self, source: Bytes) -> None:
         self._source = source
+        self.in_forks = isinstance(source, LocalBytes)
         self.in_order = isinstance(source, ZstdBytes)
         self.kind = "tar.zst" if self.in_order else "tar"
 

@@ -13,7 +13,7 @@ from prefect_collect.archive.inflating import DEFLATED, METHODS, SUPPORTED, unpa
 from prefect_collect.archive.problems import Damaged, Problems, shown
 from prefect_collect.archive.random_access import Bytes
 from prefect_collect.archive.zip_directory import CENTRAL, ZipEntry, find_directory, read_entries, zip64_values
-from prefect_collect.packages.contents.bytes import PartOfBytes, Window
+from prefect_collect.packages.contents.bytes import LocalBytes, PartOfBytes, Window
 from prefect_collect.packages.contents.containers import Reader, kind_of
 from prefect_collect.packages.contents.index import Entry, FileIndex
 from prefect_collect.packages.problems import Findings, Tally
@@ -54,6 +54,7 @@ class ZipContainer:
 
     def __init__(self, source: Bytes) -> None:
         self._source = source
+        self.in_forks = isinstance(source, LocalBytes)
         self.shift = self.end = 0
 
     def scan(self, index: FileIndex, findings: Findings) -> bool:

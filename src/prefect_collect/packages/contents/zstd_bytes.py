@@ -10,8 +10,6 @@ import io
 import threading
 from typing import Final
 
-import pyarrow as pa
-
 from prefect_collect.archive.problems import Damaged, Problems
 from prefect_collect.archive.random_access import Bytes
 from prefect_collect.archive.zstd_frames import ZstdFrames
@@ -59,6 +57,8 @@ class ZstdBytes:
             return self._kept[: max(0, end - start)]
 
     def _restart(self) -> None:
+        import pyarrow as pa  # only here: most packages are not compressed
+
         self._feed = _Feed(self._source)
         self._stream = pa.CompressedInputStream(pa.PythonFile(self._feed, mode="r"), "zstd")
         self._start, self._count, self._kept = 0, 0, b""

@@ -8,21 +8,16 @@ from typing import Any, ClassVar, Final
 
 from prefect_collect.archive.problems import Damaged
 from prefect_collect.packages.bags.files import BagFiles
-from prefect_collect.packages.contents.index import Entry, FileIndex
+from prefect_collect.packages.contents.index import Entry
 from prefect_collect.packages.datasets.format import DATASET
 from prefect_collect.packages.datasets.table_rows import columns_of, count_csv
-from prefect_collect.packages.file_sets.check import SetCheck, is_count, is_file_set
+from prefect_collect.packages.file_sets.check import SetCheck, is_count
 from prefect_collect.packages.file_sets.items import ItemsCheck, ListedItem
 from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
 
 _NAME: Final = DATASET.description
 _FOOTER: Final = 2 << 20
 """Bytes of a file's end that are kept, beside a 64th of the file: `BoundedParquet` reads no longer footer."""
-
-
-def is_dataset(index: FileIndex) -> bool:
-    """Return whether there is a dataset.json with a manifest beside it, and no bag around it."""
-    return is_file_set(index, _NAME)
 
 
 class DatasetCheck(SetCheck):

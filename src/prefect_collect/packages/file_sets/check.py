@@ -13,17 +13,10 @@ from prefect_collect.packages.bags.hashing import Progress, check_hashes
 from prefect_collect.packages.bags.manifests import Manifest
 from prefect_collect.packages.bags.safe_names import check_safe
 from prefect_collect.packages.building.agent import AGENT
-from prefect_collect.packages.contents.index import FileIndex
 from prefect_collect.packages.file_sets.items import ItemsCheck
 from prefect_collect.packages.file_sets.lists import SEAL, VERSION, parsed_description
 from prefect_collect.packages.load_files.hash_lists import read_hash_list, report_folders, report_unlisted
 from prefect_collect.untrusted.bounded_json import MAX_BYTES, BadValue
-
-
-def is_file_set(index: FileIndex, description: str) -> bool:
-    """Return whether there is a file of that name with a manifest beside it, and no bag around it."""
-    names = (name.removesuffix(description) for name in index.named(description))
-    return any(index.find(f"{base}{SEAL}") is not None and index.find(f"{base}bagit.txt") is None for base in names)
 
 
 class SetCheck(ABC):

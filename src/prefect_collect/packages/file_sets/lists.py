@@ -27,9 +27,10 @@ from prefect_collect.packages.building.spec import NOT_DELIVERED, PackageSpec, o
 from prefect_collect.packages.building.tag_file import PackageFile, hashed
 from prefect_collect.packages.file_sets.plan import SetPlan
 from prefect_collect.packages.load_files.item_lists import ItemLists
+from prefect_collect.packages.seals import SET_SEAL
 from prefect_collect.untrusted.bounded_json import BadValue, parse_json
 
-SEAL: Final = "manifest-sha256.txt"
+SEAL: Final = SET_SEAL
 EXCEPTIONS: Final = "EXCEPTIONS.csv"
 ITEMS: Final = "items.parquet"
 VERSION: Final = 1

@@ -16,7 +16,7 @@ from prefect_collect.packages.bags.items_check import check_items_table, check_l
 from prefect_collect.packages.bags.safe_names import check_safe
 from prefect_collect.packages.building.agent import AGENT
 from prefect_collect.packages.building.custody_documents import ITEM_LIST, count_items
-from prefect_collect.packages.contents.index import FileIndex, temporary_index
+from prefect_collect.packages.contents.index import temporary_index
 from prefect_collect.packages.contents.opening import open_file
 from prefect_collect.packages.groups.build import DESCRIPTION, SEAL, VERSION
 from prefect_collect.packages.groups.lists import REQUIRED, GroupLists, opened_lists
@@ -41,12 +41,6 @@ _GROUP: Final = fields(
     }
 )  # fmt: skip
 _LINE: Final = re.compile(r"([0-9a-f]{64})  ([^/\n]+)")
-
-
-def is_group(index: FileIndex) -> bool:
-    """Return whether there is a group.json with a seal beside it."""
-    names = (name.removesuffix(DESCRIPTION) for name in index.named(DESCRIPTION))
-    return any(index.find(f"{base}{SEAL}") is not None for base in names)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,6 @@ from prefect_collect.packages.bags.hashing import Progress, check_hashes
 from prefect_collect.packages.bags.manifests import Manifest
 from prefect_collect.packages.bags.safe_names import check_safe
 from prefect_collect.packages.building.agent import AGENT
-from prefect_collect.packages.contents.index import FileIndex
 from prefect_collect.packages.load_files.description import Description, read_description
 from prefect_collect.packages.load_files.hash_lists import read_hash_list, report_folders, report_unlisted
 from prefect_collect.packages.load_files.lists import DESCRIPTION, SEAL
@@ -21,12 +20,6 @@ from prefect_collect.packages.load_files.rows import LoadFileRows
 
 _SMALL: Final = 4 << 20
 """The most bytes of load-file.json, which has a line or two for each column and volume."""
-
-
-def is_load_file(index: FileIndex) -> bool:
-    """Return whether there is a load-file.json with a manifest beside it, and no bag around it."""
-    names = (name.removesuffix(DESCRIPTION) for name in index.named(DESCRIPTION))
-    return any(index.find(f"{base}{SEAL}") is not None and index.find(f"{base}bagit.txt") is None for base in names)
 
 
 @dataclass(slots=True)

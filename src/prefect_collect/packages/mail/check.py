@@ -13,8 +13,8 @@ import numpy as np
 from prefect_collect.archive.problems import Damaged
 from prefect_collect.escaping import csv_text
 from prefect_collect.packages.bags.files import BagFiles
-from prefect_collect.packages.contents.index import Entry, FileIndex
-from prefect_collect.packages.file_sets.check import SetCheck, is_file_set
+from prefect_collect.packages.contents.index import Entry
+from prefect_collect.packages.file_sets.check import SetCheck
 from prefect_collect.packages.file_sets.items import ItemsCheck, ListedItem
 from prefect_collect.packages.load_files.tables import comparable, read_table
 from prefect_collect.packages.mail.format import MAIL
@@ -23,11 +23,6 @@ from prefect_collect.packages.mail.quoting import unquoted
 
 _BETWEEN: Final = re.compile(rb"(?:\n\n?)?From [!-~]+ [A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}\n")
 _LONGEST: Final = 1_000
-
-
-def is_mail(index: FileIndex) -> bool:
-    """Return whether there is a mail.json with a manifest beside it, and no bag around it."""
-    return is_file_set(index, MAIL.description)
 
 
 class MailCheck(SetCheck):

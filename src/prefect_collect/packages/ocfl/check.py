@@ -13,7 +13,7 @@ from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.hashing import Progress, check_hashes
 from prefect_collect.packages.bags.manifests import Manifest
 from prefect_collect.packages.bags.safe_names import check_safe
-from prefect_collect.packages.contents.index import FileIndex, temporary_index
+from prefect_collect.packages.contents.index import temporary_index
 from prefect_collect.packages.file_sets.check import SetCheck
 from prefect_collect.packages.ocfl.head import HeadCheck, HeadContainer
 from prefect_collect.packages.ocfl.inventory import MOST_BYTES, Inventory, flattened, parsed_inventory
@@ -23,16 +23,6 @@ from prefect_collect.untrusted.bounded_json import BadValue
 _AT_ONCE: Final = 500
 _BESIDE: Final = ("extensions/", "logs/")
 """What other tools may put into an object, and no version has (OCFL 1.1, section 3.1)."""
-
-
-def is_ocfl(index: FileIndex) -> bool:
-    """Return whether the files are a storage root or an object, perhaps in one folder, and not in a bag."""
-    if index.find("bagit.txt") is not None:
-        return False
-    if index.find(ROOT) is not None or index.find(OBJECT) is not None:
-        return True
-    bases = {name.removesuffix(OBJECT) for name in index.named(OBJECT) if name.count("/") == 1}
-    return any(index.find(f"{base}bagit.txt") is None for base in bases)
 
 
 class OcflCheck:

@@ -12,6 +12,7 @@ from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.manifests import Manifest
 from prefect_collect.packages.contents.containers import FileContainer, Reader
 from prefect_collect.packages.contents.index import Entry, FileIndex
+from prefect_collect.packages.contents.shares import read_share, shares_of
 from prefect_collect.packages.file_sets.check import SetCheck
 from prefect_collect.packages.file_sets.items import ItemsCheck
 from prefect_collect.packages.ocfl.inventory import Inventory
@@ -81,8 +82,8 @@ class HeadCheck(SetCheck):
 
     def check_bytes(self, manifest: Manifest) -> None:
         """Compare the version's own list of hashes with the object's inventory."""
-        for share, _ in self.files.index.shares([manifest.number]):
-            for entry, digests in share:
+        for share in shares_of(self.files.index, [manifest.number]):
+            for entry, digests in read_share(share)[0]:
                 if manifest.number in digests and digests[manifest.number].hex() != self.state[entry.name]:
                     self.problems.add(entry.name, f"{manifest.name} and the inventory do not agree on its hash")
 

@@ -58,8 +58,8 @@ def _tell_pyarrow(loader: Any) -> None:
 
 
 def put_off() -> None:
-    """Put off the import of pandas by pyarrow, if neither has happened yet."""
-    if "pandas" not in sys.modules:
+    """Put off the import of pandas by pyarrow, if neither has happened yet, nor been put off."""
+    if "pandas" not in sys.modules and not any(isinstance(finder, _PandasLater) for finder in sys.meta_path):
         finder = _PandasLater()
         sys.meta_path.insert(0, finder)
         finder.look_in_vain()

@@ -1,0 +1,222 @@
+"""Processes forked from this one, while it has one thread, that answer requests side by side.
+
+Threads share one core for whatever holds the interpreter's lock, and with small files that is most of it. A fork of
+this process starts within milliseconds and has imported all that it needs; `threads.forked` serves processes that have
+threads, whose locks a fork would find taken for ever.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import signal
+import struct
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from select import select
+from typing import Any, Final
+
+from prefect_collect.errors import CollectError
+
+Step = Callable[[Callable[[], None]], object]
+"""What is done while forks answer: it is given a function to call now and then, that sends and receives."""
+
+_LENGTH: Final = struct.Struct("<Q")
+_PIPE: Final = 1 << 20
+_SET_PIPE_SIZE: Final = 1031
+"""F_SETPIPE_SZ of fcntl, which only newer versions of Python name."""
+
+
+def has_one_thread() -> bool:
+    """Return whether this process can be forked: it runs on Linux, and no other thread may hold a lock."""
+    if sys.platform != "linux":
+        return False
+    try:
+        return len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        return False
+
+
+class OwnForks:
+    """As many forks of this process as `size`; `answer` turns a request into an answer in each of them.
+
+    Requests and answers are plain values that `marshal` takes. What a fork that was killed did not answer is answered
+    in this process. Leaving the `with` block ends all of them.
+    """
+
+    def __init__(self, size: int, answer: Callable[[Any], Any]) -> None:
+        self._answer = answer
+        self._forks: list[_Fork] = []
+        sys.stdout.flush()  # else a fork would have what is not written yet
+        sys.stderr.flush()
+        for _ in range(size):
+            self._forks.append(_Fork(answer, self._forks))
+
+    def __enter__(self) -> OwnForks:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for fork in self._forks:
+            fork.end()
+
+    def map(self, requests: Iterable[Any], meanwhile: Iterable[Step] = ()) -> Iterator[Any]:
+        """Yield the answers in the order of the requests; this process first takes the steps of `meanwhile`.
+
+        Raise CollectError if `answer` raises.
+        """
+        given, steps = enumerate(requests), iter(meanwhile)
+        answers: dict[int, Any] = {}
+        at, more, busy = 0, True, True
+
+        def exchange(*, wait: bool = False) -> None:
+            nonlocal more
+            while more and (free := min(self._forks, key=lambda fork: fork.held)).has_room:
+                numbered = next(given, None)
+                more = numbered is not None
+                if numbered is not None:
+                    free.ask(*numbered)
+            answers.update(self._exchange(wait=wait))
+
+        while busy or more or any(fork.asked for fork in self._forks):
+            exchange(wait=not busy)
+            if busy:
+                step = next(steps, None)
+                busy = step is not None
+                if step is not None:
+                    step(exchange)
+            while at in answers:
+                yield answers.pop(at)
+                at += 1
+            if more and all(fork.is_gone for fork in self._forks):
+                yield from (self._answer(request) for _, request in given)
+                more = False
+
+    def _exchange(self, *, wait: bool) -> Iterator[tuple[int, Any]]:
+        """Send what pipes take, and yield the numbers and answers that have come."""
+        reading = {fork.reads: fork for fork in self._forks if fork.asked}
+        writing = {fork.writes: fork for fork in self._forks if fork.is_sending}
+        readable, writable, _ = select(reading, writing, (), None if wait and reading else 0)
+        for fd in writable:
+            writing[fd].send()
+        for fd in readable:
+            for number, request, value in reading[fd].receive():
+                yield number, self._answer(request) if value is None else _valued(value)
+
+
+def _valued(value: tuple[bool, Any]) -> Any:
+    is_good, what = value
+    if not is_good:
+        raise CollectError(f"A process that reads beside this one failed: {what}")
+    return what
+
+
+class _Fork:
+    """One process, by the two pipes to it."""
+
+    def __init__(self, answer: Callable[[Any], Any], others: list[_Fork]) -> None:
+        requests, self.writes = os.pipe()
+        self.reads, answers = os.pipe()
+        self.asked: deque[tuple[int, Any]] = deque()
+        self.held = 0
+        self._unsent, self._got = bytearray(), bytearray()
+        self._pid = os.fork()
+        if not self._pid:
+            try:
+                for fd in (self.writes, self.reads, *(fd for other in others for fd in (other.writes, other.reads))):
+                    os.close(fd)
+                _serve(requests, answers, answer)
+            finally:
+                os._exit(0)
+        os.close(requests)
+        os.close(answers)
+        os.set_blocking(self.writes, False)
+        os.set_blocking(self.reads, False)
+        _widen(self.writes)
+
+    @property
+    def is_gone(self) -> bool:
+        """Return whether it was killed, and owes no answer."""
+        return self.held == sys.maxsize
+
+    @property
+    def has_room(self) -> bool:
+        """Return whether another request may be held for it."""
+        return self.held < _PIPE
+
+    @property
+    def is_sending(self) -> bool:
+        """Return whether a request has not been sent as a whole."""
+        return bool(self._unsent)
+
+    def ask(self, number: int, request: Any) -> None:
+        """Send a request, as far as the pipe takes it."""
+        data = marshal.dumps(request)
+        self.asked.append((number, request))
+        self.held += len(data)
+        self._unsent += _LENGTH.pack(len(data)) + data
+        self.send()
+
+    def send(self) -> None:
+        """Send as much as the pipe takes."""
+        try:
+            while self._unsent:
+                del self._unsent[: os.write(self.writes, self._unsent)]
+        except BlockingIOError:
+            pass
+        except BrokenPipeError:  # it was killed, which `receive` finds
+            self._unsent.clear()
+
+    def receive(self) -> Iterator[tuple[int, Any, tuple[bool, Any] | None]]:
+        """Yield number and request with the answer, None instead of the answers that a killed process still owes."""
+        data = b""
+        with suppress(BlockingIOError):
+            data = os.read(self.reads, _PIPE)
+            if not data:
+                while self.asked:
+                    yield (*self.asked.popleft(), None)
+                self.held = sys.maxsize
+                return
+        self._got += data
+        while len(self._got) >= _LENGTH.size:
+            end = _LENGTH.size + _LENGTH.unpack_from(self._got)[0]
+            if len(self._got) < end:
+                return
+            value, size = marshal.loads(self._got[_LENGTH.size : end])
+            del self._got[:end]
+            self.held -= size
+            yield (*self.asked.popleft(), value)
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        os.close(self.writes)
+        os.close(self.reads)
+        with suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            os.waitpid(self._pid, 0)
+
+
+def _serve(requests: int, answers: int, answer: Callable[[Any], Any]) -> None:
+    """Answer requests until there is no more; Ctrl-C reaches all processes, of which the first ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with open(requests, "rb") as asked, open(answers, "wb") as answered:
+        while len(head := asked.read(_LENGTH.size)) == _LENGTH.size:
+            size = _LENGTH.unpack(head)[0]
+            try:
+                value = True, answer(marshal.loads(asked.read(size)))
+            except Exception as error:
+                value = False, f"{type(error).__name__}: {error}"
+            data = marshal.dumps((value, size))
+            answered.write(_LENGTH.pack(len(data)) + data)
+            answered.flush()
+
+
+def _widen(pipe: int) -> None:
+    """Have the pipe hold more, if the system allows it: so a process is not idle while the other end is busy."""
+    import fcntl
+
+    with suppress(OSError):
+        fcntl.fcntl(pipe, _SET_PIPE_SIZE, _PIPE)
