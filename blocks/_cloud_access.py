@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from prefect_collect.blocks._connected import EMPTY_IS_NONE
 from prefect_collect.errors import InvalidLocation, SourceNotFound
@@ -26,6 +26,7 @@ SLUGS: Final = {"gs": "gcp-credentials", "az": "azure-blob-storage-credentials"}
 
 Secret = Annotated[
     SecretStr | None,
+    BeforeValidator(lambda value: json.dumps(value) if isinstance(value, dict) and value else value),
     EMPTY_IS_NONE,
     Field(
         description="The JSON key of a service account (gs://), or the account's connection string, which may hold a "

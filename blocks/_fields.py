@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from prefect_aws import AwsCredentials, MinIOCredentials
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -31,6 +31,9 @@ Credentials = Annotated[
     Field(repr=False),  # the repr of AwsCredentials contains its session token
 ]
 """The credentials for S3, of the kind that was given or saved; not part of a block's repr."""
+
+CREDENTIALS_SLUGS: Final = ("aws-credentials", "minio-credentials")
+"""The types of the saved credentials blocks for S3."""
 
 EndpointUrl = Annotated[str | None, AfterValidator(_checked)]
 """A server's address. Raises InvalidLocation, whose message contains no password."""

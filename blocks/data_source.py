@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self, get_args
 
-from pydantic import Field, field_validator, model_validator
+from prefect.types import SecretDict
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from prefect_collect.blocks._schema_once import SchemaOnce
 from prefect_collect.codes import Failure
@@ -24,7 +25,26 @@ from prefect_collect.stores import Store
 from prefect_collect.threads.pool import as_completed
 from prefect_collect.threads.stop import current_stop
 
+_SECRET_TYPES: Final = frozenset({SecretStr, SecretDict})
+
 _NAME = re.compile(r"\w[\w .@+=,-]{0,99}")
+
+
+@dataclass(frozen=True)
+class SavedBlocks:
+    """The saved blocks of Prefect that a field of a source takes.
+
+    Attributes:
+        types: The slugs of their types.
+        by_name: The field takes the block's name; else it takes the block, and of a Secret block its value.
+    """
+
+    types: tuple[str, ...]
+    by_name: bool = False
+
+
+SECRETS: Final = SavedBlocks(("secret",))
+"""Prefect's blocks of one secret."""
 
 
 class DataSource(SchemaOnce, ABC):
@@ -94,6 +114,15 @@ class DataSource(SchemaOnce, ABC):
     def lacks(cls) -> str:
         """Return what this machine lacks for sources of this kind, and how to install it; "" if nothing."""
         return ""
+
+    @classmethod
+    def takes_saved(cls, url: str) -> Mapping[str, SavedBlocks]:
+        """Return the saved blocks of Prefect that fill fields of a source at a URL, by the field.
+
+        By default a Secret block fills each field of a secret. Override it for credentials of other types.
+        """
+        hints = {name: field.annotation for name, field in cls.model_fields.items()}
+        return {name: SECRETS for name, hint in hints.items() if _SECRET_TYPES & {hint, *get_args(hint)}}
 
     def location(self) -> str:
         """Return the source's location as a user writes it, without secrets; by default the slug of its block type."""

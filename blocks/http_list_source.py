@@ -10,6 +10,7 @@ from prefect.types import SecretDict
 from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 
 from prefect_collect.blocks._connected import EMPTY_IS_NONE, ConnectedSource, ConnectTimeout, ReadTimeout
+from prefect_collect.blocks.data_source import SavedBlocks
 from prefect_collect.blocks.logos import Logo
 from prefect_collect.connectors.http.addresses import checked_url
 from prefect_collect.connectors.url_list.entries import BadLine, header_lines
@@ -119,6 +120,15 @@ class HttpListSource(ConnectedSource):
         if query and given and query != given:
             raise InvalidLocation(f"url_query is in the URL too; leave one of them out. [url={shown(url)}]")
         return {**fields, "url": url, "url_query": query or given or None}
+
+    @classmethod
+    def takes_saved(cls, url: str) -> Mapping[str, SavedBlocks]:
+        """Return the saved blocks that fill fields; a list that is a file has no query."""
+        return {
+            field: blocks
+            for field, blocks in super().takes_saved(url).items()
+            if field != "url_query" or url.startswith(_WEB)
+        }
 
     @field_validator("url")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from inspect import isabstract
 from typing import Any, Final, Literal, NoReturn
 
@@ -12,7 +12,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import ObjectNotFound
 from prefect.plugins import load_prefect_collections
 
-from prefect_collect.blocks.data_source import DataSource, checked_name
+from prefect_collect.blocks.data_source import DataSource, SavedBlocks, checked_name
 from prefect_collect.blocks.kinds import class_of, inside_class
 from prefect_collect.errors import InvalidLocation, SourceNotFound
 from prefect_collect.storable import require_storable
@@ -89,11 +89,7 @@ def source_from(
     given = {option: value for option, value in options.items() if value not in (None, False)}
     scheme, is_url, rest = location.partition("://")
     if is_url and scheme != "file":
-        block = class_of(location)
-        for option, value in given.items():
-            if option not in block.model_fields or (option in _OF_S3 and scheme in BUCKET_URLS and scheme != "s3"):
-                _refuse(option, value)
-        return block.from_url(location, **given, **naming)
+        return source_at(location, {**given, **naming})
     location = rest if is_url else location
     for option in [option for option in given if option != "follow_symlinks"]:
         _refuse(option, given[option])
@@ -105,6 +101,27 @@ def source_from(
         _refuse("follow_symlinks", follow_symlinks, "an existing folder")
     source = _saved(location)
     return source.model_copy(update={"name": checked_name(name)}) if name else source
+
+
+def source_at(url: str, fields: Mapping[str, Any]) -> DataSource:
+    """Return the source at a URL. Raise InvalidLocation if such sources do not have one of the fields."""
+    block, scheme = class_of(url), url.partition("://")[0]
+    for field, value in fields.items():
+        if field not in block.model_fields or (field in _OF_S3 and scheme in BUCKET_URLS and scheme != "s3"):
+            _refuse(field, value)
+    return block.from_url(url, **fields)
+
+
+def saved_fields(location: str) -> Mapping[str, SavedBlocks]:
+    """Return the saved blocks that fill fields of a new source at a location, by the field; none if it is a path.
+
+    Raises:
+        InvalidLocation: No installed source has such URLs.
+    """
+    kind, is_inside, rest = location.partition(":")
+    if is_inside and kind in INSIDE:
+        return saved_fields(rest)
+    return class_of(location).takes_saved(location) if "://" in location else {}
 
 
 def inside_source(kind: str, holder: DataSource, naming: dict[str, Any]) -> DataSource:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 
 from pydantic import Field, HttpUrl, PrivateAttr, field_validator, model_validator
 
-from prefect_collect.blocks._cloud_access import Access, CredentialsBlock, Secret, access_from, check_access, taken
+from prefect_collect.blocks._cloud_access import (
+    SLUGS,
+    Access,
+    CredentialsBlock,
+    Secret,
+    access_from,
+    check_access,
+    taken,
+)
 from prefect_collect.blocks._connected import ConnectTimeout, ReadTimeout
-from prefect_collect.blocks._fields import Credentials, EndpointUrl
-from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.blocks._fields import CREDENTIALS_SLUGS, Credentials, EndpointUrl
+from prefect_collect.blocks.data_source import SECRETS, DataSource, SavedBlocks
 from prefect_collect.blocks.logos import Logo
 from prefect_collect.connectors.object_store.opening import server_of
 from prefect_collect.connectors.overlaps import prefix_overlap
@@ -146,6 +154,14 @@ class ObjectStoreSource(DataSource):
             )
         check_access(self._scheme, self.secret, self.credentials_block, anonymous=self.anonymous)
         return self
+
+    @classmethod
+    def takes_saved(cls, url: str) -> Mapping[str, SavedBlocks]:
+        """Return the fields that saved blocks fill: for gs:// and az:// others than for s3://."""
+        scheme = url.partition("://")[0]
+        if scheme == "s3":
+            return {"credentials": SavedBlocks(CREDENTIALS_SLUGS)}
+        return {"credentials_block": SavedBlocks((SLUGS[scheme],), by_name=True), "secret": SECRETS}
 
     def location(self) -> str:
         """Return the URL."""

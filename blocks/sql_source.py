@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -13,7 +13,7 @@ from pydantic import Field, HttpUrl, PrivateAttr, SecretStr, field_validator, mo
 
 from prefect_collect.blocks._connected import ConnectTimeout
 from prefect_collect.blocks._database_urls import DATABASE_URLS, DIALECTS, checked_url
-from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.blocks.data_source import DataSource, SavedBlocks
 from prefect_collect.blocks.logos import Logo
 from prefect_collect.connectors.sql.access import KINDS, Access, without_password
 from prefect_collect.errors import InvalidLocation, SourceNotFound
@@ -158,6 +158,11 @@ class SqlSource(DataSource):
         else:
             self.url = checked_url(self.url)
         return self
+
+    @classmethod
+    def takes_saved(cls, url: str) -> Mapping[str, SavedBlocks]:
+        """Return the saved blocks that fill fields; SQLite has no password."""
+        return {} if url.startswith("sqlite:") else super().takes_saved(url)
 
     @classmethod
     def lacks(cls) -> str:

@@ -24,7 +24,8 @@ from prefect_collect.job_folder.deleted_jobs import DeletedJob, describe, folder
 from prefect_collect.job_folder.process_identity import this_process
 from prefect_collect.runs.lease import LEASE_SECONDS
 from prefect_collect.runs.names import KIND_OF_FLOW
-from prefect_collect.runs.queries import PAGE, job_flows, kinds_of_flows, runs_of_ids
+from prefect_collect.runs.paging import PAGE
+from prefect_collect.runs.queries import job_flows, kinds_of_flows, runs_of_ids
 from prefect_collect.runs.session import session_of
 from prefect_collect.stores import DirectoryStore, Store
 from prefect_collect.stores.addresses import STORE_BLOCKS

@@ -8,9 +8,6 @@ from prefect.client.schemas.objects import FlowRun
 
 from prefect_collect.collecting.closing import close_lost_attempts
 from prefect_collect.errors import CollectError, JobNotFound
-from prefect_collect.exporting.attempt import close_lost_exports
-from prefect_collect.exporting.bound_collection import bind_collection
-from prefect_collect.exporting.delivery import Delivery
 from prefect_collect.flows.stores import place_of
 from prefect_collect.formats import parsed_options
 from prefect_collect.job_folder import custody_events
@@ -94,6 +91,11 @@ def _close_exports(folder: JobFolder, record: JobRecord, beyond: int, *, cancele
     attempts = [attempt for attempt in folder.attempts() if attempt not in folder.closed_attempts()]
     if not attempts:
         return
+    # What exports need takes a tenth of a command's imports, and collections come by here too.
+    from prefect_collect.exporting.attempt import close_lost_exports
+    from prefect_collect.exporting.bound_collection import bind_collection
+    from prefect_collect.exporting.delivery import Delivery
+
     options = record.options
     try:
         bound = bind_collection(folder.store, options["collection_job"], int(folder.claimed(attempts[0])["manifest"]))

@@ -21,7 +21,7 @@ import psutil
 import pytest
 from hypothesis import settings
 
-from tests import forked
+from tests import collected
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -41,10 +41,11 @@ _use_memory()
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_setupnodes(specs: list[Any]) -> None:
-    """Have the processes of a parallel run be forks of one that has imported Prefect, which they share."""
+def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
+    """Have the processes of a parallel run be forks of one that has collected the tests."""
+    python = collected.python_for_workers(config.invocation_params.args)
     for spec in specs:
-        spec.python = forked.python_for_workers()
+        spec.python = python
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -6,7 +6,7 @@ all processes of the tests) forks, and the fork gets the standard streams, envir
 reacts to SIGINT, and ends when the process that asked for it ends. Use `subprocess` for programs that need options of
 the interpreter, or PYTHON… variables other than PYTHONPATH.
 
-The processes of a parallel run are such forks themselves (`python_for_workers`).
+The processes of a parallel run are such forks themselves: see `tests.collected`.
 
 With `environment` a shell, and with `asking` the programs themselves, start forks too: see `tests.shim`.
 """
@@ -33,11 +33,12 @@ import sysconfig
 import tempfile
 import threading
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from tests import shim
 
@@ -98,6 +99,9 @@ _SHARED: Final = "TESTS_FORKS"
 
 _WORKER: Final = "import sys;exec(eval(sys.stdin.readline()))"
 """The program of a process of a parallel run, as execnet starts it."""
+
+COLLECTED: Final = "tests.collected"
+"""What starts in place of it is to start its programs as any process of the tests does."""
 
 _PROGRAMS: Final = ("python", "prefect", "prefect-collect")
 
@@ -181,8 +185,8 @@ def asking() -> dict[str, str]:
     return {shim.ASKED: _asked(), shim.REAL: sys.executable}
 
 
-def python_for_workers() -> str:
-    """Return the program that starts the processes of a parallel run as forks; what forks them forks for them too."""
+def share() -> str:
+    """Have what forks for this process fork for those that it starts too; return their program for Python."""
     os.environ.update({**asking(), _SHARED: str(_folder())})
     return str(_folder() / "bin" / "python")
 
@@ -245,9 +249,9 @@ def _start(ours: socket.socket, theirs: socket.socket, listening: socket.socket)
 class _Forks:
     """What forks, in the process that does: each program is asked for on a connection of its own."""
 
-    tests: socket.socket
-    """It is closed when the tests end."""
     listening: socket.socket
+    tests: socket.socket | None = None
+    """It is closed when the tests end."""
     reports: dict[int, int] = field(default_factory=dict)
     """Where the end of a fork is reported, by its pid."""
     programs: dict[int, int] = field(default_factory=dict)
@@ -260,7 +264,7 @@ class _Forks:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
         while True:
-            ready, _, _ = select.select([self.tests, self.listening, waking, *self.programs], [], [])
+            ready, _, _ = select.select([*self._ours(), waking, *self.programs], [], [])
             if self.tests in ready:
                 os._exit(0)
             if waking in ready:
@@ -275,6 +279,9 @@ class _Forks:
                 os.close(waking)
                 os.close(woken)
                 return request
+
+    def _ours(self) -> list[socket.socket]:
+        return [self.listening, *([self.tests] if self.tests else [])]
 
     def _asked_by(self, program: int) -> dict[str, Any] | None:
         """Fork for a program, or kill its fork if it has gone."""
@@ -297,11 +304,10 @@ class _Forks:
         if pid == 0:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for number in {self.tests.fileno(), self.listening.fileno(), described, *self.reports.values(),
-                           *self.programs} - {-1}:  # fmt: skip
+            for number in {described, *self.reports.values(), *self.programs} - {-1}:
                 os.close(number)
-            self.tests.detach()
-            self.listening.detach()
+            for ours in self._ours():
+                ours.close()
             return request | {"fds": given}
         if request["group"] == 0:
             with suppress(OSError):
@@ -358,7 +364,7 @@ def _put(fds: list[int], numbers: list[int]) -> None:
         os.close(fd)
 
 
-def _prepare(args: list[str], path: list[str]) -> None:
+def _prepare(args: list[str], path: Sequence[str]) -> None:
     """Have Prefect read the settings of this process, and know the plugins on its path, as if imported only now.
 
     The command sets some of Prefect's settings before it imports Prefect.
@@ -369,7 +375,7 @@ def _prepare(args: list[str], path: list[str]) -> None:
 
     from prefect_collect.cli import _server, _serving
 
-    if args[1:] == ["-c", _WORKER]:
+    if args[1:] == ["-c", _WORKER] or args[1:3] == ["-m", COLLECTED]:
         del os.environ[shim.ASKED], os.environ[shim.REAL]
         refresh_global_settings_context()
         return
@@ -409,16 +415,21 @@ def _main() -> None:
     path = [entry for entry in sys.path if entry not in ("", str(_ROOT))]
     for name in _PRELOADED:
         importlib.import_module(name)
+    tests, listening = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
+    fork_at(listening, tests, path)
+
+
+def fork_at(listening: socket.socket, tests: socket.socket | None = None, path: Sequence[str] = ()) -> NoReturn:
+    """Fork for each request at a socket, until the other one is closed; the forks find modules on `path`."""
     assert threading.active_count() == 1, threading.enumerate()
     gc.collect()
     gc.freeze()
-    tests, listening = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
-    request = _Forks(tests, listening).serve()
+    request = _Forks(listening, tests).serve()
     _take_over(request)
     _exit(_ended(request["args"], path))
 
 
-def _ended(args: list[str], path: list[str]) -> int:
+def _ended(args: list[str], path: Sequence[str]) -> int:
     """Run the program; gives its exit code, or a signal's number less than 0."""
     try:
         _prepare(args, path)
@@ -434,7 +445,7 @@ def _ended(args: list[str], path: list[str]) -> int:
     return 0
 
 
-def _exit(code: int) -> None:
+def _exit(code: int) -> NoReturn:
     """Exit as Python does, but without tearing down the imported modules, which takes a second."""
     end: Any = threading
     end._shutdown()

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from prefect_collect.blocks import source_from
+from prefect_collect.blocks.data_source import SECRETS, SavedBlocks
 from prefect_collect.blocks.kinds import GROUP, class_of, kinds
+from prefect_collect.blocks.locate import saved_fields
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.stores.addresses import SOURCE_URLS
 
@@ -116,3 +118,30 @@ def test_two_packages_with_one_scheme(other: str, tmp_path: Path) -> None:
     assert all("Several packages have sources of this scheme" in problem for problem in problems)
     with pytest.raises(InvalidLocation, match="Several packages"):
         source_from("good://x")
+
+
+S3 = SavedBlocks(("aws-credentials", "minio-credentials"))
+
+
+@pytest.mark.parametrize(
+    ("location", "fields"),
+    [
+        ("", {}), ("/srv/docs", {}), ("mbox:/srv/mail", {}), ("sqlite:////srv/a.db", {}),
+        ("s3://bucket/x", {"credentials": S3}), ("vault:s3://bucket/x", {"credentials": S3}),
+        ("gs://b", {"credentials_block": SavedBlocks(("gcp-credentials",), by_name=True), "secret": SECRETS}),
+        ("az://c", {"credentials_block": SavedBlocks(("azure-blob-storage-credentials",), by_name=True),
+                    "secret": SECRETS}),
+        ("sftp://ann@host/x", dict.fromkeys(["private_key", "password"], SECRETS)),
+        ("imaps://ann@host", dict.fromkeys(["password", "token"], SECRETS)),
+        ("webdavs://ann@host/x", dict.fromkeys(["password", "token"], SECRETS)),
+        ("postgresql://ann@host/db", {"password": SECRETS}),
+        ("urls:///srv/list.jsonl", {"headers": SECRETS}),
+        ("urls+https://host/list", dict.fromkeys(["url_query", "headers"], SECRETS)),
+        ("rclone://drive/x", {"config": SECRETS}),
+    ],
+)  # fmt: skip
+def test_the_saved_blocks_that_a_kind_takes(location: str, fields: dict[str, SavedBlocks]) -> None:
+    """Each kind says which of its fields a saved block fills: its class for S3, gs:// and az://, else its secrets."""
+    assert saved_fields(location) == fields
+    with pytest.raises(InvalidLocation, match="No installed source"):
+        saved_fields("ftp://host/x")

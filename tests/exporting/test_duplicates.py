@@ -217,7 +217,7 @@ def test_earlier_jobs(tmp_path: Path) -> None:
     assert [problem.what for problem in verify(str(given.package)).warnings] == [
         f"3 items are not delivered because job {job.job_id} has delivered their bytes; verify its package too"
     ]
-    how["deduplicate"] = "custodian"
+    how = {"format": "loadfile-directory", "deduplicate": "custodian"}
     _, given = export(later, DirectoryStore(tmp_path / "4"), duplicates_of=(job.job_id,), **how)
     assert delivered(given) == {*THINGS} - {"ann/a", "ann/b"}
     assert marks(given)["bo/a"] == f"{job.job_id}/ann/x"

@@ -13,13 +13,11 @@ import pytest
 
 from prefect_collect.blocks import FileSource
 from prefect_collect.codes import Failure
-from prefect_collect.errors import StoreNameTooLong, StoreUnavailable
+from prefect_collect.errors import StoreNameTooLong
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.packages import FolderZip, verify
-from prefect_collect.packages.building.replacing import Marker
 from prefect_collect.packages.file_sets.lists import SetLists
 from prefect_collect.packages.ocfl.names import object_name
-from prefect_collect.packages.ocfl.stored import StoredObject
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.threads.stop import Stop
@@ -90,71 +88,6 @@ def test_the_same_files_make_no_version(tmp_path: Path) -> None:
     assert (second.status, second.fingerprint) == (JobStatus.SUCCESSFULLY_COMPLETED, first.fingerprint)
     assert {file: file.read_bytes() for file in root.rglob("*") if file.is_file()} == before
     assert not (root / NAME / "v2").exists()
-
-
-def _dying(monkeypatch: pytest.MonkeyPatch, puts: int) -> None:
-    """Let the next writing of inventories end after so many files, without any cleaning up, as a kill does."""
-    put, left = StoredObject._put, [puts]
-
-    def kept(self: Marker) -> None:
-        raise StoreUnavailable("The disk is gone. [marker]")
-
-    def dying(self: StoredObject, name: str, data: bytes) -> Any:
-        if not left[0]:
-            raise StoreUnavailable(f"The disk is gone. [{name}]")
-        left[0] -= 1
-        return put(self, name, data)
-
-    monkeypatch.setattr(StoredObject, "_put", dying)
-    monkeypatch.setattr(Marker, "remove", kept)
-
-
-@pytest.mark.parametrize("puts", [0, 2, 3, 4])
-def test_an_interrupted_export_leaves_the_old_version_or_the_new(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, puts: int
-) -> None:
-    """Wherever the writing of the second version ends, readers have one whole version, and a retry makes the new one.
-
-    Another job is refused meanwhile.
-    """
-    root = tmp_path / "root"
-    export(collected(tmp_path, FIRST), DirectoryStore(root), "ocfl")
-    before = inventory(root)
-    second = collected(tmp_path, {**FIRST, "a.txt": b"changed"})
-    with monkeypatch.context() as patched:
-        _dying(patched, puts)
-        job, failed = export(second, DirectoryStore(root), "ocfl")
-    # Of v2 the hash and the inventory are written, then the object's inventory and its hash; the marker is left.
-    is_new = puts >= 3
-    assert failed.status is JobStatus.FAILED
-    assert inventory(root)["head"] == ("v2" if is_new else "v1")
-    if not is_new:
-        assert inventory(root) == before
-    assert not verify(root / NAME).valid
-    if puts < 4:
-        _, refused = export(collected(tmp_path, {"z": b"z"}), DirectoryStore(root), "ocfl")
-        assert refused.status is JobStatus.FAILED
-    _, result = export(second, DirectoryStore(root), "ocfl", job)
-    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
-    require_valid(root)
-    assert inventory(root)["head"] == "v2"
-    found = verify(root / NAME)
-    assert (found.problems, found.fingerprint) == ([], result.fingerprint)
-
-
-def test_an_interrupted_first_version_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A retry replaces what an attempt left of an object without an inventory."""
-    root, collection = tmp_path / "root", collected(tmp_path, FIRST)
-    with monkeypatch.context() as patched:
-        _dying(patched, 3)
-        job, failed = export(collection, DirectoryStore(root), "ocfl")
-    assert failed.status is JobStatus.FAILED
-    assert not (root / NAME / "inventory.json").exists()
-    (root / NAME / "v1" / "content" / "items" / "a.txt").unlink()
-    _, result = export(collection, DirectoryStore(root), "ocfl", job)
-    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
-    require_valid(root)
-    assert verify(root / NAME).valid
 
 
 def _other_root(root: Path) -> None:

@@ -11,10 +11,13 @@ from pathlib import Path
 from uuid import uuid4
 from prefect_collect import jobs
 jobs.get, jobs.list_jobs, jobs.list_deleted, jobs.place_in_queue
-print(*sorted({"pandas", "pyarrow", "prefect_collect.packages", "prefect_collect.flows.collection"} & {*sys.modules}))
+print(*sorted({"prefect", "httpx", "pandas", "pyarrow", "prefect_collect.packages"} & {*sys.modules}))
+
+from prefect_collect.flows import collect
+print(*sorted({"prefect_collect.packages", "prefect_collect.exporting", "prefect_collect.documents"} & {*sys.modules}))
 
 from prefect_collect.blocks import DirectoryStoreBlock
-from prefect_collect.flows import collect, export
+from prefect_collect.flows import export
 from prefect_collect.job_folder.parquet import part_bytes
 import pyarrow
 
@@ -30,8 +33,8 @@ print(*sorted(unneeded & {*sys.modules}))
 def test_a_job_imports_no_more_than_it_needs() -> None:
     """No pandas for arrays, no FastAPI for parameters, no runner of deployments, nothing of Prefect's server.
 
-    Who only looks at jobs in Prefect imports no flow, and nothing that reads Parquet or packages.
-    A directory as its staging store needs no boto3 and no prefect_aws.
+    Who only looks at jobs in Prefect does not import it, nor what reads Parquet or packages. A collection imports
+    nothing of exports and package formats. A directory as its staging store needs no boto3 and no prefect_aws.
     """
     done = subprocess.run([sys.executable, "-c", _PROGRAM], check=True, capture_output=True, text=True)
     assert done.stdout.split() == []

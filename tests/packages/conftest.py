@@ -15,7 +15,17 @@ import pytest
 
 from prefect_collect.archive.segments import SegmentWriter
 from prefect_collect.job_folder import store_keys, table_columns
-from prefect_collect.packages import NOT_DELIVERED, Built, Checked, PackageSpec, build_directory, build_zip, check_items
+from prefect_collect.packages import (
+    NOT_DELIVERED,
+    Built,
+    Checked,
+    PackageInput,
+    PackagePlace,
+    PackageSpec,
+    build_directory,
+    build_zip,
+    check_items,
+)
 from prefect_collect.stores import DirectoryStore, Store
 
 JOB = "0b1f2a54-6a3c-4f5e-9d53-1f2f3c4d5e6f"
@@ -82,15 +92,19 @@ class Staging:
         known = changes.pop("known", None)
         return check_items(self.manifest, self.store, self.spec(**changes), known=known)
 
+    def input(self, checked: Checked, spec: PackageSpec | None = None) -> PackageInput:
+        """Return what a package is made of."""
+        return PackageInput(self.manifest, self.missing, checked, self.store, spec or self.spec())
+
     def zip(self, destination: Store, key: str = "out.zip", **changes: Any) -> Built:
         """Check and build a ZIP file."""
-        checked = self.check(**changes)
-        return build_zip(self.manifest, self.missing, checked, self.store, destination, key, self.spec(**changes))
+        given = self.input(self.check(**changes), self.spec(**changes))
+        return build_zip(given, PackagePlace(destination, key))
 
     def directory(self, destination: Store, key: str = "out", **changes: Any) -> Built:
         """Check and build a directory."""
-        checked = self.check(**changes)
-        return build_directory(self.manifest, self.missing, checked, self.store, destination, key, self.spec(**changes))
+        given = self.input(self.check(**changes), self.spec(**changes))
+        return build_directory(given, PackagePlace(destination, key))
 
 
 @pytest.fixture

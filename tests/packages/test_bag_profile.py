@@ -14,7 +14,7 @@ import pytest
 from prefect_collect.errors import UsageError
 from prefect_collect.formats.bag_options import WRITTEN, BagOptions
 from prefect_collect.formats.bag_planning import TAG_FILES
-from prefect_collect.packages import verify
+from prefect_collect.packages import PackagePlace, verify
 from prefect_collect.packages.bags.tag_files import tag_names
 from prefect_collect.packages.bags.tar import build_tar
 from prefect_collect.stores import DirectoryStore
@@ -47,7 +47,7 @@ def packed(staging: Any, exports: DirectoryStore, tmp_path: Path) -> tuple[Path,
     staging.stage({"a": b"alpha"})
     bag = BagOptions(tuple(f"{label}={value}" for label, value in TAGS), profile(**RULES))
     spec = staging.spec(bag=bag)
-    build_tar(staging.manifest, staging.missing, staging.check(), staging.store, exports, "docs.tar", spec)
+    build_tar(staging.input(staging.check(), spec), PackagePlace(exports, "docs.tar"))
     path = Path(exports.locate("docs.tar"))
     subprocess.run(["tar", "-xf", path, "-C", tmp_path], check=True)
     return path, tmp_path / "docs"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from prefect_collect.errors import PackageExists
-from prefect_collect.packages import build_directory, verify
+from prefect_collect.packages import PackagePlace, build_directory, verify
 from prefect_collect.stores import DirectoryStore
 
 ITEMS = {"a.txt": b"alpha", "sub/new\nline %.txt": b"beta", "empty": b"", "big": b"0123456789" * 300_000}
@@ -48,7 +47,7 @@ def test_bytes_that_change_after_the_check_fail_their_item(
     checked = staging.check()
     damage(segment, staging.rows[0]["offset"], b"X")
     damage(segment, staging.rows[3]["offset"] + 2_000_000, b"X")
-    built = build_directory(staging.manifest, staging.missing, checked, staging.store, exports, "out", staging.spec())
+    built = build_directory(staging.input(checked), PackagePlace(exports, "out"))
     assert {row: failure.code for row, failure in built.failed.items()} == {0: "segment_corrupt", 3: "segment_corrupt"}
     assert "[item=a.txt, segment=segments/0001/00000.zip]" in built.failed[0].message
     assert built.items == 2
@@ -100,15 +99,3 @@ def test_a_package_is_not_mixed_with_what_is_there(staging: Any, exports: Direct
     with pytest.raises(PackageExists, match="already has the package's name"):
         staging.directory(exports)
     assert [blob.key for blob in exports.list("out/")] == ["out/data/left"]
-
-
-def test_progress_counts_every_item(staging: Any, exports: DirectoryStore) -> None:
-    """The reported items and bytes add up to the payload."""
-    staging.stage({str(number): b"x" * number for number in range(200)})
-    told: list[tuple[int, int]] = []
-    build_directory(
-        staging.manifest, staging.missing, staging.check(), staging.store, exports, "out", staging.spec(),
-        progress=lambda items, size: told.append((items, size)),
-    )  # fmt: skip
-    assert (sum(items for items, _ in told), sum(size for _, size in told)) == (200, 199 * 100)
-    assert hashlib.sha256(exports.read("out/data/7")).digest() == staging.rows[7]["sha256"]

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_collect.job_folder import table_columns
-from prefect_collect.packages import build_directory, find_duplicates, verify
+from prefect_collect.packages import PackagePlace, build_directory, find_duplicates, verify
 from prefect_collect.packages.building import duplicate_columns
 from prefect_collect.packages.building.duplicate_columns import joined
 from prefect_collect.packages.contents.index import temporary_index
@@ -110,8 +110,7 @@ def folder(staging: Any, exports: DirectoryStore) -> Path:
     checked = staging.check()
     bad = np.zeros(4, np.bool_)
     checked.withhold(find_duplicates(staging.manifest, bad, "global"))
-    spec = staging.spec()
-    build_directory(staging.manifest, staging.missing, checked, staging.store, exports, "out", spec)
+    build_directory(staging.input(checked), PackagePlace(exports, "out"))
     return Path(exports.locate("out"))
 
 

@@ -14,7 +14,7 @@ from prefect_collect.cli._job_commands import export as export_command
 from prefect_collect.exporting.delivery import Delivery
 from prefect_collect.flows import AutoExport, export
 from prefect_collect.formats import FORMATS, Format
-from prefect_collect.packages import PACKAGE_FORMATS, PackageSpec, check_items, verify
+from prefect_collect.packages import PACKAGE_FORMATS, PackageInput, PackagePlace, PackageSpec, check_items, verify
 from prefect_collect.stores import DirectoryStore
 from tests.support.package_modules import ROOT
 
@@ -56,7 +56,8 @@ def test_a_format_makes_a_package_under_its_key(name: Format, tmp_path: Path) ->
 
     checked = check_items(nothing, staging, spec)
     delivery.require_free("base")
-    PACKAGE_FORMATS[name].build(nothing, nothing, checked, staging, delivery.destination, delivery.key("base"), spec)
+    given = PackageInput(nothing, nothing, checked, staging, spec)
+    PACKAGE_FORMATS[name].build(given, PackagePlace(delivery.destination, delivery.key("base")))
     made = tmp_path / "exports" / delivery.key("base")
     assert made.name == f"base{known.suffix}"
     assert made.is_dir() == known.is_folder

@@ -18,7 +18,7 @@ import pytest
 from prefect_collect.codes import Failure
 from prefect_collect.errors import JobCanceled, PackageExists
 from prefect_collect.formats.bag_options import BagOptions
-from prefect_collect.packages import Built, FolderZip, Owner, find_duplicates, verify
+from prefect_collect.packages import Built, FolderZip, Owner, PackagePlace, find_duplicates, verify
 from prefect_collect.packages.groups.build import DESCRIPTION, SEAL, build_group
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.threads.stop import Stop
@@ -30,13 +30,12 @@ ME = Owner("my-job")
 KINDS = ["zip", "tar", "tar.zst"]
 
 
-def make(staging: Any, exports: DirectoryStore, kind: str = "zip", owner: Owner = ME, **how: Any) -> Built:
+def make(
+    staging: Any, exports: DirectoryStore, kind: str = "zip", owner: Owner = ME, *, replace: bool = False, **how: Any
+) -> Built:
     """Check and build a group of bags of at most 1,200 bytes."""
     spec = staging.spec(bag=BagOptions(volume_bytes=1200, volumes=kind))
-    build = build_group
-    return build(
-        staging.manifest, staging.missing, staging.check(), staging.store, exports, "docs", spec, owner=owner, **how
-    )
+    return build_group(staging.input(staging.check(), spec), PackagePlace(exports, "docs", owner, replace), **how)
 
 
 @pytest.fixture
@@ -228,7 +227,7 @@ def test_duplicates_that_are_withheld(staging: Any, exports: DirectoryStore) -> 
     staging.stage({"a": b"s" * 900, "b": b"t" * 900, "c": b"s" * 900})
     spec, checked = staging.spec(bag=BagOptions(volume_bytes=1000), deduplicate="global"), staging.check()
     checked.withhold(find_duplicates(staging.manifest, checked.bad, "global"))
-    build_group(staging.manifest, staging.missing, checked, staging.store, exports, "docs", spec)
+    build_group(staging.input(checked, spec), PackagePlace(exports, "docs"))
     group = exports.root / "docs"
     found = verify(group)
     assert (found.problems, found.items, found.not_delivered) == ([], 2, 1)

@@ -30,6 +30,7 @@ from prefect_collect.packages import (
     Continued,
     FolderZip,
     Owner,
+    PackagePlace,
     check_items,
     fetch_package,
     number_key,
@@ -59,7 +60,7 @@ def build(staging: Any, exports: DirectoryStore, format: Any = "loadfile", **how
     checked = check_items(staging.manifest, staging.store, spec)
     known = PACKAGE_FORMATS[format]
     key = f"out{known.facts.suffix}"
-    return known.build(staging.manifest, staging.missing, checked, staging.store, exports, key, spec, **asked)
+    return known.build(staging.input(checked, spec), PackagePlace(exports, key, **asked))
 
 
 def contents(exports: DirectoryStore, format: str) -> dict[str, bytes]:
@@ -200,13 +201,13 @@ def test_encodings(filled: Any, exports: DirectoryStore, encoding: Any) -> None:
 def test_what_cp1252_does_not_have_is_refused_or_replaced(staging: Any, exports: DirectoryStore, format: str) -> None:
     """Refused: the error counts the values and names the first, and there is no package. Replaced: they are counted."""
     staging.stage({"a.txt": b"1", "日本/b€.txt": b"2"})
-    with pytest.raises(PackageError, match=r"1 values .* the first in the column 'Original Path' of DOC00000002"):
+    with pytest.raises(PackageError, match=r"2 values .* the first in the column 'Original Path' of DOC00000002"):
         build(staging, exports, format, encoding="cp1252")
     assert list(exports.list("")) == []
     built = build(staging, exports, format, encoding="cp1252", unencodable="replace")
     files = contents(exports, format)
     assert rows(files["VOL001/VOL001.dat"], "cp1252")[1]["Original Path"] == "??/b€.txt"
-    assert json.loads(files["load-file.json"])["replaced"] == {"dat": {"unencodable": 1}}
+    assert json.loads(files["load-file.json"])["replaced"] == {"dat": {"unencodable": 2}}
     assert verify(exports.locate(built.key)).problems == []
 
 

@@ -18,7 +18,7 @@ import pytest
 from prefect_collect.connectors.mbox.splitting import messages
 from prefect_collect.escaping import csv_text
 from prefect_collect.formats.mail_set import MailSet
-from prefect_collect.packages import PACKAGE_FORMATS, Built, Owner, check_items, verify
+from prefect_collect.packages import PACKAGE_FORMATS, Built, Owner, PackagePlace, check_items, verify
 from prefect_collect.packages.mail.quoting import quoted, unquoted
 from prefect_collect.stores import DirectoryStore
 from tests.support.memory_source import MemorySource, Thing
@@ -70,7 +70,7 @@ def build(staging: Any, exports: DirectoryStore, format: Any, key: str = "", **h
     checked = check_items(staging.manifest, staging.store, spec)
     known = PACKAGE_FORMATS[format]
     key = key or f"out{known.facts.suffix}"
-    return known.build(staging.manifest, staging.missing, checked, staging.store, exports, key, spec, **asked)
+    return known.build(staging.input(checked, spec), PackagePlace(exports, key, **asked))
 
 
 def contents(exports: DirectoryStore, key: str) -> dict[str, bytes]:

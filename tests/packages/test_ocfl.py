@@ -13,13 +13,14 @@ import pytest
 
 from prefect_collect.cli._exits import FAILED, OK
 from prefect_collect.cli._verifying import verify_package
-from prefect_collect.errors import PackageError, PackageExists
+from prefect_collect.errors import PackageExists
 from prefect_collect.exporting.delivery import Delivery
-from prefect_collect.packages import PACKAGE_FORMATS, PackageSpec, check_items, verify
+from prefect_collect.packages import PACKAGE_FORMATS, PackageInput, PackagePlace, PackageSpec, check_items, verify
 from prefect_collect.packages.ocfl.inventory import next_version, parsed_inventory
 from prefect_collect.packages.ocfl.names import object_name
-from prefect_collect.stores import DirectoryStore, open_store
+from prefect_collect.stores import DirectoryStore
 from prefect_collect.untrusted.bounded_json import BadValue
+from tests.support.memory_store import MemoryStore
 from tests.support.ocfl_judge import make_object
 
 ONE, TWO = hashlib.sha256(b"1").hexdigest(), hashlib.sha256(b"2").hexdigest()
@@ -37,7 +38,8 @@ def made(tmp_path: Path) -> Path:
     for day in (1, 2):
         spec = PackageSpec("base", "job", date(2026, 1, day))
         checked = check_items(_nothing, store, spec)
-        PACKAGE_FORMATS["ocfl"].build(_nothing, _nothing, checked, store, store, "object", spec)
+        given = PackageInput(_nothing, _nothing, checked, store, spec)
+        PACKAGE_FORMATS["ocfl"].build(given, PackagePlace(store, "object"))
     assert verify(tmp_path / "root" / "object").valid
     return tmp_path / "root" / "object"
 
@@ -169,12 +171,11 @@ def test_an_object_of_another_tool(tmp_path: Path, algorithm: str) -> None:
 
 
 def test_other_destinations_are_refused_before_the_start(tmp_path: Path) -> None:
-    """What is no folder, and a folder with other things, is refused when an export is asked for."""
-    with pytest.raises(PackageError, match="OCFL objects are written to folders only"):
-        Delivery(open_store("s3://bucket/prefix"), "ocfl").require_free("object")
+    """A folder or bucket with other things is refused when an export is asked for."""
     (tmp_path / "x").touch()
-    with pytest.raises(PackageExists, match="holds other things"):
-        Delivery(DirectoryStore(tmp_path), "ocfl").require_free("object")
+    for store in (DirectoryStore(tmp_path), MemoryStore({"x": b""})):
+        with pytest.raises(PackageExists, match="holds other things"):
+            Delivery(store, "ocfl").require_free("object")
     Delivery(DirectoryStore(tmp_path / "new"), "ocfl").require_free("object")
     assert not (tmp_path / "new").exists()
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from prefect_collect.errors import PackageExists
-from prefect_collect.packages import Built, Owner, build_directory, build_zip, verify
+from prefect_collect.packages import Built, Owner, PackagePlace, build_directory, build_zip, verify
 from prefect_collect.stores import Buffer, DirectoryStore, Store
 from tests.examples import STEP
 
@@ -55,10 +55,7 @@ class Mortal(DirectoryStore):
 
 def build(staging: Any, how: Build, destination: Store, owner: Owner | None = ME, *, replace: bool = True) -> Built:
     """Check and build."""
-    return how(
-        staging.manifest, staging.missing, staging.check(), staging.store, destination, "out", staging.spec(),
-        owner=owner, replace=replace,
-    )  # fmt: skip
+    return how(staging.input(staging.check()), PackagePlace(destination, "out", owner, replace))
 
 
 def delivered(built: Built) -> Owner:

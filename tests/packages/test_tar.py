@@ -20,7 +20,7 @@ from prefect_collect.archive.tar_entries import TarReader
 from prefect_collect.archive.zstd_frames import MAGIC
 from prefect_collect.codes import Failure
 from prefect_collect.errors import CorruptSegment, JobCanceled, PackageError, PackageExists
-from prefect_collect.packages import Built, Owner, fetch_package, require_fingerprint, verify
+from prefect_collect.packages import Built, Owner, PackagePlace, fetch_package, require_fingerprint, verify
 from prefect_collect.packages.bags.tar import build_tar, build_tar_zst
 from prefect_collect.packages.contents.bytes import LocalBytes
 from prefect_collect.stores import DirectoryStore
@@ -40,14 +40,14 @@ ODD = {
 ME = Owner("my-job")
 
 
-def make(staging: Any, exports: DirectoryStore, key: str = "out.tar", owner: Owner = ME, **how: Any) -> Built:
+def make(
+    staging: Any, exports: DirectoryStore, key: str = "out.tar", owner: Owner = ME, *, replace: bool = False, **how: Any
+) -> Built:
     """Check and build a TAR file, compressed if its key says so."""
     changes = {name: how.pop(name) for name in ("sha512", "info") if name in how}
     build = build_tar_zst if key.endswith(".zst") else build_tar
-    return build(
-        staging.manifest, staging.missing, staging.check(**changes), staging.store, exports, key,
-        staging.spec(**changes), owner=owner, **how,
-    )  # fmt: skip
+    given = staging.input(staging.check(**changes), staging.spec(**changes))
+    return build(given, PackagePlace(exports, key, owner, replace), **how)
 
 
 @pytest.mark.parametrize("key", ["out.tar", "out.tar.zst"])
@@ -139,7 +139,7 @@ def test_a_cancel_or_a_lost_segment_leaves_nothing(staging: Any, exports: Direct
         segment.unlink()
     build = build_tar_zst if key.endswith(".zst") else build_tar
     with pytest.raises(CorruptSegment):
-        build(staging.manifest, staging.missing, checked, staging.store, exports, key, staging.spec())
+        build(staging.input(checked), PackagePlace(exports, key))
     assert [*exports.list()] == []
 
 

@@ -24,7 +24,7 @@ from prefect_collect.archive.segments import SegmentWriter
 from prefect_collect.errors import CorruptSegment, PackageError, PackageExists
 from prefect_collect.escaping import csv_text
 from prefect_collect.job_folder import store_keys, table_columns
-from prefect_collect.packages import Checked, build_zip, verify
+from prefect_collect.packages import Checked, PackagePlace, build_zip, verify
 from prefect_collect.stores import Blob, CopyRange, DirectoryStore, Piece, Store
 from tests.examples import QUICK
 
@@ -238,7 +238,7 @@ def test_a_segment_that_is_lost_after_the_check(staging: Any, exports: Directory
     checked = staging.check()
     Path(staging.store.locate(f"{JOB}/{segment}")).unlink()
     with pytest.raises(CorruptSegment):
-        build_zip(staging.manifest, staging.missing, checked, staging.store, exports, "out.zip", staging.spec())
+        build_zip(staging.input(checked), PackagePlace(exports, "out.zip"))
     assert list(exports.list()) == []
 
 
@@ -334,7 +334,7 @@ def test_more_than_4_gib(staging: Any, tmp_path: Path) -> None:
     staging.rows[0] |= {"size": SIZE, "source_size": SIZE, "sha256": bytes.fromhex(SHA256), "crc32": CRC32}
     staging.stage({"behind": b"it" * 200})
     exports, checked = Sparse(tmp_path / "sparse"), Checked(2, _reason_of=np.zeros(2, np.int32))
-    build_zip(staging.manifest, staging.missing, checked, staging.store, exports, "out.zip", staging.spec())
+    build_zip(staging.input(checked), PackagePlace(exports, "out.zip"))
     with zipfile.ZipFile(exports.locate("out.zip")) as archive:
         assert archive.getinfo("docs/data/zeros").file_size == SIZE
         assert archive.getinfo("docs/data/behind").header_offset > 1 << 32

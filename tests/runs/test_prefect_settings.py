@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 from prefect.context import root_settings_context
 
-from prefect_collect.runs.prefect_settings import home_without_server
+from prefect_collect.runs.prefect_settings import ConfiguredServer, plain_settings
 from prefect_collect.runs.settings import CollectSettings
 
 _PLAIN: Final[dict[str, tuple[dict[str, str], dict[str, str]]]] = {
@@ -28,17 +28,37 @@ _PLAIN: Final[dict[str, tuple[dict[str, str], dict[str, str]]]] = {
     ),
 }
 
-_NAMED: Final[dict[str, tuple[dict[str, str], dict[str, str]]]] = {
+_SERVED: Final[dict[str, tuple[dict[str, str], dict[str, str]]]] = {
     "a variable": ({"PREFECT_API_URL": "http://a/api"}, {}),
+    "an address of https below a path": ({"PREFECT_API_URL": "https://prefect.example.org:8443/a-b/api"}, {}),
+    "an address of IPv6, and a key": ({"PREFECT_API_URL": "http://[::1]:4200/api", "PREFECT_API_KEY": "pnu_1"}, {}),
+    "the active profile": (
+        {},
+        {"home/profiles.toml": 'active = "b"\n[profiles.b]\nPREFECT_API_URL = "http://b/api"\n'},
+    ),
+    "a variable before the profile, which has the login": (
+        {"PREFECT_API_URL": "http://a/api"},
+        {
+            "home/profiles.toml": 'active = "b"\n[profiles.b]\nPREFECT_API_URL = "http://b/api"\n'
+            'PREFECT_API_AUTH_STRING = "admin:pass"\n'
+        },
+    ),
+    "certificates, which http does not need": (
+        {"PREFECT_API_URL": "http://a/api", "SSL_CERT_FILE": "/there.pem"}, {},
+    ),
+}  # fmt: skip
+
+_NAMED: Final[dict[str, tuple[dict[str, str], dict[str, str]]]] = {
+    "a variable with a password": ({"PREFECT_API_URL": "http://me:secret@a/api"}, {}),
+    "Prefect Cloud": ({"PREFECT_API_URL": "https://api.prefect.cloud/api/accounts/a/workspaces/b"}, {}),
+    "a proxy": ({"PREFECT_API_URL": "http://a/api", "http_proxy": "http://b:3128"}, {}),
+    "certificates": ({"PREFECT_API_URL": "https://a/api", "SSL_CERT_FILE": "/there.pem"}, {}),
+    "headers": ({"PREFECT_API_URL": "http://a/api", "PREFECT_CLIENT_CUSTOM_HEADERS": '{"X-A": "b"}'}, {}),
     "a variable in small letters": ({"prefect_api_url": "http://a/api"}, {}),
     "a variable of JSON": ({"PREFECT_API": '{"url": "http://a/api"}'}, {}),
     "a profile by name": (
         {"PREFECT_PROFILE": "b"},
         {"home/profiles.toml": 'active = "a"\n[profiles.a]\n[profiles.b]\nPREFECT_API_URL = "http://b/api"\n'},
-    ),
-    "the active profile": (
-        {},
-        {"home/profiles.toml": 'active = "b"\n[profiles.b]\nPREFECT_API_URL = "http://b/api"\n'},
     ),
     "profiles elsewhere": (
         {"PREFECT_PROFILES_PATH": "mine.toml"},
@@ -69,7 +89,9 @@ def _folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     """Set the variables and write the files that the case names, in an empty folder, with the home in `home`."""
     variables, files = request.param
     monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.upper().startswith("PREFECT")]:
+    for name in [
+        name for name in os.environ if name.upper().startswith(("PREFECT", "SSL_")) or "proxy" in name.lower()
+    ]:
         monkeypatch.delenv(name)
     for name, value in {"PREFECT_HOME": str(tmp_path / "home"), **variables}.items():
         monkeypatch.setenv(name, value)
@@ -82,17 +104,36 @@ def _folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.usefixtures("_folder")
 def test_where_no_server_can_be_named_prefect_is_not_needed() -> None:
     """The home is Prefect's own, and Prefect finds no server there and no store but that of the environment."""
-    home = home_without_server()
+    plain = plain_settings()
     settings = root_settings_context().settings
-    assert (home, None) == (settings.home, settings.api.url)
+    assert plain is not None
+    assert (plain.home, plain.server) == (settings.home, None)
+    assert settings.api.url is None
     assert CollectSettings().store in (None, "/there")
+
+
+@pytest.mark.parametrize("_folder", _SERVED.values(), ids=_SERVED, indirect=True)
+@pytest.mark.usefixtures("_folder")
+def test_a_server_that_is_simply_named_is_known_without_prefect() -> None:
+    """Its address and the login are those that Prefect finds, and no `repr` shows the login."""
+    plain = plain_settings()
+    settings = root_settings_context().settings
+    assert plain is not None
+    assert plain.home == settings.home
+    assert settings.api.url is not None
+    assert plain.server == ConfiguredServer(
+        settings.api.url,
+        settings.api.key and settings.api.key.get_secret_value(),
+        settings.api.auth_string and settings.api.auth_string.get_secret_value(),
+    )
+    assert not any(secret in repr(plain) for secret in ("pnu_1", "admin:pass"))
 
 
 @pytest.mark.parametrize("_folder", _NAMED.values(), ids=_NAMED, indirect=True)
 @pytest.mark.usefixtures("_folder")
 def test_prefect_is_asked_wherever_it_finds_a_server() -> None:
     """Each way in which Prefect can be told of a server is left to Prefect."""
-    assert home_without_server() is None
+    assert plain_settings() is None
     assert root_settings_context().settings.api.url is not None
 
 
@@ -100,4 +141,4 @@ def test_prefect_is_asked_wherever_it_finds_a_server() -> None:
 @pytest.mark.usefixtures("_folder")
 def test_prefect_is_asked_about_what_is_not_understood() -> None:
     """Stores that files name, and settings about which Prefect has something to say, are left to Prefect."""
-    assert home_without_server() is None
+    assert plain_settings() is None

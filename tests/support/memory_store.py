@@ -118,6 +118,9 @@ class MemoryStore:
             writer.write(data)
         return writer.commit()
 
+    def copies_from(self, source: Store) -> bool:
+        return False
+
     def locate(self, key: str) -> str:
         return f"memory:{key}"
 

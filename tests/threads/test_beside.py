@@ -13,7 +13,7 @@ from prefect_collect.threads.beside import Beside, Buffer
 
 
 def test_everything_is_taken_in_order() -> None:
-    """All bytes are taken in their order, in another thread, and after `finish` they are had."""
+    """All bytes, and views of bytes, are taken in order, in another thread, and after `finish` they are had."""
     taken: list[bytes] = []
     threads: set[int] = set()
 
@@ -23,7 +23,7 @@ def test_everything_is_taken_in_order() -> None:
 
     work = Beside(take)
     for number in range(100):
-        work.put(b"%d" % number)
+        work.put(b"%d" % number if number % 2 else memoryview(b"-%d" % number)[1:])
     work.finish()
     assert taken == [b"%d" % number for number in range(100)]
     assert threading.get_ident() not in threads

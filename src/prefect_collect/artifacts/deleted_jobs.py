@@ -24,9 +24,7 @@ from pydantic.dataclasses import dataclass
 from prefect_collect.escaping import markdown, markdown_code
 from prefect_collect.job_folder.deleted_jobs import DeletedJob
 from prefect_collect.pages.text import bytes_text
-
-KEY: Final = "deleted-in-prefect"
-"""The artifact's key."""
+from prefect_collect.runs.names import DELETED_JOBS
 
 _BEGIN: Final = "\n<!-- record "
 _END: Final = " -->\n"
@@ -93,7 +91,16 @@ class Record(_Strict):
 
 def read_record(client: SyncPrefectClient) -> Record:
     """Return the record; an empty one if there is none, or if it cannot be understood."""
-    return _record(_artifact(client))
+    found = _artifact(client)
+    return Record() if found is None else record_in(str(found.data))
+
+
+def record_in(data: str) -> Record:
+    """Return the record that the artifact's data holds; an empty one if it cannot be understood."""
+    try:
+        return Record.model_validate_json(data.rpartition(_BEGIN)[2].removesuffix(_END))
+    except ValidationError:
+        return Record()
 
 
 def write_record(client: SyncPrefectClient, record: Record) -> None:
@@ -106,23 +113,15 @@ def write_record(client: SyncPrefectClient, record: Record) -> None:
         "description": "Jobs whose run was deleted in Prefect, but not their evidence",
     }
     if found is None or found.id is None:
-        client.create_artifact(ArtifactCreate(key=KEY, type="markdown", **values))
+        client.create_artifact(ArtifactCreate(key=DELETED_JOBS, type="markdown", **values))
     else:
         client.update_artifact(found.id, ArtifactUpdate(**values))
 
 
 def _artifact(client: SyncPrefectClient) -> Artifact | None:
-    only = ArtifactFilter(key=ArtifactFilterKey(any_=[KEY]))
+    only = ArtifactFilter(key=ArtifactFilterKey(any_=[DELETED_JOBS]))
     found = client.read_artifacts(artifact_filter=only, sort=ArtifactSort.CREATED_DESC, limit=1)
     return found[0] if found else None
-
-
-def _record(artifact: Artifact | None) -> Record:
-    data = "" if artifact is None else str(artifact.data)
-    try:
-        return Record.model_validate_json(data.rpartition(_BEGIN)[2].removesuffix(_END))
-    except ValidationError:
-        return Record()
 
 
 def _in_comment(document: str) -> str:

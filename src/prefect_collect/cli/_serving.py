@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,8 @@ from prefect_collect.cli._exits import OK
 from prefect_collect.cli._server import configured_api, started_server
 from prefect_collect.cli._timed_lines import say
 from prefect_collect.errors import UsageError
+from prefect_collect.runs.imports import importing
+from prefect_collect.runs.prefect_settings import known_without_prefect
 
 _HOST: Final = "127.0.0.1"
 _PORT: Final = 4200
@@ -47,12 +50,21 @@ def run_server(
     of_jobs = {name: os.environ.get(name, value) for name, value in _JOB_SETTINGS.items()}
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    with _server(host, port):
-        if automations:
-            _make_automations(notify)
+
+    def prepare() -> None:
+        with importing(freeze=True):
+            from prefect_collect.deployments import start_importing
+
+            if console is not None:
+                import_module("prefect_collect.console.app")
+        os.environ.update(of_jobs)  # Prefect's logging of this process is set up by now
+        start_importing()
+
+    with _server(host, port, prepare):
         from prefect_collect.deployments import serve
 
-        os.environ.update(of_jobs)  # Prefect's logging of this process is set up by now
+        if automations:
+            _make_automations(notify)
         with served_beside(console, say) if console is not None else nullcontext():
             serve(limit, say)
         say("Ended; jobs that were running are queued, and resume at the next serve.")
@@ -60,7 +72,8 @@ def run_server(
 
 
 @contextmanager
-def _server(host: str | None, port: int | None) -> Iterator[None]:
+def _server(host: str | None, port: int | None, prepare: Callable[[], None]) -> Iterator[None]:
+    """Provide Prefect's server, and prepare to serve meanwhile."""
     configured = configured_api()
     if configured is None:
         host, port = host or _HOST, _PORT if port is None else port
@@ -69,7 +82,7 @@ def _server(host: str | None, port: int | None) -> Iterator[None]:
         say("Starting Prefect's server (up to a minute).")
         ui_files = _ui_files()
         settings = {"PREFECT_UI_API_URL": f"http://{shown}:{port}/api", _UI_FILES: str(ui_files), **_SERVER_SETTINGS}
-        with started_server(host, port, ui=True, settings=settings) as url:
+        with started_server(host, port, ui=True, settings=settings, meanwhile=prepare) as url:
             _put_logos(ui_files)
             url = url if host not in _ANY else f"http://{shown}:{port}/api"
             say(f"Prefect's UI: {url.removesuffix('/api')}")
@@ -86,11 +99,15 @@ def _server(host: str | None, port: int | None) -> Iterator[None]:
 
     httpx.get(f"{configured}/health", timeout=30).raise_for_status()
     say(f"Using Prefect's server: {configured}")
+    prepare()
     yield
 
 
 def _ui_files() -> Path:
     """Return the folder to which the server copies its UI: the configured one, else one in PREFECT_HOME."""
+    plain = known_without_prefect()
+    if plain is not None:
+        return plain.home / "ui"
     from prefect.settings import get_current_settings
 
     settings = get_current_settings()

@@ -31,7 +31,8 @@ from prefect.client.schemas.sorting import FlowRunSort
 
 from prefect_collect import jobs
 from prefect_collect.console.job_row import JobRow, row_of
-from prefect_collect.runs.queries import OPEN, PAGE, flow_runs, is_planned, job_flows, kinds_of_flows, runs_of_ids
+from prefect_collect.runs.paging import PAGE
+from prefect_collect.runs.queries import OPEN, flow_runs, is_planned, job_flows, kinds_of_flows, runs_of_ids
 from prefect_collect.runs.server_clock import server_now
 from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus
 

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from prefect_collect import jobs
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.blocks.file_source import FileSource
-from prefect_collect.blocks.locate import inside_source, source_from
-from prefect_collect.blocks.object_store_source import ObjectStoreSource
+from prefect_collect.blocks.locate import inside_source, source_at
 from prefect_collect.collecting.custodians import Custodians
+from prefect_collect.console.credential_choices import picked_of
 from prefect_collect.console.duplicate_fields import duplicate_fields
 from prefect_collect.console.format_fields import format_fields
 from prefect_collect.console.forms import is_checked, require_whole
@@ -25,9 +25,11 @@ from prefect_collect.escaping import one_line
 from prefect_collect.flows.auto_exports import AutoExport
 from prefect_collect.parameters import Hash
 from prefect_collect.sources.query import Query
-from prefect_collect.stores.addresses import BUCKET_URLS, INSIDE, SOURCE_URLS, STORE_BLOCKS, listed
+from prefect_collect.stores.addresses import INSIDE, SOURCE_URLS, STORE_BLOCKS, listed
 
 _BLOCK_NAME: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_TEXTS: Final = ("endpoint_url", "region")
+_CHOICES: Final = ("anonymous", "request_payer", "follow_symlinks", "allow_private")
 _REVEALED: Final = {"include_secrets": True}
 _LABELS: Final = {"min_size": "The smallest size", "max_size": "The largest size", "limit": "The number of items"}
 
@@ -62,25 +64,15 @@ def source_of(fields: Fields) -> DataSource:
 
 
 def _new_source(fields: Fields, location: str, naming: dict[str, Any]) -> DataSource:
-    """Return the source at a path or URL, with the form's options for such."""
+    """Return the source at a path or URL, with the form's options. Raise UsageError for one that it does not have."""
     if "://" not in location:
         follow = is_checked(fields, "follow_symlinks")
         fields_of_folder = {"root": location, "follow_symlinks": follow, **naming}
         return cast("DataSource", _checked(lambda: FileSource.model_validate(fields_of_folder)))
-    if location.partition("://")[0] not in BUCKET_URLS:
-        options: dict[str, Any] = {name: is_checked(fields, name) for name in ("follow_symlinks", "allow_private")}
-        return cast("DataSource", _checked(lambda: source_from(location, **options, **naming)))
-    given: dict[str, Any] = {
-        "url": location,
-        "endpoint_url": fields.get("endpoint_url", "").strip() or None,
-        "region": fields.get("region", "").strip() or None,
-        "anonymous": is_checked(fields, "anonymous"),
-        "request_payer": is_checked(fields, "request_payer"),
-        **naming,
-    }
-    if chosen := fields.get("credentials", ""):
-        given["credentials"] = jobs.saved_block(chosen)
-    return cast("DataSource", _checked(lambda: ObjectStoreSource(**given)))
+    given: dict[str, Any] = {name: text for name in _TEXTS if (text := fields.get(name, "").strip())}
+    given |= {name: True for name in _CHOICES if is_checked(fields, name)}
+    given |= jobs.picked_credentials(location, picked_of(fields))
+    return cast("DataSource", _checked(lambda: source_at(location, {**given, **naming})))
 
 
 def saved_source(fields: Fields) -> DataSource:

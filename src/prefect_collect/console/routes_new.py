@@ -10,6 +10,7 @@ from fastapi.responses import Response
 
 from prefect_collect import jobs
 from prefect_collect.codes import CODES
+from prefect_collect.console.credential_choices import credential_choices
 from prefect_collect.console.forms import form_fields, require_worker
 from prefect_collect.console.job_index import JobIndex
 from prefect_collect.console.new_collection import (
@@ -49,9 +50,18 @@ def new_routes(index: JobIndex, pages: Pages) -> APIRouter:
         """Show the form; with `source`, the id of a saved one, that one is picked."""
         return pages.answer(
             request, "new.html", chosen=source, sources=jobs.list_sources(), stores=jobs.list_stores(),
-            credentials=jobs.list_credentials(), formats=FORMATS, profiles=PRESETS, zones=_ZONES,
+            formats=FORMATS, profiles=PRESETS, zones=_ZONES,
             default_store=shown(default_store()),
         )  # fmt: skip
+
+    @routes.post("/new/credentials")
+    def credentials(request: Request, fields: Fields) -> Response:
+        """Show the saved blocks that a source at the typed location takes; what was picked stays picked."""
+        try:
+            choices, problem = credential_choices(fields), ""
+        except UsageError as error:  # the location is being typed
+            choices, problem = [], str(error)
+        return pages.answer(request, "_credentials.html", choices=choices, problem=problem)
 
     @routes.post("/new/test")
     def test(request: Request, fields: Fields) -> Response:

@@ -41,6 +41,8 @@ from prefect_collect.packages import (
     Built,
     Checked,
     Owner,
+    PackageInput,
+    PackagePlace,
     check_items,
 )
 from prefect_collect.stores import DirectoryStore
@@ -97,11 +99,9 @@ def build_package(bound: BoundCollection, delivery: Delivery, checked: Checked, 
         claim_numbers(bound, options, job_id)
     custody = account_of_job(bound.vouched, bound.record, bound.result)
     spec = replaced(spec_of(bound, delivery), continued=continued_by(bound, options, job_id), custody=custody)
-    return PACKAGE_FORMATS[delivery.format].build(
-        bound.manifest, bound.missing, checked, bound.folder.store, delivery.destination,
-        delivery.key(delivery.base(bound.record)), spec,
-        owner=delivery.owner, replace=replace, stop=current_stop(),
-    )  # fmt: skip
+    place = PackagePlace(delivery.destination, delivery.key(delivery.base(bound.record)), delivery.owner, replace)
+    given = PackageInput(bound.manifest, bound.missing, checked, bound.folder.store, spec)
+    return PACKAGE_FORMATS[delivery.format].build(given, place, current_stop())
 
 
 @dataclass(frozen=True)

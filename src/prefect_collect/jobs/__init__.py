@@ -15,28 +15,30 @@ Each name is imported when it is first used: a look at a staging store needs no 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from prefect_collect.names_later import names_later
 
 if TYPE_CHECKING:
     from prefect_collect.job_folder.deleted_jobs import DeletedJob
     from prefect_collect.job_folder.estimates import Estimate
     from prefect_collect.job_folder.exports_made import ExportMade
     from prefect_collect.jobs._cancel import cancel, delete
-    from prefect_collect.jobs._deleted import DeletedJobs, delete_evidence, find_deleted, keep, list_deleted
+    from prefect_collect.jobs._credentials import SECRET_PREFIX, list_credentials, picked_credentials
+    from prefect_collect.jobs._deleted import delete_evidence, find_deleted, keep
     from prefect_collect.jobs._download import DeliveredPackage, delivered_package, download
     from prefect_collect.jobs._drafting import draft_collection, edit_draft
     from prefect_collect.jobs._estimating import estimate
     from prefect_collect.jobs._exporting import start_export
     from prefect_collect.jobs._items import item_files, open_item, save_selection
     from prefect_collect.jobs._job import Job
+    from prefect_collect.jobs._list_deleted import DeletedJobs, list_deleted
     from prefect_collect.jobs._listing import list_jobs
     from prefect_collect.jobs._preview import preview
     from prefect_collect.jobs._queue_place import Place, place_in_queue
     from prefect_collect.jobs._saved_blocks import (
         SavedBlock,
         SavedSource,
-        list_credentials,
         list_sources,
         list_stores,
         saved_block,
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from prefect_collect.jobs.lookup import get, wait
 
 __all__ = [
+    "SECRET_PREFIX",
     "CollectionSchedule",
     "DeletedJob",
     "DeletedJobs",
@@ -87,6 +90,7 @@ __all__ = [
     "list_sources",
     "list_stores",
     "open_item",
+    "picked_credentials",
     "place_in_queue",
     "preview",
     "query_of",
@@ -105,9 +109,10 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "SECRET_PREFIX": "jobs._credentials",
     "CollectionSchedule": "jobs._scheduling",
     "DeletedJob": "job_folder.deleted_jobs",
-    "DeletedJobs": "jobs._deleted",
+    "DeletedJobs": "jobs._list_deleted",
     "DeliveredPackage": "jobs._download",
     "Estimate": "job_folder.estimates",
     "ExportMade": "job_folder.exports_made",
@@ -129,13 +134,14 @@ _HOMES: Final = {
     "has_worker": "jobs._start",
     "item_files": "jobs._items",
     "keep": "jobs._deleted",
-    "list_credentials": "jobs._saved_blocks",
-    "list_deleted": "jobs._deleted",
+    "list_credentials": "jobs._credentials",
+    "list_deleted": "jobs._list_deleted",
     "list_jobs": "jobs._listing",
     "list_schedules": "jobs._scheduling",
     "list_sources": "jobs._saved_blocks",
     "list_stores": "jobs._saved_blocks",
     "open_item": "jobs._items",
+    "picked_credentials": "jobs._credentials",
     "place_in_queue": "jobs._queue_place",
     "preview": "jobs._preview",
     "query_of": "jobs._saved_queries",
@@ -153,15 +159,4 @@ _HOMES: Final = {
     "wait": "jobs.lookup",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Import and return the public name."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"prefect_collect.{_HOMES[name]}"), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    """Return the imported names, and the public names that are not imported yet."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = names_later(__name__, _HOMES)

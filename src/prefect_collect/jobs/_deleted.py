@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -16,8 +15,9 @@ from prefect_collect.artifacts.deleted_jobs import Record, read_record
 from prefect_collect.errors import ActionNotAllowed, CollectError, JobNotFound
 from prefect_collect.flows.deleted_jobs import KnownStore, look, offered, update_record
 from prefect_collect.job_folder import custody_log
-from prefect_collect.job_folder.deleted_jobs import KEPT, DeletedJob, describe
+from prefect_collect.job_folder.deleted_jobs import KEPT, describe
 from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.jobs._list_deleted import DeletedJobs, deleted_jobs_of
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs._stores import opened
 from prefect_collect.jobs.stored_jobs import gone_from_prefect, unreadable
@@ -25,43 +25,6 @@ from prefect_collect.runs.lease import LEASE_SECONDS
 
 if TYPE_CHECKING:
     from prefect_collect.jobs._stores import StoreLike
-
-_FIRST: Final = datetime.min.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class DeletedJobs:
-    """The jobs that were deleted in Prefect, but not their evidence.
-
-    Attributes:
-        jobs: The jobs, the newest first; those that are kept among them.
-        looked: When the staging stores were looked at (UTC), the earliest of them; None if none was.
-        problems: Why stores could not be read, a sentence each.
-    """
-
-    jobs: tuple[DeletedJob, ...]
-    looked: datetime | None
-    problems: tuple[str, ...]
-
-    @property
-    def undecided(self) -> tuple[DeletedJob, ...]:
-        """The jobs of which it is not decided yet whether their evidence is kept."""
-        return tuple(job for job in self.jobs if not job.is_kept)
-
-
-@mapped
-def list_deleted() -> DeletedJobs:
-    """Return the jobs that the recovery found deleted in Prefect when it looked last, although their evidence is there.
-
-    `serve` looks once a minute, the recovery flow when it runs: into the default staging store, the saved ones, and
-    those of deployments and of the newest jobs.
-
-    Raises:
-        PrefectUnavailable: Prefect's server does not answer.
-        PrefectError: Prefect's server refuses the request.
-    """
-    with get_client(sync_client=True) as client:
-        return _found(read_record(client))
 
 
 @mapped
@@ -78,13 +41,7 @@ def find_deleted(store: StoreLike = None) -> DeletedJobs:
     """
     stores = None if store is None else [KnownStore(opened(store), getattr(store, "_block_document_id", None))]
     with get_client(sync_client=True) as client:
-        return _found(look(client, stores))
-
-
-def _found(record: Record) -> DeletedJobs:
-    jobs = sorted(offered(record, datetime.now(UTC)), key=lambda job: job.created or _FIRST, reverse=True)
-    problems = tuple(look.problem for look in record.looks if look.problem)
-    return DeletedJobs(tuple(jobs), min((look.at for look in record.looks), default=None), problems)
+        return deleted_jobs_of(look(client, stores))
 
 
 @mapped

@@ -10,17 +10,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import (
-    FlowRunFilter,
-    FlowRunFilterExpectedStartTime,
-    FlowRunFilterState,
-    FlowRunFilterStateName,
-    Operator,
-)
-from prefect.client.schemas.objects import FlowRun
-from prefect.client.schemas.sorting import FlowRunSort
-
 from prefect_collect.errors import CollectError, JobNotFound
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.jobs._job import Job
@@ -28,8 +17,8 @@ from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs._stores import opened
 from prefect_collect.jobs.lookup import job_of
 from prefect_collect.jobs.stored_jobs import gone_from_prefect, unreadable
-from prefect_collect.runs.queries import PAGE, PLANNED, flow_runs, job_flows, kinds_of_flows, runs_of_ids
-from prefect_collect.runs.server_clock import server_now
+from prefect_collect.runs.job_runs import JobRun, JobRuns, read_job_runs
+from prefect_collect.runs.paging import PAGE
 from prefect_collect.statuses import JobKind
 from prefect_collect.stores import Store
 
@@ -59,14 +48,17 @@ def list_jobs(limit: int | None = 50, store: StoreLike = None, kind: JobKind | N
     """
     if limit is not None and limit <= 0:
         return []
-    with get_client(sync_client=True) as client:
-        kinds = kinds_of_flows(client)
-        if store is not None:
-            return [*islice(_stored(client, opened(store), kinds, kind), limit)]
-        found = [job_of(client, run, None, kinds[run.flow_id]) for run in islice(_runs(client, kind), limit)]
-        here = opened(None)
-        asked = _asked(client, {*here.folders()} - {job.id for job in found})
-        gone = [*islice(_gone(here, (name for name, run in asked if run is None), kind), limit)]
+    return read_job_runs(lambda runs: _listed(runs, limit, store, kind))
+
+
+def _listed(runs: JobRuns, limit: int | None, store: StoreLike, kind: JobKind | None) -> list[Job]:
+    kinds = runs.kinds()
+    if store is not None:
+        return [*islice(_stored(runs, opened(store), kinds, kind), limit)]
+    found = [job_of(runs, run, None, kinds[run.flow_id]) for run in islice(runs.newest(kind), limit)]
+    here = opened(None)
+    asked = _asked(runs, {*here.folders()} - {job.id for job in found})
+    gone = [*islice(_gone(here, (name for name, run in asked if run is None), kind), limit)]
     return sorted([*found, *gone], key=_age, reverse=True)[:limit] if gone else found
 
 
@@ -74,27 +66,17 @@ def _age(job: Job) -> datetime:
     return job.created or _NEVER
 
 
-def _runs(client: SyncPrefectClient, kind: JobKind | None) -> Iterator[FlowRun]:
-    """Yield the runs that are jobs, without those that are only planned, the one that started last first."""
-    unplanned = FlowRunFilter(
-        operator=Operator.or_,  # type: ignore[call-arg]  # it has it from a mixin
-        state=FlowRunFilterState(name=FlowRunFilterStateName(not_any_=[PLANNED])),
-        expected_start_time=FlowRunFilterExpectedStartTime(before_=server_now()),  # type: ignore[arg-type]
-    )
-    return flow_runs(client, unplanned, flows=job_flows(kind), sort=FlowRunSort.EXPECTED_START_TIME_DESC)
-
-
-def _stored(client: SyncPrefectClient, store: Store, kinds: _Kinds, kind: JobKind | None) -> Iterator[Job]:
+def _stored(server: JobRuns, store: Store, kinds: _Kinds, kind: JobKind | None) -> Iterator[Job]:
     """Yield the jobs in the store, the newest first, whether or not Prefect still has their runs."""
-    runs: list[FlowRun] = []
+    runs: list[JobRun] = []
     lost: list[str] = []
-    for name, run in _asked(client, store.folders()):
+    for name, run in _asked(server, store.folders()):
         if run is None:
             lost.append(name)
         elif kinds.get(run.flow_id) in ((kind,) if kind else JobKind):
             runs.append(run)
     runs.sort(key=lambda run: run.created or _NEVER, reverse=True)
-    known = (job_of(client, run, store, kinds[run.flow_id]) for run in runs if JobFolder(store, str(run.id)).is_there())
+    known = (job_of(server, run, store, kinds[run.flow_id]) for run in runs if JobFolder(store, str(run.id)).is_there())
     return merge(known, _gone(store, lost, kind), key=_age, reverse=True)
 
 
@@ -119,9 +101,9 @@ def _gone(store: Store, names: Iterable[str], kind: JobKind | None) -> Iterator[
             yield replace(unreadable(folder, str(error)), is_deleted_in_prefect=True)
 
 
-def _asked(client: SyncPrefectClient, names: Iterable[str]) -> Iterator[tuple[str, FlowRun | None]]:
+def _asked(runs: JobRuns, names: Iterable[str]) -> Iterator[tuple[str, JobRun | None]]:
     """Yield each name with the run of that id, or None if Prefect has none; runs are read in batches."""
     rest = iter(names)
     while batch := [*islice(rest, PAGE)]:
-        runs = runs_of_ids(client, batch)
-        yield from ((name, runs.get(name)) for name in batch)
+        found = runs.of_ids(batch)
+        yield from ((name, found.get(name)) for name in batch)

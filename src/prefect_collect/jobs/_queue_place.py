@@ -5,12 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
-
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._prefect_errors import mapped
-from prefect_collect.runs.source_queue import SourceQueue
-from prefect_collect.runs.turn import waiting_reason
 from prefect_collect.statuses import JobStatus
 
 
@@ -36,6 +32,11 @@ def place_in_queue(job: Job) -> Place | None:
     """The job's place in its queue; None if it is not queued, or did not come to its queue yet."""
     if job.status is not JobStatus.QUEUED or not job.source:
         return None
+    from prefect.client.orchestration import get_client
+
+    from prefect_collect.runs.source_queue import SourceQueue
+    from prefect_collect.runs.turn import waiting_reason
+
     queue = SourceQueue(job.kind, job.source)
     with get_client(sync_client=True) as client:
         queue_state = queue.read(client)

@@ -1,4 +1,4 @@
-"""The blocks that are saved in Prefect under a name: data sources, stores and credentials; no secret is read."""
+"""The data sources and stores that are saved in Prefect under a name; no secret is read."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ from prefect_collect.escaping import one_line
 from prefect_collect.job_folder.acting import operator
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.runs.events import emit_source_change
-from prefect_collect.runs.queries import PAGE, paged
+from prefect_collect.runs.paging import PAGE, paged
 from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.statuses import JobKind, LifecycleStatus
 from prefect_collect.stores.addresses import STORE_BLOCKS
 
 _NOT_FOUND: Final = 404
-_CREDENTIALS: Final = ("aws-credentials", "minio-credentials")
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def list_sources() -> list[SavedSource]:
         PrefectError: Prefect's server refuses the request.
     """
     with get_client(sync_client=True) as client:
-        documents = [*_documents(client, (kind.get_block_type_slug() for kind in source_types()))]
+        documents = [*saved_documents(client, (kind.get_block_type_slug() for kind in source_types()))]
     return sorted((_source(found) for found in documents), key=lambda one: (one.name.casefold(), one.reference))
 
 
@@ -83,21 +82,8 @@ def list_stores() -> list[SavedBlock]:
         PrefectError: Prefect's server refuses the request.
     """
     with get_client(sync_client=True) as client:
-        documents = [*_documents(client, (prefix.rstrip("/") for prefix in STORE_BLOCKS))]
-    return sorted((SavedBlock(one.id, _reference(one), _place(one.data)) for one in documents), key=_by_reference)
-
-
-@mapped
-def list_credentials() -> list[SavedBlock]:
-    """Return the credentials blocks for S3 that are saved in Prefect under a name; their secrets are not read.
-
-    Raises:
-        PrefectUnavailable: Prefect's server does not answer.
-        PrefectError: Prefect's server refuses the request.
-    """
-    with get_client(sync_client=True) as client:
-        documents = [*_documents(client, _CREDENTIALS)]
-    return sorted((SavedBlock(one.id, _reference(one)) for one in documents), key=_by_reference)
+        documents = [*saved_documents(client, (prefix.rstrip("/") for prefix in STORE_BLOCKS))]
+    return sorted((SavedBlock(one.id, reference_of(one), _place(one.data)) for one in documents), key=by_reference)
 
 
 @mapped
@@ -186,7 +172,8 @@ def set_source_limit(source: str, limit: int, kind: JobKind = JobKind.COLLECTION
     emit_source_change(source, operator(), {f"{kind.value}s at once": limit})
 
 
-def _documents(client: SyncPrefectClient, types: Iterable[str]) -> Iterator[BlockDocument]:
+def saved_documents(client: SyncPrefectClient, types: Iterable[str]) -> Iterator[BlockDocument]:
+    """Yield the documents of all blocks of these types that are saved under a name, without secrets."""
     for slug in types:
         offset = 0
         while True:
@@ -208,23 +195,25 @@ def _source(document: BlockDocument) -> SavedSource:
     try:
         block = Block._from_block_document(document)
         if not isinstance(block, DataSource):
-            raise SourceNotFound(f"It is no data source. [{_reference(document)}]")
+            raise SourceNotFound(f"It is no data source. [{reference_of(document)}]")
     except Exception as error:
         lifecycle = document.data.get("lifecycle")
         known = LifecycleStatus(lifecycle) if lifecycle in list(LifecycleStatus) else LifecycleStatus.ACTIVE
         problem = f"The block cannot be read: {one_line(str(error))[:500]}"
         return SavedSource(
-            document.id, _reference(document), kind, str(document.data.get("name") or ""), "", known, problem
+            document.id, reference_of(document), kind, str(document.data.get("name") or ""), "", known, problem
         )
-    return SavedSource(document.id, _reference(document), kind, block.name, block.location(), block.lifecycle)
+    return SavedSource(document.id, reference_of(document), kind, block.name, block.location(), block.lifecycle)
 
 
-def _reference(document: BlockDocument) -> str:
+def reference_of(document: BlockDocument) -> str:
+    """Return a block's type and name, as ``secret/collect-mail``."""
     slug = document.block_type.slug if document.block_type is not None else ""
     return f"{slug}/{document.name}"
 
 
-def _by_reference(block: SavedBlock) -> str:
+def by_reference(block: SavedBlock) -> str:
+    """Return what saved blocks are sorted by."""
     return block.reference
 
 

@@ -35,7 +35,8 @@ from prefect_collect.jobs._drafting import StoreParameter, checked_collection
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.runs.deployment_lookup import deployments
 from prefect_collect.runs.events import emit_source_change
-from prefect_collect.runs.queries import PLANNED, flow_runs
+from prefect_collect.runs.names import PLANNED
+from prefect_collect.runs.queries import flow_runs
 from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobKind
 

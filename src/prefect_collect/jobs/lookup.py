@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
-
-from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun
-from prefect.exceptions import ObjectNotFound
 
 from prefect_collect.errors import CollectError, InvalidLocation, JobNotFound
 from prefect_collect.job_folder.folder import JobFolder
@@ -16,11 +12,16 @@ from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs._stores import opened
 from prefect_collect.jobs.stored_jobs import gone_from_prefect
-from prefect_collect.runs.job_end import kind_of
+from prefect_collect.runs.job_runs import JobRun, JobRuns, read_job_runs
 from prefect_collect.statuses import JobKind, from_prefect_state, poll_delays, should_poll
 
 if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun
+
     from prefect_collect.jobs._stores import StoreLike
+
+_RUNNING: Final = "RUNNING"
 
 
 @mapped
@@ -41,48 +42,65 @@ def get(job_id: str | UUID, store: StoreLike = None) -> Job:
         PrefectUnavailable: Prefect's server does not answer.
         PrefectError: Prefect's server refuses the request.
     """
-    with get_client(sync_client=True) as client:
-        try:
-            return job_of(client, read_run(client, job_id), store)
-        except JobNotFound as error:
-            folder = JobFolder(opened(store), str(job_id))
-            if not folder.exists():
-                raise error
-            return gone_from_prefect(folder)
+    try:
+        return read_job_runs(lambda runs: job_of(runs, _run(runs, job_id), store))
+    except JobNotFound as error:
+        folder = JobFolder(opened(store), str(job_id))
+        if not folder.exists():
+            raise error
+        return gone_from_prefect(folder)
 
 
 def read_run(client: SyncPrefectClient, job_id: str | UUID) -> FlowRun:
     """Return the job's flow run. Raise JobNotFound if there is none."""
+    from prefect.exceptions import ObjectNotFound
+
+    run_id = _uuid(job_id)
     try:
-        run_id = UUID(str(job_id))
+        return client.read_flow_run(run_id)
+    except ObjectNotFound as error:
+        raise _no_run(run_id) from error
+
+
+def _run(runs: JobRuns, job_id: str | UUID) -> JobRun:
+    """Return the job's run, as lists and looks need it. Raise JobNotFound if there is none."""
+    run_id = _uuid(job_id)
+    run = runs.run(run_id)
+    if run is None:
+        raise _no_run(run_id)
+    return run
+
+
+def _uuid(job_id: str | UUID) -> UUID:
+    """Return a job's id as a UUID. Raise JobNotFound if it is none."""
+    try:
+        return UUID(str(job_id))
     except ValueError as error:
         raise JobNotFound(
             f"A job's id looks like 0194c1b0-…, not {str(job_id)!r}. List the jobs with `prefect-collect jobs`."
         ) from error
-    try:
-        return client.read_flow_run(run_id)
-    except ObjectNotFound as error:
-        raise JobNotFound(f"Prefect has no flow run {run_id}. List the jobs with `prefect-collect jobs`.") from error
 
 
-def job_of(client: SyncPrefectClient, run: FlowRun, store: StoreLike, kind: JobKind | None = None) -> Job:
-    """Return the job of a flow run. Raise JobNotFound if the run is no job, StoreError if its store cannot be read."""
-    kind = kind or kind_of(client, run)
+def _no_run(run_id: UUID) -> JobNotFound:
+    return JobNotFound(f"Prefect has no flow run {run_id}. List the jobs with `prefect-collect jobs`.")
+
+
+def job_of(runs: JobRuns, run: JobRun, store: StoreLike, kind: JobKind | None = None) -> Job:
+    """Return the job of a run. Raise JobNotFound if the run is no job, StoreError if its store cannot be read."""
+    kind = kind or runs.kind_of(run)
     if kind is None:
-        name = client.read_flow(run.flow_id).name
+        name = runs.flow_name(run.flow_id)
         raise JobNotFound(f"Flow run {run.id} is not a job: its flow {name!r} is no collection or export.")
     folder = _folder(run, store)
-    state = run.state
-    moving = folder is not None and state is not None and state.is_running() and _moves_data(folder)
-    type_, named = (None, None) if state is None else (state.type.value, state.name)
-    statuses = from_prefect_state(kind, type_, named, moving_data=moving)
+    moving = folder is not None and run.state_type == _RUNNING and _moves_data(folder)
+    statuses = from_prefect_state(kind, run.state_type, run.state_name, moving_data=moving)
     return Job(
         id=str(run.id),
         kind=kind,
         name=run.name,
         status=statuses.job,
         task_status=statuses.task,
-        message=(state and state.message) or "",
+        message=run.message,
         created=run.created,
         place=folder,
         parameters=run.parameters,
@@ -98,7 +116,7 @@ def _moves_data(folder: JobFolder) -> bool:
         return False
 
 
-def _folder(run: FlowRun, store: StoreLike) -> JobFolder | None:
+def _folder(run: JobRun, store: StoreLike) -> JobFolder | None:
     """Return the job's folder; None if the store in its parameters cannot be opened any more."""
     try:
         return JobFolder(opened(store, run.parameters), str(run.id))

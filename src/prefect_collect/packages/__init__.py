@@ -3,7 +3,8 @@
     spec = PackageSpec(base=folder, job_id=collection_id, bagging_date=date, name="docs")
     checked = check_items(manifest, staging, spec, known=recorded)     # proves every item, finds those that must fail
     for row, item_id, failure in checked.failures(manifest): ...       # the export's ledger
-    built = build_zip(manifest, missing, checked, staging, destination, f"{folder}.zip", spec)
+    given = PackageInput(manifest, missing, checked, staging, spec)
+    built = build_zip(given, PackagePlace(destination, f"{folder}.zip"))
     verify("/exports/docs.zip").valid
 
 bagit, the library of the Library of Congress, handles folders only, makes a bag only of files that are already in its
@@ -16,8 +17,9 @@ called.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from prefect_collect.names_later import names_later
 
 if TYPE_CHECKING:
     from prefect_collect.archive.problems import Problem
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from prefect_collect.packages.building.duplicates import Duplicates, find_duplicates
     from prefect_collect.packages.building.earlier_items import Earlier
     from prefect_collect.packages.building.held_item import HeldItem, held_item
+    from prefect_collect.packages.building.order import PackageInput, PackagePlace
     from prefect_collect.packages.building.replacing import Owner
     from prefect_collect.packages.building.spec import DUPLICATE, NOT_DELIVERED, Built, PackageSpec, outcome_of
     from prefect_collect.packages.building.whole_segment import check_segment, segments_of
@@ -57,6 +60,8 @@ __all__ = [
     "HeldItem",
     "Owner",
     "PackageFormat",
+    "PackageInput",
+    "PackagePlace",
     "PackageSpec",
     "Problem",
     "Verification",
@@ -109,6 +114,8 @@ _HOMES: Final = {
     "PACKAGE_FORMATS": "packages._registry",
     "package_key": "packages._fetch",
     "PackageFormat": "packages._format",
+    "PackageInput": "packages.building.order",
+    "PackagePlace": "packages.building.order",
     "PackageSpec": "packages.building.spec",
     "plan_of": "packages.load_files.plan",
     "Problem": "archive.problems",
@@ -119,10 +126,4 @@ _HOMES: Final = {
     "verify": "packages._verify",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: what verifies a package needs nothing of what builds one."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"prefect_collect.{_HOMES[name]}"), name)
-    return value
+__getattr__, __dir__ = names_later(__name__, _HOMES)

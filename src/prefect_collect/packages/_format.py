@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from prefect_collect.formats import FORMATS, Format, FormatFacts
 from prefect_collect.packages.bags.files import BagFiles
@@ -14,7 +14,9 @@ from prefect_collect.packages.bags.hashing import Progress
 if TYPE_CHECKING:
     from prefect_collect.formats.bag_profile import BagProfile
     from prefect_collect.job_folder.manifest_rules import Batches
+    from prefect_collect.packages.building.order import Builder, PackageInput, PackagePlace
     from prefect_collect.packages.building.spec import Built, PackageSpec
+    from prefect_collect.threads.stop import Stop
 
 
 class PackageCheck(Protocol):
@@ -63,12 +65,12 @@ def own_base(manifest: Batches, spec: PackageSpec) -> str:
     return spec.base
 
 
-def later(module: str, name: str) -> Callable[..., Built]:
-    """Return a function of a module of `packages` that is imported when it is called: to verify needs none of them."""
+def later(module: str, name: str) -> Builder:
+    """Return a builder of a module of `packages` that is imported when it is called: to verify needs none of them."""
 
-    def build(*given: Any, **named: Any) -> Built:
-        built: Built = getattr(import_module(f"prefect_collect.packages.{module}"), name)(*given, **named)
-        return built
+    def build(given: PackageInput, place: PackagePlace, stop: Stop | None = None) -> Built:
+        builder: Builder = getattr(import_module(f"prefect_collect.packages.{module}"), name)
+        return builder(given, place, stop)
 
     return build
 
@@ -79,7 +81,7 @@ class PackageFormat:
 
     Attributes:
         name: Its name, a key of `formats.FORMATS`.
-        build: Builds such a package, as `build_zip` does.
+        build: Builds such a package.
         seal: The file in the package's base folder that lists the hashes of all others, directly or by the lists that
             it names: its SHA-256 is the package's fingerprint.
         check: Makes the check of such a package; its arguments are the files, the number of threads and a `Progress`.
@@ -87,7 +89,7 @@ class PackageFormat:
     """
 
     name: Format
-    build: Callable[..., Built]
+    build: Builder
     seal: str
     check: Callable[[BagFiles, int, Progress | None], PackageCheck]
     longest_base: Callable[[Batches, PackageSpec], str] = own_base

@@ -15,6 +15,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 
 from prefect_collect.escaping import one_line
+from prefect_collect.runs.job_runs import KINDS
 from prefect_collect.runs.labels import QUEUED, SOURCE, label_of
 from prefect_collect.runs.leaked_slots import give_back_forgotten
 from prefect_collect.runs.names import KIND_OF_FLOW
@@ -26,8 +27,6 @@ from prefect_collect.statuses import JobKind
 T = TypeVar("T")
 
 _log = get_logger("prefect_collect")
-_kinds: dict[UUID, JobKind | None] = {}
-"""The kind of job by flow id. The id is unique among all servers, and Prefect does not rename flows."""
 
 
 def queue_of(client: SyncPrefectClient, run: FlowRun) -> SourceQueue | None:
@@ -39,9 +38,9 @@ def queue_of(client: SyncPrefectClient, run: FlowRun) -> SourceQueue | None:
 
 def kind_of(client: SyncPrefectClient, run: FlowRun) -> JobKind | None:
     """Return the kind of job that the run is; None if it is no job of this package."""
-    if run.flow_id not in _kinds:
-        _kinds[run.flow_id] = KIND_OF_FLOW.get(client.read_flow(run.flow_id).name)
-    return _kinds[run.flow_id]
+    if run.flow_id not in KINDS:
+        KINDS[run.flow_id] = KIND_OF_FLOW.get(client.read_flow(run.flow_id).name)
+    return KINDS[run.flow_id]
 
 
 def job_ended(

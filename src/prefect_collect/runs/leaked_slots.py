@@ -25,7 +25,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect_collect.job_folder.process_identity import is_gone
 from prefect_collect.runs.labels import LEASE, LEFT, label_of, process_of
 from prefect_collect.runs.lease import LEASE_SECONDS
-from prefect_collect.runs.queries import paged
+from prefect_collect.runs.paging import paged
 from prefect_collect.runs.source_queue import QueueState, SourceQueue, give_back
 
 _MOMENT: Final = 5.0

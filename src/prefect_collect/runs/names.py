@@ -1,4 +1,4 @@
-"""The names of the flows and of their deployments in Prefect; jobs are found by these names."""
+"""The names of the flows, of their deployments and more, in Prefect; jobs are found by these names."""
 
 from __future__ import annotations
 
@@ -18,5 +18,11 @@ TAG: Final = "prefect-collect"
 
 DEPLOYMENT: Final = "prefect-collect"
 """The name of the deployments that `prefect-collect serve` runs, one for each flow."""
+
+PLANNED: Final = "Scheduled"
+"""Prefect's name for the state of a run that is planned for later; a job in a queue has the state Queued."""
+
+DELETED_JOBS: Final = "deleted-in-prefect"
+"""The key of the artifact that records the jobs which were deleted in Prefect, but not their evidence."""
 
 __all__ = ["COLLECTION_FLOW", "DEPLOYMENT", "EXPORT_FLOW", "RECOVERY_FLOW"]

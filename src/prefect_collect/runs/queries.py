@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 from uuid import UUID
 
 import httpx
@@ -12,12 +12,10 @@ from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFi
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
-from prefect_collect.runs.names import FLOW_OF_KIND, KIND_OF_FLOW
+from prefect_collect.runs.names import FLOW_OF_KIND, KIND_OF_FLOW, PLANNED
+from prefect_collect.runs.paging import PAGE, paged
 from prefect_collect.runs.server_clock import server_now
 from prefect_collect.statuses import JobKind, JobStatus, from_prefect_state
-
-PAGE: Final = 200
-"""The most rows that Prefect's server returns for one request by default."""
 
 OPEN: Final = [
     StateType.SCHEDULED,
@@ -27,30 +25,6 @@ OPEN: Final = [
     StateType.CANCELLING,
 ]
 """The state types of a run that has not ended."""
-
-PLANNED: Final = "Scheduled"
-"""Prefect's name for the state of a run that is planned for later; a job in a queue has the state Queued."""
-
-
-class _Identified(Protocol):
-    @property
-    def id(self) -> Hashable: ...
-
-
-T = TypeVar("T", bound=_Identified)
-
-
-def paged(read: Callable[[int, int], list[T]]) -> Iterator[T]:
-    """Yield all that `read(limit, offset)` returns, page by page, each object once."""
-    offset, before = 0, set[Hashable]()
-    while True:
-        page = read(PAGE, offset)
-        # Objects that are created meanwhile push the last ones of this page onto the next.
-        yield from (one for one in page if one.id not in before)
-        before = {one.id for one in page}
-        if len(page) < PAGE:
-            return
-        offset += PAGE
 
 
 def flow_runs(

@@ -102,9 +102,14 @@ def _misunderstood(error: BaseException, url: str) -> CollectError | None:
         error, "prefect.client."
     ):
         return None
+    return not_prefect()
+
+
+def not_prefect() -> PrefectError:
+    """Return the error for an answer that has a good HTTP status but is not Prefect's."""
     return PrefectError(
         f"What answers at this address is not a Prefect server, or is one of an incompatible version; the address "
-        f"usually ends in /api. [PREFECT_API_URL={url}]"
+        f"usually ends in /api. [PREFECT_API_URL={_address()}]"
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from time import monotonic
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from prefect.client.orchestration import SyncPrefectClient
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
 
 _GOOD_FOR: Final = 600.0
 _NONE: Final = timedelta()

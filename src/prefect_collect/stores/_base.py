@@ -111,6 +111,12 @@ class Store(Protocol):
             CorruptSegment: A range is not there, or not as described.
         """
 
+    def copies_from(self, source: Store) -> bool:
+        """Return whether `compose` has the server copy large ranges of `source`, each only if its ETag is still right.
+
+        True as long as the server has not said that it cannot.
+        """
+
     def locate(self, key: str) -> str:
         """Return the blob's full location: an absolute path or an ``s3://`` URL."""
 

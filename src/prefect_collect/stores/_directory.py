@@ -138,6 +138,10 @@ class DirectoryStore:
         finally:
             writer.abort()
 
+    def copies_from(self, source: Store) -> bool:
+        """Return False: files have no ETag by which a copy could be proven."""
+        return False
+
     def locate(self, key: str) -> str:
         """Return the blob's absolute path."""
         return f"{self.root}/{key}" if self.url != "/" else f"/{key}"

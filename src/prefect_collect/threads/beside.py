@@ -22,9 +22,9 @@ _SPARE: Final = threading.Semaphore(max(1, len(os.sched_getaffinity(0)) // 2))
 class Beside:
     """Calls `take` with the bytes that `put` is given, in their order, in a thread of its own.
 
-    Only `bytes` wait, up to 4 MiB: other buffers may be used again by whoever filled them, so `take` has had them when
-    `put` returns. So it has if the process has as many such threads as its cores can use. An exception of `take` is
-    raised by the next call of `put`, or by `finish`.
+    Only `bytes` and views of them wait, up to 4 MiB: other buffers may be used again by whoever filled them, so `take`
+    has had them when `put` returns. So it has if the process has as many such threads as its cores can use. An
+    exception of `take` is raised by the next call of `put`, or by `finish`.
 
     Args:
         take: What the bytes are given to, by one thread at a time.
@@ -33,7 +33,7 @@ class Beside:
 
     def __init__(self, take: Callable[[Buffer], None], *, is_work: bool = True) -> None:
         self._take = take
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[Buffer] = deque()
         self._size = 0
         self._changed = threading.Condition()
         self._is_ended = False
@@ -43,19 +43,18 @@ class Beside:
 
     def put(self, data: Buffer) -> None:
         """Have `take` called with `data`; wait while too much waits."""
-        is_lasting = self._thread is not None and isinstance(data, bytes)
+        lasting = data if self._thread is not None and _is_lasting(data) else None
         with self._changed:
             self._changed.wait_for(
-                lambda: self._wrong is not None or (self._size < _BEHIND if is_lasting else not self._size)
+                lambda: self._wrong is not None or (self._size < _BEHIND if lasting is not None else not self._size)
             )
             if self._wrong is not None:
                 raise self._wrong
-            if is_lasting:
-                assert isinstance(data, bytes)
-                self._waiting.append(data)
-                self._size += len(data)
+            if lasting is not None:
+                self._waiting.append(lasting)
+                self._size += memoryview(lasting).nbytes
                 self._changed.notify_all()
-        if not is_lasting:
+        if lasting is None:
             self._take(data)
 
     def finish(self) -> None:
@@ -97,8 +96,12 @@ class Beside:
                     self._waiting.clear()
                     self._changed.notify_all()
                 return
-            size = len(data)
+            size = memoryview(data).nbytes
             del data
             with self._changed:
                 self._size = max(0, self._size - size)
                 self._changed.notify_all()
+
+
+def _is_lasting(data: Buffer) -> bool:
+    return isinstance(data.obj if isinstance(data, memoryview) else data, bytes)

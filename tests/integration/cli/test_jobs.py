@@ -8,6 +8,8 @@ import io
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,6 +128,33 @@ def test_jobs_with_and_without_a_server(
     lines = alone("jobs", "--store", store).out.splitlines()
     assert lines[0].startswith("job ")
     assert [line for line in lines if line.startswith(partial["job_id"]) and "Partially completed" in line]
+
+
+_PROGRAM = """
+import json, sys
+from contextlib import redirect_stdout
+from io import StringIO
+from prefect_collect.cli import run
+
+said = []
+for command in json.loads(sys.argv[1]):
+    with redirect_stdout(StringIO()) as out:
+        assert run(command) == 0
+    said.append(json.loads(out.getvalue()))
+print(json.dumps([said, sorted({"prefect", "httpx", "pandas"} & {*sys.modules})]))
+"""
+
+
+def test_lists_and_looks_do_not_import_prefect(
+    here: Callable[..., Done], used_server: PrefectServer, partial: dict[str, Any], tmp_path: Path
+) -> None:
+    """Over a server that the environment simply names, `jobs`, `show` and `preview` say the same without Prefect."""
+    commands = [["jobs", "--json"], ["show", partial["job_id"], "--json"], ["preview", partial["job_id"], "--json"]]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment = {**kept, "PREFECT_API_URL": used_server.url, "PREFECT_HOME": os.environ["PREFECT_HOME"]}
+    argv = [sys.executable, "-c", _PROGRAM, json.dumps(commands)]
+    done = subprocess.run(argv, check=True, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert json.loads(done.stdout) == [[here(*command).json for command in commands], []]
 
 
 def test_preview_and_report_need_no_server(

@@ -11,12 +11,17 @@ from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
+from prefect.blocks.core import Block
+from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import BlockDocumentCreate, BlockSchemaCreate
 from prefect_aws import AwsCredentials
+from pydantic import SecretStr
 
 from prefect_collect import jobs
 from prefect_collect.blocks import FileSource, ObjectStoreSource
 from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.console.new_collection import source_of
 from prefect_collect.console.pages import time_text
 from prefect_collect.errors import JobNotFound, SourceNotFound, UsageError
 from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus
@@ -125,6 +130,62 @@ def test_a_draft_with_its_source_and_export(anna: ConsoleClient, folder: Path) -
     assert HOSTILE not in page
 
 
+@pytest.fixture(scope="module")
+def vault(used: PrefectServer) -> dict[str, str]:
+    """Blocks of credentials and secrets are saved; their ids, by reference."""
+    held: dict[str, Block] = {
+        "aws-credentials/eu": AwsCredentials(aws_access_key_id="id", aws_secret_access_key=SECRET),  # type: ignore[arg-type]
+        "secret/collect-mail": Secret(value="00123"),  # type: ignore[arg-type]
+        "secret/signing": Secret(value=SECRET),  # type: ignore[arg-type]
+    }
+    ids = {reference: str(block.save(reference.partition("/")[2])) for reference, block in held.items()}
+    with get_client(sync_client=True) as client:  # as prefect-gcp saves it, which is not installed
+        kind = client.read_block_type_by_slug("gcp-credentials")
+        schema = client.create_block_schema(BlockSchemaCreate(block_type_id=kind.id, fields={}))
+        data = {"service_account_info": {"type": "service_account"}}
+        document = BlockDocumentCreate(name="eu", data=data, block_schema_id=schema.id, block_type_id=kind.id)
+        ids["gcp-credentials/eu"] = str(client.create_block_document(document).id)
+    return ids
+
+
+@pytest.mark.parametrize(
+    ("location", "field", "reference", "held"),
+    [
+        ("s3://bucket/x", "credentials", "aws-credentials/eu", AwsCredentials),
+        ("gs://bucket/x", "credentials_block", "gcp-credentials/eu", "eu"),
+        ("imaps://ann@host", "password", "secret/collect-mail", "00123"),
+        ("mbox:s3://bucket/x", "credentials", "aws-credentials/eu", AwsCredentials),
+    ],
+)
+def test_saved_credentials(
+    anna: ConsoleClient, vault: dict[str, str], location: str, field: str, reference: str, held: object
+) -> None:
+    """The form offers what the kind of source takes, and the source gets what is picked; no secret is in the page.
+
+    Secrets whose names do not begin with "collect-" are neither offered nor accepted.
+    """
+    picked = {"from": "new", "location": location, f"saved_{field}": vault[reference]}
+    shown = anna.post("/new/credentials", picked).text
+    assert f'<select id="saved_{field}" name="saved_{field}"' in shown
+    assert f'<option value="{vault[reference]}" selected>{reference}</option>' in shown
+    assert (SECRET in shown, "secret/signing" in shown) == (False, False)
+    source: Any = source_of(picked)
+    got = getattr(getattr(source, "inside", source), field)
+    got = got.get_secret_value() if isinstance(got, SecretStr) else got
+    assert isinstance(got, held) if isinstance(held, type) else got == held
+    answer = anna.post("/new/test", {**picked, f"saved_{field}": vault["secret/signing"]})
+    assert (answer.status_code, "takes no such block" in answer.text) == (422, True)
+
+
+def test_no_saved_credentials(anna: ConsoleClient, folder: Path) -> None:
+    """A folder takes none; a kind of which none is saved says what it takes; an unknown one is said in words."""
+    assert "No saved credentials" in anna.post("/new/credentials", described(folder)).text
+    assert "azure-blob-storage-credentials" in anna.post("/new/credentials", {"location": "az://container"}).text
+    assert "No installed source" in anna.post("/new/credentials", {"location": "ftp://host"}).text
+    vera = ConsoleClient(new_console(), VERA)
+    assert vera.post("/new/credentials", {"location": "s3://bucket"}).status_code == 403
+
+
 def test_nothing_is_started_without_a_worker(anna: ConsoleClient, folder: Path) -> None:
     """Start says what is missing, and leaves neither a draft nor a saved source behind."""
     before = len(jobs.list_jobs(None)), len(jobs.list_sources())
@@ -170,7 +231,7 @@ def test_the_lifecycle_and_the_limits_of_a_source(anna: ConsoleClient, folder: P
     assert anna.post(f"/sources/{uuid4()}/lifecycle", {"lifecycle": "ACTIVE"}).status_code == 404
     with pytest.raises(SourceNotFound):
         jobs.set_lifecycle(uuid4(), LifecycleStatus.ACTIVE)
-    pages = anna.get("/sources").text + anna.get("/new").text
+    pages = anna.get("/sources").text + anna.post("/new/credentials", {"location": "s3://bucket"}).text
     assert f"keys-{name}" in pages
     assert SECRET not in pages
     told = [event["payload"] for event in changes_of(name, 3)]

@@ -1,7 +1,7 @@
 """One attempt of a collection or an export in its own process, which a test kills.
 
 python engine_child.py collect STORE JOB ROOT
-python engine_child.py export STORE JOB DESTINATION COLLECTION
+python engine_child.py export STORE JOB DESTINATION COLLECTION [FORMAT]
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def slow(source: FileSource) -> FileSource:
     return source
 
 
-def main(what: str, store: str, job: str, place: str, collection: str = "") -> None:
+def main(what: str, store: str, job: str, place: str, collection: str = "", format: str = "bagit") -> None:
     """Run the attempt."""
     opened = open_store(store)
     print("ready", flush=True)
@@ -49,7 +49,7 @@ def main(what: str, store: str, job: str, place: str, collection: str = "") -> N
         print(attempt(folder, slow(source), workers=2).status, flush=True)
     else:
         folder = JobFolder(opened, collection)
-        print(export(folder, open_store(place), job=JobFolder(opened, job))[1].status, flush=True)
+        print(export(folder, open_store(place), format, JobFolder(opened, job))[1].status, flush=True)
 
 
 if __name__ == "__main__":

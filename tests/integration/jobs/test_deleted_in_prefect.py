@@ -9,7 +9,6 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from prefect_collect import jobs
-from prefect_collect.artifacts.deleted_jobs import KEY
 from prefect_collect.cli import run
 from prefect_collect.errors import ActionNotAllowed, JobNotFound
 from prefect_collect.flows.recovery import recover
@@ -18,6 +17,7 @@ from prefect_collect.job_folder.acting import operator
 from prefect_collect.job_folder.deleted_jobs import Origin
 from prefect_collect.job_folder.lifecycle import claim_attempt
 from prefect_collect.packages import verify
+from prefect_collect.runs.names import DELETED_JOBS
 from prefect_collect.statuses import JobStatus
 from tests.integration.console.console_client import ANNA, VERA, ConsoleClient, new_console
 from tests.integration.jobs.every_status import FILES, Desk, until
@@ -49,7 +49,7 @@ def test_they_are_found_and_deleted_or_kept(desk: Desk, capsys: pytest.CaptureFi
     job = found[gone.id]
     assert (job.origin, job.status, job.items) == (Origin.HERE, JobStatus.SUCCESSFULLY_COMPLETED, FILES)
     with get_client(sync_client=True) as client:
-        (artifact,) = [one for one in client.read_artifacts() if one.key == KEY]
+        (artifact,) = [one for one in client.read_artifacts() if one.key == DELETED_JOBS]
     assert gone.id in str(artifact.data)
 
     capsys.readouterr()

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -24,7 +24,10 @@ from prefect_collect.formats.bag_options import BagOptions
 from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.packages import (
     PACKAGE_FORMATS,
+    Checked,
     Owner,
+    PackageInput,
+    PackagePlace,
     PackageSpec,
     build_directory,
     build_zip,
@@ -69,11 +72,15 @@ class Collected:
             )  # fmt: skip
         self.known[name] = writer.close()
 
-    def manifest(self, columns: list[str]) -> object:
+    def input(self, checked: Checked, spec: PackageSpec = SPEC) -> PackageInput:
+        """Return what a package is made of."""
+        return PackageInput(self.manifest, self.missing, checked, self.store, spec)
+
+    def manifest(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """Return the manifest."""
         return iter(pa.Table.from_pylist(self.rows, table_columns.MANIFEST).select(columns).to_batches(25))
 
-    def missing(self, columns: list[str]) -> object:
+    def missing(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """Return nothing: no item is missing."""
         return iter(table_columns.LEDGER.empty_table().select(columns).to_batches())
 
@@ -93,7 +100,7 @@ def test_composed_on_the_server(seaweedfs: S3Server, fault_proxy: Callable[[S3Se
     collected = Collected(store)
     before = proxy.bytes_up + proxy.bytes_down
     checked = check_items(collected.manifest, store, SPEC, known=collected.known)
-    built = build_zip(collected.manifest, collected.missing, checked, store, exports, "out.zip", SPEC)
+    built = build_zip(collected.input(checked), PackagePlace(exports, "out.zip"))
     assert proxy.bytes_up + proxy.bytes_down - before < SEGMENTS * ITEMS * SIZE / 4
     found = verify("out.zip", store=exports)
     assert (found.problems, found.items, found.fingerprint) == ([], SEGMENTS * ITEMS, built.fingerprint)
@@ -117,12 +124,12 @@ def test_small_items_with_new_headers_are_read_together(
     checked = check_items(collected.manifest, store, SPEC, known=collected.known)
     build = PACKAGE_FORMATS[format].build
     proxy.clear()
-    built = build(collected.manifest, collected.missing, checked, store, exports, "out", SPEC)
+    built = build(collected.input(checked), PackagePlace(exports, "out"))
     assert proxy.count() < 100
     assert proxy.bytes_up < SEGMENTS * ITEMS * SIZE + (12 << 20), "what is large is copied by the server"
     local = DirectoryStore(tmp_path)
     proxy.clear()
-    build(collected.manifest, collected.missing, checked, store, local, "out", SPEC)
+    build(collected.input(checked), PackagePlace(local, "out"))
     assert proxy.count() < 200
     assert local.read("out") == exports.read("out")
     found = verify("out", store=exports)
@@ -139,14 +146,14 @@ def test_groups_and_compressed_bags_in_s3(store: S3Store, seaweedfs: S3Server, t
     for format, key in goals:
         build = PACKAGE_FORMATS[format].build
         built = [
-            build(collected.manifest, collected.missing, checked, store, place, key, spec, owner=owner, replace=True)
-            for place in (exports, local, exports)
+            build(collected.input(checked, spec), PackagePlace(destination, key, owner, replace=True))
+            for destination in (exports, local, exports)
         ]
         assert len({one.fingerprint for one in built}) == 1
         found = verify(key, store=exports)
         assert (found.problems, found.items, found.fingerprint) == ([], SEGMENTS * ITEMS, built[0].fingerprint)
         again = replace(owner, fingerprints=frozenset({built[0].fingerprint}))
-        build(collected.manifest, collected.missing, checked, store, exports, key, spec, owner=again, replace=True)
+        build(collected.input(checked, spec), PackagePlace(exports, key, again, replace=True))
     names = [blob.key for blob in local.list()]
     assert [blob.key for blob in exports.list()] == names
     assert all(exports.read(name) == local.read(name) for name in names)
@@ -172,12 +179,12 @@ def test_mbox_files_are_put_together_by_the_server(
     proxy.clear()
     for format, key in (("mail", "out.zip"), ("mail-directory", "out")):
         build = PACKAGE_FORMATS[format].build
-        built = build(collected.manifest, collected.missing, checked, store, exports, key, SPEC)
+        built = build(collected.input(checked), PackagePlace(exports, key))
         found = verify(key, store=exports)
         assert (found.problems, found.items, found.fingerprint) == ([], 601, built.fingerprint)
     assert proxy.bytes_up < 24 << 20, "twice 36 MB without being copied by the server"
     local = DirectoryStore(tmp_path)
-    PACKAGE_FORMATS["mail"].build(collected.manifest, collected.missing, checked, store, local, "out.zip", SPEC)
+    PACKAGE_FORMATS["mail"].build(collected.input(checked), PackagePlace(local, "out.zip"))
     assert local.read("out.zip") == exports.read("out.zip")
 
 
@@ -188,7 +195,7 @@ def test_the_same_bytes_wherever_it_is_staged(store: S3Store, tmp_path: Path) ->
     for name, collected, known in (("l", local, {}), ("r", remote, remote.known), ("u", remote, {})):
         checked = check_items(collected.manifest, collected.store, SPEC, known=known)
         assert checked.failed == 0
-        build_zip(collected.manifest, collected.missing, checked, collected.store, exports, name, SPEC)
+        build_zip(collected.input(checked), PackagePlace(exports, name))
     assert exports.read("l") == exports.read("r") == exports.read("u")
 
 
@@ -222,14 +229,14 @@ def test_a_segment_replaced_after_the_check(store: S3Store) -> None:
     writer.write(data)
     writer.commit()
     with pytest.raises(CorruptSegment):
-        build_zip(collected.manifest, collected.missing, checked, store, store, "out.zip", SPEC)
+        build_zip(collected.input(checked), PackagePlace(store, "out.zip"))
 
 
 def test_a_folder_in_a_bucket(store: S3Store) -> None:
     """A directory bag as objects, with SHA-512, is verified in its bucket."""
     collected, spec = Collected(store), replace(SPEC, sha512=True)
     checked = check_items(collected.manifest, store, spec, known=collected.known)
-    built = build_directory(collected.manifest, collected.missing, checked, store, store, "bag", spec)
+    built = build_directory(collected.input(checked, spec), PackagePlace(store, "bag"))
     found = verify("bag", store=store)
     assert (found.problems, found.items, found.fingerprint) == ([], SEGMENTS * ITEMS, built.fingerprint)
     store.delete("bag/data/0/")
@@ -249,7 +256,7 @@ def test_the_common_bagger_agrees(tmp_path: Path) -> None:
     checked = check_items(collected.manifest, collected.store, replace(SPEC, sha512=True))
     assert not any(map(checked.keeps_header, range(len(collected.rows))))
     spec = replace(SPEC, sha512=True)
-    build_directory(collected.manifest, collected.missing, checked, collected.store, exports, "ours", spec)
+    build_directory(collected.input(checked, spec), PackagePlace(exports, "ours"))
     environment = {"PYTHONPATH": str(target)}
     ours = [sys.executable, "-c", code, exports.locate("ours")]
     assert subprocess.run(ours, check=False, env=environment).returncode == 0

@@ -103,10 +103,10 @@ class _File:
             raise status_error(*packets.status(reply), self._place)
         return packets.attributes(reply)
 
-    def pieces(self, size: int) -> Iterator[bytes]:
+    def pieces(self, size: int) -> Iterator[memoryview]:
         """Yield the bytes in order, up to `size`, or to where the server says that the file ends. Raise SourceError."""
         asked = at = 0
-        came: dict[int, bytes] = {}
+        came: dict[int, memoryview] = {}
         while at < min(size, self._end):
             chunk = self._session.chunk
             while asked < min(size, self._end) and asked - at < _AHEAD:
@@ -121,7 +121,7 @@ class _File:
     def _ask(self, at: int, size: int) -> None:
         self._exchange.send(packets.READ, self._handle + packets.extent(at, size), (at, size))
 
-    def _receive(self, came: dict[int, bytes]) -> None:
+    def _receive(self, came: dict[int, memoryview]) -> None:
         """Keep the answers that come next, by their offsets."""
         for (at, size), reply in self._exchange.receive():
             if reply[0] == packets.DATA:

@@ -6,8 +6,7 @@ Everything that is read here comes from a server, and may be anything.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 INIT: Final = 1
 VERSION: Final = 2
@@ -38,21 +37,25 @@ OP_UNSUPPORTED: Final = 8
 LARGEST: Final = 1 << 20
 """The most bytes of a packet that is received; OpenSSH's largest is 256 KiB."""
 
+OF_VERSION: Final = -1
+"""Stands for the number of a request where an answer has none."""
+
 _SIZE, _OWNERS, _PERMISSIONS, _TIMES, _EXTENDED = 1, 2, 4, 8, 1 << 31
 _U32: Final = struct.Struct(">I")
 _U64: Final = struct.Struct(">Q")
 _READ: Final = struct.Struct(">QI")
 _HEAD: Final = struct.Struct(">IBI")
 _TWO: Final = struct.Struct(">II")
+_ALL: Final = struct.Struct(">QIIIII")
+"""What OpenSSH's server states: all of the above but what is extended."""
 
 
 class BadPacket(Exception):
     """What a server sent is no packet of SFTP; the text says what is wrong with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
-    """What a server states of a file; None for what it does not state.
+class Attributes(NamedTuple):
+    """What a server states of a file; None for what it does not state. A tuple, of which many are made.
 
     Attributes:
         size: The size in bytes.
@@ -67,8 +70,7 @@ class Attributes:
     owner: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(NamedTuple):
     """An entry of a folder: its name, a line as of ``ls -l``, and its attributes."""
 
     name: bytes
@@ -100,29 +102,53 @@ def extent(offset: int, size: int) -> bytes:
     return _READ.pack(offset, size)
 
 
-def taken_from(received: bytearray) -> list[bytes]:
-    """Take the whole packets out of what was received, and return them, each without its length. Raise BadPacket."""
-    found = []
-    at, end = 0, len(received)
-    while end - at >= 4:
-        size = int(_U32.unpack_from(received, at)[0])
-        if not 5 <= size <= LARGEST:
-            shown = bytes(received[at : at + 40]).decode("latin-1")
-            raise BadPacket(f"{shown!r} (a start-up file of the server's shell may print it)")
-        if end - at - 4 < size:
-            break
-        found.append(bytes(received[at + 4 : at + 4 + size]))
-        at += 4 + size
-    if at:
-        del received[:at]
-    return found
+class Received:
+    """Takes packets out of what arrives in pieces. The bytes of a packet are copied once."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes | memoryview] = []
+        """The beginning of a packet that has not come whole: its first bytes; without its length if `_is_sized`."""
+        self._missing, self._is_sized = 0, False
+
+    def take(self, data: bytes) -> list[tuple[int, bytes]]:
+        """Return the packets that are whole now, each without its length, by the number of its request.
+
+        The number of VERSION, which has none, is `OF_VERSION`. Raise BadPacket.
+        """
+        found, at = list[tuple[int, bytes]](), 0
+        if self._parts:
+            if len(data) < self._missing:
+                self._parts.append(data)
+                self._missing -= len(data)
+                return found
+            if self._is_sized:
+                at = self._missing
+                whole = b"".join((*self._parts, memoryview(data)[:at]))
+                found.append((OF_VERSION if whole[0] == VERSION else int(_U32.unpack_from(whole, 1)[0]), whole))
+            else:
+                data = b"".join((*self._parts, data))
+            self._parts = []
+        end = len(data)
+        while end - at >= _HEAD.size:
+            size, kind, number = _HEAD.unpack_from(data, at)
+            _require_size(size, data, at)
+            at += 4
+            if size > end - at:
+                self._parts, self._missing, self._is_sized = [memoryview(data)[at:]], size - end + at, True
+                return found
+            found.append((OF_VERSION if kind == VERSION else number, data[at : at + size]))
+            at += size
+        if at < end:
+            if end - at >= 4:
+                _require_size(_U32.unpack_from(data, at)[0], data, at)
+            self._parts, self._missing, self._is_sized = [data[at:]], _HEAD.size - end + at, False
+        return found
 
 
-def number_of(reply: bytes) -> int:
-    """Return the number of the request that a reply answers. Raise BadPacket."""
-    if len(reply) < 5:
-        raise BadPacket(f"a packet of {len(reply)} bytes")
-    return int(_U32.unpack_from(reply, 1)[0])
+def _require_size(size: int, data: bytes, at: int) -> None:
+    if not 5 <= size <= LARGEST:
+        shown = data[at : at + 40].decode("latin-1")
+        raise BadPacket(f"{shown!r} (a start-up file of the server's shell may print it)")
 
 
 def _u32(reply: bytes, at: int) -> int:
@@ -169,9 +195,12 @@ def handle(reply: bytes) -> bytes:
     return found
 
 
-def data(reply: bytes) -> bytes:
-    """Return the bytes of a DATA. Raise BadPacket."""
-    return _text(reply, 5)[0]
+def data(reply: bytes) -> memoryview:
+    """Return the bytes of a DATA, which are not copied. Raise BadPacket."""
+    end = 9 + _u32(reply, 5)
+    if end > len(reply):
+        raise BadPacket("a packet that ends within a string")
+    return memoryview(reply)[9:end]
 
 
 def attributes(reply: bytes) -> Attributes:
@@ -217,6 +246,9 @@ def _attributes(reply: bytes, at: int) -> tuple[Attributes, int]:
     at += 4
     size = mode = modified = owner = None
     try:
+        if flags == _SIZE | _OWNERS | _PERMISSIONS | _TIMES:
+            size, user, group, mode, _, modified = _ALL.unpack_from(reply, at)
+            return Attributes(size, mode, modified, (user, group)), at + _ALL.size
         if flags & _SIZE:
             size = int(_U64.unpack_from(reply, at)[0])
             at += 8

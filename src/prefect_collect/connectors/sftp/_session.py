@@ -12,6 +12,7 @@ import os
 import select
 import threading
 from collections import deque
+from collections.abc import Iterable
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,8 @@ from prefect_collect.threads.stop import current_stop
 
 if TYPE_CHECKING:
     from prefect_collect.connectors.sftp._place import Root
+
+Request = tuple[int, bytes, Any]
 
 _LOOK: Final = 0.2
 """Seconds between two checks for a cancel, and for what another thread wants to send."""
@@ -57,11 +60,12 @@ class Session:
     def __init__(self, ssh: Ssh, place: str, *, connect_timeout: float, read_timeout: float) -> None:
         self.place, self._ssh = place, ssh
         self._patience = connect_timeout + read_timeout  # until the server's first answer
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._is_receiving = False
         self._waiting: dict[int, tuple[Exchange, Any]] = {}
         self._number = 0
-        self._out, self._in = bytearray(), bytearray()
+        self._out, self._in = bytearray(), packets.Received()
         self._heard = monotonic()
         self._failure: SourceError | None = None
         self.users, self.reads_in_order = 0, False
@@ -78,7 +82,7 @@ class Session:
         """Agree on the version, and learn the server's limits."""
         with self.exchange() as exchange:
             self._out += packets.init()
-            self._waiting[-1] = exchange, None
+            self._waiting[packets.OF_VERSION] = exchange, None
             extensions = packets.version(exchange.wait())
             self._ssh.connected()
             self.reads_in_order = extensions.keys() >= _OPENSSH
@@ -99,7 +103,7 @@ class Session:
 
     def count(self, more: int) -> None:
         """Count files or folders that are opened, or (negative) closed."""
-        with self._changed:
+        with self._lock:
             self.handles += more
 
     def allow(self, handles: int) -> None:
@@ -135,20 +139,15 @@ class Session:
             self._ssh.close()
         return self._failure
 
-    def failure(self) -> SourceError | None:
-        """Return the error that ended the connection, anew for each thread; None while it lives."""
-        if self._failure is None:
-            return None
-        return type(self._failure)(str(self._failure), code=self._failure.code)
-
-    def send(self, exchange: Exchange, kind: int, body: bytes, tag: Any) -> None:
-        """Put a request in line; `flush` sends it."""
-        with self._changed:
+    def send(self, exchange: Exchange, requests: Iterable[Request]) -> None:
+        """Put requests in line; `flush` sends them."""
+        with self._lock:
             if not self._waiting:
                 self._heard = monotonic()
-            self._number = self._number + 1 & 0x7FFFFFFF
-            self._waiting[self._number] = exchange, tag
-            self._out += packets.packet(kind, self._number, body)
+            for kind, body, tag in requests:
+                self._number = number = self._number + 1 & 0x7FFFFFFF
+                self._waiting[number] = exchange, tag
+                self._out += packets.packet(kind, number, body)
 
     def flush(self) -> None:
         """Send what the pipe takes at once; the rest is sent while answers are received."""
@@ -173,7 +172,7 @@ class Session:
                 if exchange.answers:
                     return
                 if self._failure is not None:
-                    raise self.failure() or self._failure
+                    raise type(self._failure)(str(self._failure), code=self._failure.code)  # each thread its own
                 if stop.canceled:
                     # The server may never answer: the next job needs another connection.
                     raise self._fail(source_error("connection_lost", "The job was canceled", self.place))
@@ -188,22 +187,21 @@ class Session:
                     if self._out:
                         poll.register(self._ssh.write, select.POLLOUT)
             received: bytes | None = None
-            lost = False
             try:
-                ready = poll.poll(_LOOK * 1000)
-                if any(descriptor == self._ssh.read for descriptor, _ in ready):
+                received = self._received()
+                if received is None and poll.poll(_LOOK * 1000):
                     received = self._received()
-                    lost = received == b""
             finally:
                 with self._changed:
                     self._is_receiving = False
-                    self._take(received, lost=lost)
+                    self._take(received)
                     if self._failure is not None:
                         self._ssh.close()
                     if self.users > 1:
                         self._changed.notify_all()
 
     def _received(self) -> bytes | None:
+        """Return what has come; None if that is nothing, b"" if nothing comes any more."""
         try:
             return os.read(self._ssh.read, _AT_ONCE)
         except BlockingIOError:
@@ -211,26 +209,24 @@ class Session:
         except OSError:
             return b""
 
-    def _take(self, received: bytes | None, *, lost: bool) -> None:
+    def _take(self, received: bytes | None) -> None:
         if self._failure is not None:
             return
-        if lost:
+        if received == b"":
             self._fail(self._ssh.error())
         elif received:
             self._heard = monotonic()
-            self._in += received
             try:
-                self._dispatch()
+                self._dispatch(received)
             except packets.BadPacket as error:
                 self._fail(source_error("connection_lost", f"The server sent {error}, which is no SFTP", self.place))
         elif self._waiting and monotonic() - self._heard > self._patience:
             what = f"The server did not answer for {self._patience:g} seconds"
             self._fail(source_error("timeout", what, self.place))
 
-    def _dispatch(self) -> None:
+    def _dispatch(self, received: bytes) -> None:
         """Hand each whole packet to the exchange that waits for it."""
-        for reply in packets.taken_from(self._in):
-            number = -1 if reply[0] == packets.VERSION else packets.number_of(reply)
+        for number, reply in self._in.take(received):
             if (found := self._waiting.pop(number, None)) is None:
                 raise packets.BadPacket(f"an answer to request {number}, which was not sent")
             exchange, tag = found
@@ -266,7 +262,11 @@ class Exchange:
 
     def send(self, kind: int, body: bytes, tag: Any = None) -> None:
         """Put a request in line; the answer comes with the tag. It is sent by `receive` or `flush`."""
-        self.session.send(self, kind, body, tag)
+        self.session.send(self, ((kind, body, tag),))
+
+    def send_all(self, requests: Iterable[Request]) -> None:
+        """Put requests in line: of each its type, its body, and the tag with which the answer comes."""
+        self.session.send(self, requests)
 
     def flush(self) -> None:
         """Send now."""

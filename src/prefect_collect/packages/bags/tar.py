@@ -7,36 +7,21 @@ from functools import partial
 from typing import Final
 
 from prefect_collect.codes import Failure
-from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.bags.listing import list_items
 from prefect_collect.packages.bags.tag_files import TAG_MANIFEST, TagFiles
-from prefect_collect.packages.building.check import Checked
+from prefect_collect.packages.building.order import PackageInput, PackagePlace
 from prefect_collect.packages.building.placing import place_file
-from prefect_collect.packages.building.replacing import Owner
 from prefect_collect.packages.building.rows import read_rows
-from prefect_collect.packages.building.spec import Built, PackageSpec
+from prefect_collect.packages.building.spec import Built
 from prefect_collect.packages.building.tag_file import temporary_folder
 from prefect_collect.packages.building.tar_layout import TarLayout
-from prefect_collect.stores import Store
 from prefect_collect.threads.stop import Stop
 
 
 def build_tar(
-    manifest: Batches,
-    not_delivered: Batches,
-    checked: Checked,
-    staging: Store,
-    destination: Store,
-    key: str,
-    spec: PackageSpec,
-    *,
-    owner: Owner | None = None,
-    replace: bool = False,
-    stop: Stop | None = None,
-    compressed: bool = False,
-    first: int = 0,
+    given: PackageInput, place: PackagePlace, stop: Stop | None = None, *, compressed: bool = False, first: int = 0
 ) -> Built:
-    """Write the package of the good items at `key`, as `build_zip` does; with `compressed` through Zstandard.
+    """Write the package of the good items, as `build_zip` does; with `compressed` through Zstandard.
 
     Items that are deflated in their segments are inflated on the way.
 
@@ -47,21 +32,19 @@ def build_tar(
         JobCanceled: `stop` was set to cancel; then there is no new package.
     """
     stop = Stop() if stop is None else stop
+    spec, checked = given.spec, given.checked
     with temporary_folder() as folder, closing(TagFiles(folder, spec)) as tags:
         layout = TarLayout(spec, checked, "data/", TAG_MANIFEST, compressed=compressed)
-        for rows in read_rows(manifest, checked.names, first):
+        for rows in read_rows(given.manifest, checked.names, first):
             stop.require_going()
             good = [row for row in rows if checked.is_good(row.number)]
             layout.add(good)
             digests = [checked.sha512(row.number) for row in good] if spec.sha512 else []
             tags.deliver([r.path for r in good], [r.size for r in good], [r.sha256 for r in good], digests)
-        list_items(tags, manifest, not_delivered, checked, {}, first)
-        blob, fingerprint = place_file(
-            layout, tags.finish(), staging, destination, key, (spec.base, TAG_MANIFEST),
-            owner=owner, replace=replace, stop=stop,
-        )  # fmt: skip
+        list_items(tags, given.manifest, given.not_delivered, checked, {}, first)
+        blob, fingerprint = place_file(layout, tags.finish(), given.staging, place, (spec.base, TAG_MANIFEST), stop)
     failed: dict[int, Failure] = {}
-    return Built(key, blob, tags.items, tags.bytes, fingerprint, failed)
+    return Built(place.key, blob, tags.items, tags.bytes, fingerprint, failed)
 
 
 build_tar_zst: Final = partial(build_tar, compressed=True)

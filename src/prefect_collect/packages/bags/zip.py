@@ -5,41 +5,26 @@ from __future__ import annotations
 from contextlib import closing
 
 from prefect_collect.codes import Failure
-from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.bags.listing import list_items
 from prefect_collect.packages.bags.tag_files import TAG_MANIFEST, TagFiles
-from prefect_collect.packages.building.check import Checked
+from prefect_collect.packages.building.order import PackageInput, PackagePlace
 from prefect_collect.packages.building.placing import place_file
-from prefect_collect.packages.building.replacing import Owner
 from prefect_collect.packages.building.rows import read_rows
-from prefect_collect.packages.building.spec import Built, PackageSpec
+from prefect_collect.packages.building.spec import Built
 from prefect_collect.packages.building.tag_file import temporary_folder
 from prefect_collect.packages.building.zip_layout import ZipLayout
-from prefect_collect.stores import Store
 from prefect_collect.threads.stop import Stop
 
 
 def build_zip(
-    manifest: Batches,
-    not_delivered: Batches,
-    checked: Checked,
-    staging: Store,
-    destination: Store,
-    key: str,
-    spec: PackageSpec,
-    *,
-    owner: Owner | None = None,
-    replace: bool = False,
-    stop: Stop | None = None,
-    first: int = 0,
-    keeps_headers: bool = True,
+    given: PackageInput, place: PackagePlace, stop: Stop | None = None, *, first: int = 0, keeps_headers: bool = True
 ) -> Built:
-    """Compose the package of the good items at `key`; `not_delivered` (`NOT_DELIVERED`'s columns) are only listed.
+    """Compose the package of the good items; the same input gives the same bytes.
 
-    `checked` is the result of `check_items` for the same manifest and `spec`. The same input gives the same bytes. With
-    `replace`, a package that `owner` delivered there before is replaced, and one that is identical to the new one (left
-    by an attempt that died before it could record it) is kept; anything else is never touched. `first` is the number of
-    the first item, if the batches are a part of the manifest; with `keeps_headers` the base folder is the segments'.
+    Where the place allows to replace, a package that its owner delivered there before is replaced, and one that is
+    identical to the new one (left by an attempt that died before it could record it) is kept; anything else is never
+    touched. `first` is the number of the first item, if the batches are a part of the manifest; with `keeps_headers`
+    the base folder is the segments'.
 
     Raises:
         PackageExists: The name holds something that this job did not build.
@@ -48,23 +33,21 @@ def build_zip(
         JobCanceled: `stop` was set to cancel; then there is no new package.
     """
     stop = Stop() if stop is None else stop
+    spec, checked = given.spec, given.checked
     with (
         temporary_folder() as folder,
         closing(TagFiles(folder, spec)) as tags,
         open(folder / "central", "w+b") as central,
     ):
         layout = ZipLayout(spec, checked, central, "data/", keeps_headers=keeps_headers)
-        for rows in read_rows(manifest, checked.names, first):
+        for rows in read_rows(given.manifest, checked.names, first):
             stop.require_going()
             good = [row for row in rows if checked.is_good(row.number)]
             layout.add(good)
             digests = [checked.sha512(row.number) for row in good] if spec.sha512 else []
             tags.deliver([r.path for r in good], [r.size for r in good], [r.sha256 for r in good], digests)
-        list_items(tags, manifest, not_delivered, checked, {}, first)
+        list_items(tags, given.manifest, given.not_delivered, checked, {}, first)
         files = tags.finish()
-        blob, fingerprint = place_file(
-            layout, files, staging, destination, key, (spec.base, TAG_MANIFEST),
-            owner=owner, replace=replace, stop=stop,
-        )  # fmt: skip
+        blob, fingerprint = place_file(layout, files, given.staging, place, (spec.base, TAG_MANIFEST), stop)
     failed: dict[int, Failure] = {}
-    return Built(key, blob, tags.items, tags.bytes, fingerprint, failed)
+    return Built(place.key, blob, tags.items, tags.bytes, fingerprint, failed)

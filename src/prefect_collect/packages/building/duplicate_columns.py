@@ -26,13 +26,13 @@ def duplicate_columns(
     the custodians and original paths of a delivered item and of those that are not delivered because it is.
     """
     count = batch.num_rows
-    if duplicates is None:
-        return {name: [None] * count for name in (DUPLICATE_OF, *COPIES)}
-    columns = {DUPLICATE_OF: duplicates.marks(start, count)}
+    columns: dict[str, list[str | None]] = {
+        DUPLICATE_OF: [None] * count if duplicates is None else duplicates.marks(start, count)
+    }
     for column, name in zip(COPIES, ("custodian", "original_path"), strict=True):
         own: list[str | None] = batch[name].to_pylist()
         columns[column] = [one if given else None for one, given in zip(own, delivered, strict=True)]
-    for row, copies in duplicates.copies(start, count).items():
+    for row, copies in () if duplicates is None else duplicates.copies(start, count).items():
         if delivered[row - start]:
             columns["all_custodians"][row - start] = joined(one.custodian for one in copies)
             columns["all_paths"][row - start] = joined(one.path for one in copies)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
@@ -11,8 +11,9 @@ from prefect_collect.errors import (
     JobCanceled,
 )
 from prefect_collect.packages.building.folder_contents import FolderContents
+from prefect_collect.packages.building.order import PackagePlace
 from prefect_collect.packages.building.payload import Payload, put_file
-from prefect_collect.packages.building.replacing import FolderLeft, Marker, Owner, refusal
+from prefect_collect.packages.building.replacing import FolderLeft, Marker, refusal
 from prefect_collect.packages.building.spec import Built
 from prefect_collect.packages.building.tag_file import fingerprint_of
 from prefect_collect.stores import DirectoryStore, Store
@@ -23,26 +24,15 @@ from prefect_collect.threads.stop import Stop
 _REMOVED_AT_ONCE: Final = 1000
 
 
-def build_folder(
-    contents: FolderContents,
-    staging: Store,
-    destination: Store,
-    key: str,
-    *,
-    owner: Owner | None = None,
-    replace: bool = False,
-    threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    stop: Stop | None = None,
-) -> Built:
-    """Write the package into the folder `key`, hashing each item again on the way.
+def build_folder(contents: FolderContents, place: PackagePlace, stop: Stop | None = None) -> Built:
+    """Write the package into the folder at its `place`, hashing each item again on the way.
 
     An item that cannot be written fails as an item (in `Built.failed`): ``path_collision`` if its name is taken (on
     file systems that ignore case), ``segment_corrupt``, or the store's own code if its name is not possible there. The
     lists list what is missing; the `last` list is written last, and only then the marker is removed that names the
-    job of `owner`. With `replace`, what an earlier attempt of that job left is replaced: a package with a fingerprint
-    that it delivered, or a folder with its marker, if no other file is in it; a package that is identical to the new
-    one is kept. Anything else is never touched.
+    job of its owner. Where the place allows to replace, what an earlier attempt of that job left is replaced: a package
+    with a fingerprint that it delivered, or a folder with its marker, if no other file is in it; a package that is
+    identical to the new one is kept. Anything else is never touched.
 
     Raises:
         PackageExists: The folder holds something that this job did not write.
@@ -50,11 +40,12 @@ def build_folder(
         JobCanceled: `stop` was set to cancel; what was written has been removed again.
     """
     stop = Stop() if stop is None else stop
+    destination, key, owner = place.destination, place.key, place.owner
     folder = f"{key}/"
     marker = None if owner is None else Marker(destination, key, owner.job_id)
     over = next(iter(destination.list(folder)), None) is not None
     if over:
-        if not replace or owner is None or marker is None:
+        if not place.replace or owner is None or marker is None:
             raise refusal(destination, key)
         left = FolderLeft(destination, key, contents.form.seal)
         unfinished = marker.name in left.sizes
@@ -69,21 +60,21 @@ def build_folder(
         _remove_payload(contents, destination, folder, left)
     elif marker is not None:
         marker.set(alone=True)
-    payload = Payload(staging, destination, f"{folder}{contents.form.payload}", contents.job_id, progress, stop)
+    payload = Payload(contents.given, destination, f"{folder}{contents.form.payload}", stop)
     try:
         with contents.lists() as lists:
-            with Pool(threads or payload.threads, "package") as pool:
+            with Pool(payload.threads, "package") as pool:
                 files, failed = contents.fill(lists, payload.failed, lambda rows: payload.write(rows, pool))
             last = next(file for file in files if file.name == contents.form.last)
             for file in files:
                 if file is not last:
                     stop.require_going()
-                    put_file(staging, destination, folder + file.name, file, stop, replace=over)
+                    put_file(contents.given.staging, destination, folder + file.name, file, stop, replace=over)
             if contents.form.empty and not lists.items and isinstance(destination, DirectoryStore):
                 with current_fence().passing():  # RFC 8493, 2.1.2: it may be empty
                     os.makedirs(destination.locate(f"{folder}{contents.form.empty}"), exist_ok=True)
             stop.require_going()
-            blob = put_file(staging, destination, folder + last.name, last, stop, replace=over)
+            blob = put_file(contents.given.staging, destination, folder + last.name, last, stop, replace=over)
             built = Built(key, blob, lists.items, lists.bytes, fingerprint_of(files, contents.form.seal), failed)
     except JobCanceled:
         _remove(contents, destination, key, marker)

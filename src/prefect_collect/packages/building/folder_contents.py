@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from prefect_collect.codes import Failure
+from prefect_collect.packages.building.order import PackageInput
 from prefect_collect.packages.building.rows import Row
 from prefect_collect.packages.building.tag_file import PackageFile
 
@@ -40,8 +41,8 @@ class FolderContents(Protocol):
     """What the folder of a package holds."""
 
     @property
-    def job_id(self) -> str:
-        """The collection's id."""
+    def given(self) -> PackageInput:
+        """What the package is made of."""
 
     @property
     def form(self) -> FolderForm:

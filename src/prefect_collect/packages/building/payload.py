@@ -6,8 +6,9 @@ import hashlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Final
 
 from prefect_collect.codes import Failure
@@ -20,12 +21,13 @@ from prefect_collect.errors import (
     StoreTooLarge,
 )
 from prefect_collect.job_folder.store_keys import segment_key
+from prefect_collect.packages.building.order import PackageInput
 from prefect_collect.packages.building.pieces import Deflated
 from prefect_collect.packages.building.placing import until_canceled
 from prefect_collect.packages.building.reading import SegmentReader, each_item, plain_chunks
 from prefect_collect.packages.building.rows import Row, by_segment
 from prefect_collect.packages.building.tag_file import PackageFile
-from prefect_collect.stores import Blob, DirectoryStore, Store
+from prefect_collect.stores import Blob, CopyRange, DirectoryStore, Store
 from prefect_collect.threads.abandoned import current_fence
 from prefect_collect.threads.pool import Pool
 from prefect_collect.threads.stop import Stop, stopped_by
@@ -37,6 +39,9 @@ LONGEST_PATH: Final = 4095
 
 _OF_THE_ITEM: Final = (StoreError, StoreNameTooLong, StoreTooLarge)
 """Exactly these errors fail one item; others (a full store, no access) end the export."""
+
+_COPIED: Final = 8 << 20
+"""Items larger than this are copied by the server: each takes several requests, and smaller ones are read together."""
 
 _SHARE: Final = 64
 """How many items of one segment a thread handles at a time."""
@@ -61,21 +66,15 @@ def put_file(staging: Store, destination: Store, key: str, file: PackageFile, st
 class Payload:
     """Writes payload files below a folder of the destination, a few at once; `failed` has why those of rows could not.
 
-    Each item is hashed again on the way.
+    Each item is hashed again on the way, but for large ones that a server copies by itself out of the segments that
+    were recognised: their ETags prove the bytes.
     """
 
-    def __init__(
-        self,
-        staging: Store,
-        destination: Store,
-        folder: str,
-        job_id: str,
-        progress: Callable[[int, int], None] | None,
-        stop: Stop,
-    ) -> None:
+    def __init__(self, given: PackageInput, destination: Store, folder: str, stop: Stop) -> None:
         self._stop = stop
+        self._known = given.checked.known if destination.copies_from(given.staging) else {}
         self.failed: dict[int, Failure] = {}
-        self._staging, self._destination, self._job_id, self._progress = staging, destination, job_id, progress
+        self._staging, self._destination, self._job_id = given.staging, destination, given.spec.job_id
         self._folder = folder
         self._is_local = isinstance(destination, DirectoryStore)
         self._lock = threading.Lock()
@@ -96,19 +95,23 @@ class Payload:
 
     def _share(self, rows: list[Row]) -> None:
         key = segment_key(self._job_id, rows[0].segment)
+        is_known = rows[0].segment in self._known
+        copied = [row for row in rows if is_known and not row.deflated and row.stored_size > _COPIED]
+        read = [row for row in rows if row not in copied] if copied else rows
         try:
-            each_item(self._staging, key, rows, self._item, self._stop)
+            if read:
+                each_item(self._staging, key, read, self._item, self._stop)
         except KeyMissing:
-            for row in rows:
+            for row in read:
                 self._fail(row, "segment_corrupt", "its segment was lost after it was checked")
-        if self._progress is not None:
-            with self._lock:
-                self._progress(len(rows), sum(row.size for row in rows))
+        for row in copied:
+            with self._failing(row):
+                self._copy(row)
 
     def _item(self, reader: SegmentReader, row: Row, ahead: int) -> None:
         self._stop.require_going()
         chunks, key = plain_chunks(reader, row, ahead), self._folder + row.path
-        try:
+        with self._failing(row):
             if self._is_local and len(os.fsencode(self._destination.locate(key))) > LONGEST_PATH:
                 raise StoreNameTooLong(f"its path is longer than the system allows; export as one ZIP file [{key}]")
             if row.deflated or row.stored_size > reader.window:
@@ -118,6 +121,19 @@ class Payload:
                 _prove(hashlib.sha256(data).digest(), row, reader)
                 with current_fence().passing():
                     self._destination.create(key, data)
+
+    def _copy(self, row: Row) -> None:
+        segment = self._known[row.segment]
+        piece = CopyRange(segment.key, row.offset, row.end, segment.etag)
+        pieces = (part for part in until_canceled(iter([piece]), self._stop) if not isinstance(part, Deflated))
+        with stopped_by(self._stop):
+            self._destination.compose(self._folder + row.path, pieces, self._staging)
+
+    @contextmanager
+    def _failing(self, row: Row) -> Iterator[None]:
+        """Have an error of the item fail it; others pass through."""
+        try:
+            yield
         except CorruptSegment as error:
             self._fail(row, "segment_corrupt", str(error).rpartition(" [")[0])
         except KeyExists:

@@ -9,8 +9,9 @@ from itertools import chain
 from typing import Final, Protocol
 
 from prefect_collect.errors import KeyExists, KeyMissing, PackageExists
+from prefect_collect.packages.building.order import PackagePlace
 from prefect_collect.packages.building.pieces import Deflated
-from prefect_collect.packages.building.replacing import Owner, file_left, refusal
+from prefect_collect.packages.building.replacing import file_left, refusal
 from prefect_collect.packages.building.streaming import compressed_bytes, plain_bytes
 from prefect_collect.packages.building.tag_file import PackageFile, fingerprint_of
 from prefect_collect.stores import Blob, CopyRange, Piece, Store
@@ -44,25 +45,23 @@ def place_file(
     layout: Layout,
     files: Sequence[PackageFile],
     staging: Store,
-    destination: Store,
-    key: str,
+    place: PackagePlace,
     sealed: tuple[str, str],
-    *,
-    owner: Owner | None,
-    replace: bool,
     stop: Stop,
 ) -> tuple[Blob, str]:
-    """Write the file at `key`, and return it with its fingerprint.
+    """Write the file at its `place`, and return it with its fingerprint.
 
     `sealed` names the package's base folder, and the one of the `files` that is its seal.
 
-    With `replace`, a package that `owner` delivered there before is replaced, and one that is identical to the new one
-    is kept; anything else is never touched. Raises PackageExists, StoreError, CorruptSegment, JobCanceled.
+    Where the place allows to replace, a package that its owner delivered there before is replaced, and one that is
+    identical to the new one is kept; anything else is never touched. Raises PackageExists, StoreError, CorruptSegment,
+    JobCanceled.
     """
+    destination, key, owner = place.destination, place.key, place.owner
     size = layout.finish(files)
     base, seal = sealed
     fingerprint = fingerprint_of(files, seal)
-    left = file_left(destination, key, base, seal) if replace and owner is not None else None
+    left = file_left(destination, key, base, seal) if place.replace and owner is not None else None
     ours = left is not None and owner is not None and left[1] in owner.fingerprints
     pieces = until_canceled(layout.pieces(), stop)
     if left is not None and not ours:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Final
 
 from prefect_collect.archive.problems import Damaged
 from prefect_collect.errors import KeyExists, KeyMissing, PackageExists
@@ -17,6 +18,9 @@ from prefect_collect.packages.contents.tar_container import TarContainer
 from prefect_collect.packages.problems import Findings
 from prefect_collect.stores import Blob, DirectoryStore, Store
 from prefect_collect.threads.abandoned import current_fence
+
+MARKERS: Final = ".prefect-collect-"
+"""How the folders of markers begin, which end with the id of their job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +139,7 @@ class Marker:
 
     def __init__(self, destination: Store, key: str, job_id: str) -> None:
         self._destination, self._key = destination, key
-        self._folder = f".prefect-collect-{job_id}/"
+        self._folder = f"{MARKERS}{job_id}/"
         self._text = (
             f"The export job {job_id} is writing this folder, or was interrupted and completes it when it is retried. "
             "The package is whole when this file is gone.\n"

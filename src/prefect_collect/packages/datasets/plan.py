@@ -14,10 +14,10 @@ from prefect_collect.codes import Failure
 from prefect_collect.connectors.sql.tables import named
 from prefect_collect.errors import PackageError, SourceError
 from prefect_collect.formats import FORMATS
-from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.job_folder.store_keys import segment_key
 from prefect_collect.packages.building.check import Checked
 from prefect_collect.packages.building.item_file import item_file
+from prefect_collect.packages.building.order import PackageInput
 from prefect_collect.packages.building.rows import Row, read_rows
 from prefect_collect.packages.building.spec import PackageSpec
 from prefect_collect.packages.building.tag_file import PackageFile, TagFile
@@ -49,15 +49,14 @@ class _Table:
     slices: list[_Slice] = field(default_factory=list)
 
 
-def plan_dataset(
-    manifest: Batches, checked: Checked, staging: Store, spec: PackageSpec, folder: Path, stop: Stop
-) -> SetPlan:
+def plan_dataset(given: PackageInput, folder: Path, stop: Stop) -> SetPlan:
     """Return the places of all schemas and slices.
 
     A slice that is no readable Parquet file is refused. Raises PackageError if an item is neither schema nor slice,
     StoreError, JobCanceled.
     """
-    planner = _Planner(checked, staging, spec, stop)
+    manifest, checked = given.manifest, given.checked
+    planner = _Planner(checked, given.staging, given.spec, stop)
     writer = PlaceWriter(folder / "places")
     rows = read_rows(manifest, checked.names)
     for batch, group in zip(manifest(["item_id"]), rows, strict=True):

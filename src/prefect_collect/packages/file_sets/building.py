@@ -17,15 +17,14 @@ from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.check import Checked
 from prefect_collect.packages.building.folder import build_folder
 from prefect_collect.packages.building.folder_contents import FolderForm
+from prefect_collect.packages.building.order import PackageInput, PackagePlace
 from prefect_collect.packages.building.placing import place_file
-from prefect_collect.packages.building.replacing import Owner
 from prefect_collect.packages.building.rows import Row, read_rows
-from prefect_collect.packages.building.spec import Built, PackageSpec
+from prefect_collect.packages.building.spec import Built
 from prefect_collect.packages.building.tag_file import PackageFile, temporary_folder
 from prefect_collect.packages.building.zip_layout import ZipLayout
 from prefect_collect.packages.file_sets.lists import EXCEPTIONS, ITEMS, SEAL, SetLists
 from prefect_collect.packages.file_sets.plan import SetPlan
-from prefect_collect.stores import Store
 from prefect_collect.threads.stop import Stop
 
 _FORM: Final = FolderForm(payload="", empty="", seal=SEAL, last=SEAL)
@@ -35,7 +34,7 @@ WITH_ORIGINAL: Final = Failure(
     "The item that has the same bytes could not be written, so neither is delivered; retry the export. [duplicate]",
 )
 
-Planner = Callable[[Batches, Checked, Store, PackageSpec, Path, Stop], SetPlan]
+Planner = Callable[[PackageInput, Path, Stop], SetPlan]
 """Makes the plan of a package; what it writes goes into the folder."""
 
 
@@ -55,21 +54,8 @@ class FileSet:
     own: tuple[str, ...]
     payload: tuple[str, ...]
 
-    def build_zip(
-        self,
-        manifest: Batches,
-        not_delivered: Batches,
-        checked: Checked,
-        staging: Store,
-        destination: Store,
-        key: str,
-        spec: PackageSpec,
-        *,
-        owner: Owner | None = None,
-        replace: bool = False,
-        stop: Stop | None = None,
-    ) -> Built:
-        """Compose the package of the good items at `key`, as `build_zip` does for a bag.
+    def build_zip(self, given: PackageInput, place: PackagePlace, stop: Stop | None = None) -> Built:
+        """Compose the package of the good items, as `build_zip` does for a bag.
 
         Raises:
             PackageExists: The name holds something that this job did not build.
@@ -80,39 +66,22 @@ class FileSet:
         """
         stop = Stop() if stop is None else stop
         with temporary_folder() as folder:
-            plan = self.plan(manifest, checked, staging, spec, folder, stop)
+            plan = self.plan(given, folder, stop)
             with (
-                closing(SetLists(folder, spec, plan, self.description)) as lists,
+                closing(SetLists(folder, given.spec, plan, self.description)) as lists,
                 open(folder / "central", "w+b") as central,
             ):
-                lists.fill(manifest, not_delivered, checked, {})
+                lists.fill(given.manifest, given.not_delivered, given.checked, {})
                 files = lists.finish()
-                layout = ZipLayout(spec, checked, central)
-                for rows in own_rows(manifest, checked, plan):
+                layout = ZipLayout(given.spec, given.checked, central)
+                for rows in own_rows(given.manifest, given.checked, plan):
                     stop.require_going()
                     layout.add(rows)
-                blob, fingerprint = place_file(
-                    layout, files, staging, destination, key, (spec.base, SEAL), owner=owner, replace=replace, stop=stop
-                )
-        return Built(key, blob, lists.items, lists.bytes, fingerprint, plan.refused)
+                blob, fingerprint = place_file(layout, files, given.staging, place, (given.spec.base, SEAL), stop)
+        return Built(place.key, blob, lists.items, lists.bytes, fingerprint, plan.refused)
 
-    def build_folder(
-        self,
-        manifest: Batches,
-        not_delivered: Batches,
-        checked: Checked,
-        staging: Store,
-        destination: Store,
-        key: str,
-        spec: PackageSpec,
-        *,
-        owner: Owner | None = None,
-        replace: bool = False,
-        threads: int | None = None,
-        progress: Callable[[int, int], None] | None = None,
-        stop: Stop | None = None,
-    ) -> Built:
-        """Write the package of the good items into the folder `key`, as `build_folder` does; its seal is written last.
+    def build_folder(self, given: PackageInput, place: PackagePlace, stop: Stop | None = None) -> Built:
+        """Write the package of the good items as `build_folder` does; its seal is written last.
 
         Raises:
             PackageExists: The folder holds something that this job did not write.
@@ -122,12 +91,8 @@ class FileSet:
         """
         stop = Stop() if stop is None else stop
         with temporary_folder() as folder:
-            plan = self.plan(manifest, checked, staging, spec, folder, stop)
-            contents = _Contents(manifest, not_delivered, checked, spec, plan, self)
-            built = build_folder(
-                contents, staging, destination, key, owner=owner, replace=replace, threads=threads, progress=progress,
-                stop=stop,
-            )  # fmt: skip
+            plan = self.plan(given, folder, stop)
+            built = build_folder(_Contents(given, plan, self), place, stop)
         return changed(built, failed={**plan.refused, **built.failed})
 
 
@@ -153,25 +118,17 @@ def _own_paths(places: pa.RecordBatch) -> Sequence[str | None]:
 class _Contents:
     """What the folder of a package holds."""
 
-    manifest: Batches
-    not_delivered: Batches
-    checked: Checked
-    spec: PackageSpec
+    given: PackageInput
     plan: SetPlan
     kind: FileSet
     form: FolderForm = _FORM
-
-    @property
-    def job_id(self) -> str:
-        """The collection's id."""
-        return self.spec.job_id
 
     @contextmanager
     def lists(self) -> Iterator[SetLists]:
         """Yield lists to fill, in a temporary folder."""
         with (
             temporary_folder() as temporary,
-            closing(SetLists(temporary, self.spec, self.plan, self.kind.description)) as lists,
+            closing(SetLists(temporary, self.given.spec, self.plan, self.kind.description)) as lists,
         ):
             yield lists
 
@@ -179,11 +136,11 @@ class _Contents:
         self, lists: SetLists, failed: Mapping[int, Failure], deliver: Callable[[list[Row]], None]
     ) -> tuple[Sequence[PackageFile], Mapping[int, Failure]]:
         """Deliver the items that are files of their own, and list all."""
-        for rows in own_rows(self.manifest, self.checked, self.plan):
+        for rows in own_rows(self.given.manifest, self.given.checked, self.plan):
             deliver(rows)
         # What is left out because another item has its bytes fails with that one: a retry delivers either.
-        whole = {**failed, **dict.fromkeys(self.checked.release([*failed], every=True), WITH_ORIGINAL)}
-        lists.fill(self.manifest, self.not_delivered, self.checked, whole)
+        whole = {**failed, **dict.fromkeys(self.given.checked.release([*failed], every=True), WITH_ORIGINAL)}
+        lists.fill(self.given.manifest, self.given.not_delivered, self.given.checked, whole)
         return lists.finish(), whole
 
     def names(self) -> Iterator[set[str]]:

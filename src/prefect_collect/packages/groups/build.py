@@ -14,16 +14,15 @@ from typing import Any, Final
 from prefect_collect.errors import JobCanceled
 from prefect_collect.formats import FORMATS
 from prefect_collect.formats.bag_options import VOLUME_BYTES
-from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.bags.listing import list_items
 from prefect_collect.packages.bags.tag_files import TagFiles, tag_names
 from prefect_collect.packages.bags.tar import build_tar, build_tar_zst
 from prefect_collect.packages.bags.zip import build_zip
 from prefect_collect.packages.building.agent import AGENT, agent_version
-from prefect_collect.packages.building.check import Checked
-from prefect_collect.packages.building.replacing import FolderLeft, Marker, Owner, refusal
+from prefect_collect.packages.building.order import PackageInput, PackagePlace
+from prefect_collect.packages.building.replacing import FolderLeft, Marker, refusal
 from prefect_collect.packages.building.rows import read_rows
-from prefect_collect.packages.building.spec import Built, PackageSpec
+from prefect_collect.packages.building.spec import Built
 from prefect_collect.packages.building.tag_file import TagFile, hashed, temporary_folder
 from prefect_collect.packages.groups.volumes import Volume, volumes_of
 from prefect_collect.packages.seals import GROUP_SEAL
@@ -46,24 +45,13 @@ _BUILDERS: Final[dict[str, Callable[..., Built]]] = {
 }
 
 
-def build_group(
-    manifest: Batches,
-    not_delivered: Batches,
-    checked: Checked,
-    staging: Store,
-    destination: Store,
-    key: str,
-    spec: PackageSpec,
-    *,
-    owner: Owner | None = None,
-    replace: bool = False,
-    stop: Stop | None = None,
-) -> Built:
-    """Write the bags of the good items, and then the lists of the group, into the folder `key`.
+def build_group(given: PackageInput, place: PackagePlace, stop: Stop | None = None) -> Built:
+    """Write the bags of the good items, and then the lists of the group, into the folder of its `place`.
 
-    The seal is written last, and only then the marker is removed that names the job of `owner`. With `replace`, what an
-    earlier attempt of that job left is built anew: a group with a fingerprint that it delivered, or a folder with its
-    marker, if no other file is in it; a group that is identical to the new one is kept. Anything else is never touched.
+    The seal is written last, and only then the marker is removed that names the job of its owner. Where the place
+    allows to replace, what an earlier attempt of that job left is built anew: a group with a fingerprint that it
+    delivered, or a folder with its marker, if no other file is in it; a group that is identical to the new one is kept.
+    Anything else is never touched.
 
     Raises:
         PackageExists: The folder holds something that this job did not write.
@@ -73,15 +61,15 @@ def build_group(
         JobCanceled: `stop` was set to cancel; what was written has been removed again.
     """
     stop = Stop() if stop is None else stop
-    group = _Group(manifest, not_delivered, checked, spec)
-    marker = None if owner is None else Marker(destination, key, owner.job_id)
-    kept = _make_room(group, staging, destination, key, owner, marker, replace=replace, stop=stop)
+    group, destination, key = _Group(given), place.destination, place.key
+    marker = None if place.owner is None else Marker(destination, key, place.owner.job_id)
+    kept = _make_room(group, place, marker, stop)
     if kept is not None:
         return kept
     try:
         for volume in group.volumes:
             stop.require_going()
-            group.build(volume, staging, destination, key, stop)
+            group.build(volume, destination, key, stop)
         with temporary_folder() as temporary:
             files = group.lists(temporary)
             for file in files:
@@ -98,24 +86,22 @@ def build_group(
         raise
 
 
-def _make_room(
-    group: _Group, staging: Store, destination: Store, key: str, owner: Owner | None, marker: Marker | None, *,
-    replace: bool, stop: Stop,
-) -> Built | None:  # fmt: skip
+def _make_room(group: _Group, place: PackagePlace, marker: Marker | None, stop: Stop) -> Built | None:
     """Set the marker in an empty folder, or in one from which what the same job left is removed.
 
     Return the group that is there, if it is the one that would be built.
     """
+    destination, key, owner = place.destination, place.key, place.owner
     if next(iter(destination.list(f"{key}/")), None) is None:
         if marker is not None:
             marker.set(alone=True)
         return None
-    if not replace or owner is None or marker is None:
+    if not place.replace or owner is None or marker is None:
         raise refusal(destination, key)
     left = FolderLeft(destination, key, SEAL)
     unfinished = marker.name in left.sizes
     if not unfinished and left.fingerprint not in owner.fingerprints:
-        return _kept(group, left, staging, destination, key, stop)
+        return _kept(group, left, destination, key, stop)
     if not unfinished:
         other = left.others(group.names(marker))
         if other is not None:
@@ -125,7 +111,7 @@ def _make_room(
     return None
 
 
-def _kept(group: _Group, left: FolderLeft, staging: Store, destination: Store, key: str, stop: Stop) -> Built:
+def _kept(group: _Group, left: FolderLeft, destination: Store, key: str, stop: Stop) -> Built:
     """Return the group that is there, if it is the one that would be built, which takes room for one bag.
 
     Raises PackageExists if it is another one.
@@ -134,10 +120,10 @@ def _kept(group: _Group, left: FolderLeft, staging: Store, destination: Store, k
     with temporary_folder() as temporary:
         scratch = DirectoryStore(temporary / "bags")
         for volume in group.volumes:
-            name = f"{volume.base}.{group.spec.bag.volumes}"
+            name = f"{volume.base}.{group.given.spec.bag.volumes}"
             if name not in left.sizes:
                 raise refusal(destination, key)
-            group.build(volume, staging, scratch, "made", stop)
+            group.build(volume, scratch, "made", stop)
             sizes[name] = group.built[-1].blob.size
             scratch.remove([f"made/{name}"])
         files = group.lists(temporary)
@@ -171,41 +157,40 @@ def _put(destination: Store, key: str, file: TagFile) -> Blob:
 class _Group:
     """The bags of a group and its lists."""
 
-    manifest: Batches
-    not_delivered: Batches
-    checked: Checked
-    spec: PackageSpec
+    given: PackageInput
     volumes: list[Volume] = field(default_factory=list)
     built: list[Built] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.volumes = volumes_of(self.manifest, self.spec.base, self.spec.bag.volume_bytes or VOLUME_BYTES)
+        self.volumes = volumes_of(
+            self.given.manifest, self.given.spec.base, self.given.spec.bag.volume_bytes or VOLUME_BYTES
+        )
 
     def names(self, marker: Marker) -> Iterator[set[str]]:
         """Yield the names of all files that an attempt of this export may have written."""
-        yield {marker.name, DESCRIPTION, SEAL, *tag_names(self.spec)}
-        yield {f"{volume.base}.{self.spec.bag.volumes}" for volume in self.volumes}
+        yield {marker.name, DESCRIPTION, SEAL, *tag_names(self.given.spec)}
+        yield {f"{volume.base}.{self.given.spec.bag.volumes}" for volume in self.volumes}
 
-    def build(self, volume: Volume, staging: Store, destination: Store, key: str, stop: Stop) -> None:
+    def build(self, volume: Volume, destination: Store, key: str, stop: Stop) -> None:
         """Build one bag."""
         count = f"{len(self.built) + 1} of {len(self.volumes)}"
-        info = {**self.spec.info, "Bag-Group-Identifier": self.spec.job_id, "Bag-Count": count}
+        info = {**self.given.spec.info, "Bag-Group-Identifier": self.given.spec.job_id, "Bag-Count": count}
         # The lists over all tell which items are duplicates: the other one may be in another bag.
-        spec = replace(self.spec, base=volume.base, info=info, custody=None, deduplicate=None)
-        kind, alone = self.spec.bag.volumes, copy(self.checked)
+        spec = replace(self.given.spec, base=volume.base, info=info, custody=None, deduplicate=None)
+        kind, alone = self.given.spec.bag.volumes, copy(self.given.checked)
         alone.duplicates = None
+        part = PackageInput(volume.of(self.given.manifest), _nothing, alone, self.given.staging, spec)
         built = _BUILDERS[kind](
-            volume.of(self.manifest), _nothing, alone, staging, destination, f"{key}/{volume.base}.{kind}", spec,
-            stop=stop, first=volume.start,
-        )  # fmt: skip
+            part, PackagePlace(destination, f"{key}/{volume.base}.{kind}"), stop, first=volume.start
+        )
         self.built.append(built)
 
     def lists(self, folder: Path) -> list[TagFile]:
         """Write the lists over all bags, and return them; the seal is the last one."""
-        with closing(TagFiles(folder, self.spec)) as tags:
+        with closing(TagFiles(folder, self.given.spec)) as tags:
             for volume in self.volumes:
                 self._list(volume, tags)
-            tags.list_missing(self.not_delivered)
+            tags.list_missing(self.given.not_delivered)
             (folder / DESCRIPTION).write_text(json.dumps(self._described(), indent=1) + "\n", encoding="utf-8")
             files = tags.lists(DESCRIPTION)
         lines = (f"{file.hashes['sha256']}  {file.name}\n" for file in sorted(files, key=lambda file: file.name))
@@ -219,19 +204,19 @@ class _Group:
 
     def _list(self, volume: Volume, tags: TagFiles) -> None:
         """Add the items of a bag to the lists."""
-        part = volume.of(self.manifest)
+        part = volume.of(self.given.manifest)
         tags.root = f"{volume.base}/data/"
-        for rows in read_rows(part, self.checked.names, volume.start):
-            good = [row for row in rows if self.checked.is_good(row.number)]
-            digests = [self.checked.sha512(row.number) for row in good] if self.spec.sha512 else []
+        for rows in read_rows(part, self.given.checked.names, volume.start):
+            good = [row for row in rows if self.given.checked.is_good(row.number)]
+            digests = [self.given.checked.sha512(row.number) for row in good] if self.given.spec.sha512 else []
             tags.deliver([r.path for r in good], [r.size for r in good], [r.sha256 for r in good], digests)
-        list_items(tags, part, _nothing, self.checked, {}, volume.start)
+        list_items(tags, part, _nothing, self.given.checked, {}, volume.start)
 
     def _described(self) -> dict[str, Any]:
         """Return what group.json says."""
         bags = [
             {
-                "file": f"{volume.base}.{self.spec.bag.volumes}", "folder": volume.base, "size": built.blob.size,
+                "file": f"{volume.base}.{self.given.spec.bag.volumes}", "folder": volume.base, "size": built.blob.size,
                 "fingerprint": built.fingerprint, "items": built.items, "bytes": built.bytes,
             }
             for volume, built in zip(self.volumes, self.built, strict=True)
@@ -239,8 +224,8 @@ class _Group:
         return {
             "bag_group": VERSION,
             "tool": f"{AGENT} {agent_version()}",
-            "identifier": self.spec.job_id,
-            "chain_of_custody": self.spec.custody is not None,
+            "identifier": self.given.spec.job_id,
+            "chain_of_custody": self.given.spec.custody is not None,
             "bags": bags,
         }
 

@@ -12,19 +12,16 @@ from typing import Final
 
 from prefect_collect.codes import Failure
 from prefect_collect.documents.files import DOCUMENT_FILES
-from prefect_collect.job_folder.manifest_rules import Batches
-from prefect_collect.packages.building.check import Checked
 from prefect_collect.packages.building.folder import build_folder
 from prefect_collect.packages.building.folder_contents import FolderForm
+from prefect_collect.packages.building.order import PackageInput, PackagePlace
 from prefect_collect.packages.building.released import released_rows
-from prefect_collect.packages.building.replacing import Owner
 from prefect_collect.packages.building.rows import Row, read_rows
-from prefect_collect.packages.building.spec import Built, PackageSpec
+from prefect_collect.packages.building.spec import Built
 from prefect_collect.packages.building.tag_file import TagFile, temporary_folder
 from prefect_collect.packages.load_files.lists import DESCRIPTION, EXCEPTIONS, ITEMS, SEAL, LoadFileLists
 from prefect_collect.packages.load_files.plan import Plan, plan_of, volume_name
 from prefect_collect.packages.load_files.texts import find_texts
-from prefect_collect.stores import Store
 from prefect_collect.threads.abandoned import current_fence
 from prefect_collect.threads.stop import Stop
 
@@ -32,22 +29,8 @@ _VOLUME: Final = re.compile(r"VOL\d{3,4}/")
 _FORM: Final = FolderForm(payload="", empty="", seal=SEAL, last=SEAL)
 
 
-def build_loadfile_directory(
-    manifest: Batches,
-    not_delivered: Batches,
-    checked: Checked,
-    staging: Store,
-    destination: Store,
-    key: str,
-    spec: PackageSpec,
-    *,
-    owner: Owner | None = None,
-    replace: bool = False,
-    threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    stop: Stop | None = None,
-) -> Built:
-    """Write the package of the good items into the folder `key`, as `build_folder` does; its seal is written last.
+def build_loadfile_directory(given: PackageInput, place: PackagePlace, stop: Stop | None = None) -> Built:
+    """Write the package of the good items as `build_folder` does; its seal is written last.
 
     Raises:
         PackageExists: The folder holds something that this job did not write.
@@ -56,49 +39,40 @@ def build_loadfile_directory(
         JobCanceled: `stop` was set to cancel; what was written has been removed again.
     """
     stop = Stop() if stop is None else stop
-    plan = plan_of(manifest, spec.load_file, spec.continued)
-    texts = find_texts(manifest, plan.items, checked, staging, spec.job_id, stop, withheld=True)
+    spec = given.spec
+    plan = plan_of(given.manifest, spec.load_file, spec.continued)
+    texts = find_texts(given.manifest, plan.items, given.checked, given.staging, spec.job_id, stop, withheld=True)
 
     def remove(names: list[str]) -> None:
         with current_fence().passing():
-            destination.remove([f"{key}/{name}" for name in names])
+            place.destination.remove([f"{place.key}/{name}" for name in names])
 
-    contents = _Contents(manifest, not_delivered, checked, spec, plan, texts, remove)
+    contents = _Contents(given, plan, texts, remove)
     contents.require_writable()
-    return build_folder(
-        contents, staging, destination, key, owner=owner, replace=replace, threads=threads, progress=progress, stop=stop
-    )
+    return build_folder(contents, place, stop)
 
 
 @dataclass(frozen=True, slots=True)
 class _Contents:
     """The contents of the package; `remove` removes files of it that were written."""
 
-    manifest: Batches
-    not_delivered: Batches
-    checked: Checked
-    spec: PackageSpec
+    given: PackageInput
     plan: Plan
     texts: bytearray
     remove: Callable[[list[str]], None]
     form: FolderForm = _FORM
 
-    @property
-    def job_id(self) -> str:
-        """The collection's id."""
-        return self.spec.job_id
-
     @contextmanager
     def lists(self) -> Iterator[LoadFileLists]:
         """Yield lists to fill, in a temporary folder."""
-        with temporary_folder() as temporary, closing(LoadFileLists(temporary, self.spec, self.plan)) as lists:
+        with temporary_folder() as temporary, closing(LoadFileLists(temporary, self.given.spec, self.plan)) as lists:
             yield lists
 
     def require_writable(self) -> None:
         """Raise PackageError, before anything is written, if the load file would be refused."""
-        if self.spec.load_file.encoding == "cp1252" and self.spec.load_file.unencodable == "refuse":
+        if self.given.spec.load_file.encoding == "cp1252" and self.given.spec.load_file.unencodable == "refuse":
             with self.lists() as lists:
-                lists.fill(self.manifest, self.not_delivered, self.checked, self.texts, {})
+                lists.fill(self.given.manifest, self.given.not_delivered, self.given.checked, self.texts, {})
                 lists.finish()
 
     def fill(
@@ -110,8 +84,10 @@ class _Contents:
         native is removed again: a retry delivers both.
         """
         items = self.plan.items
-        every = ([row for row in rows if self.checked.is_good(row.number)] for rows in read_rows(self.manifest))
-        again = released_rows(self.checked, self.manifest, lambda: {number % items for number in failed})
+        every = (
+            [row for row in rows if self.given.checked.is_good(row.number)] for rows in read_rows(self.given.manifest)
+        )
+        again = released_rows(self.given.checked, self.given.manifest, lambda: {number % items for number in failed})
         for good in chain(every, again):
             places = {row.number: self.plan.place(row.number, row.path) for row in good}
             deliver([changed(row, path=places[row.number].native) for row in good])
@@ -126,7 +102,7 @@ class _Contents:
             if lost:
                 self.remove([places[row.number].native for row in lost])
         whole = {number % items: failure for number, failure in failed.items()}
-        lists.fill(self.manifest, self.not_delivered, self.checked, self.texts, whole)
+        lists.fill(self.given.manifest, self.given.not_delivered, self.given.checked, self.texts, whole)
         return lists.finish(), whole
 
     def names(self) -> Iterator[set[str]]:
@@ -134,7 +110,7 @@ class _Contents:
         yield {DESCRIPTION, EXCEPTIONS, ITEMS, SEAL, *DOCUMENT_FILES}
         for volume in map(volume_name, range(len(self.plan.starts))):
             yield {f"{volume}/{name}" for name in (f"{volume}.dat", f"{volume}.csv", SEAL)}
-        for rows in read_rows(self.manifest):
+        for rows in read_rows(self.given.manifest):
             places = [self.plan.place(row.number, row.path) for row in rows]
             yield {path for place in places for path in (place.native, place.text)}
 

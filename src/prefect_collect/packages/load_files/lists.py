@@ -48,6 +48,7 @@ ITEMS_SCHEMA: Final = pa.schema(
         pa.field("item_id", pa.string(), nullable=False),
         pa.field("outcome", pa.string(), nullable=False),
         pa.field("original_path", pa.string()),
+        pa.field("custodian", pa.string()),
         pa.field("native_path", pa.string()),
         pa.field("text_path", pa.string()),
         pa.field("size", pa.int64()),
@@ -59,7 +60,7 @@ ITEMS_SCHEMA: Final = pa.schema(
 )
 """The columns of items.parquet; an item that is not delivered has no paths, but its number if it is held."""
 
-ITEMS_OPTIONAL: Final = frozenset({DUPLICATE_OF})
+ITEMS_OPTIONAL: Final = frozenset({"custodian", DUPLICATE_OF})
 """The columns that packages of earlier versions lack."""
 
 _OF_THE_PLACE: Final = ("control_number", "end_number", "native_path", "text_path", DUPLICATE_OF, *COPIES)
@@ -163,6 +164,7 @@ class LoadFileLists:
                 "item_id": batch["item_id"],
                 "outcome": [outcome_of(failure) for failure in why],
                 "original_path": batch["original_path"],
+                "custodian": batch["custodian"],
                 "native_path": [place.native if one else None for place, one in zip(places, given, strict=True)],
                 "text_path": [
                     place.text if one and text else None

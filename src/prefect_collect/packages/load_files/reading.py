@@ -8,11 +8,12 @@ from __future__ import annotations
 import codecs
 import csv
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from prefect_collect.archive.problems import Damaged
-from prefect_collect.packages.load_files.text import CODECS, END, MARKS, QUOTE, SEPARATOR
+from prefect_collect.packages.load_files.text import CODECS, END, MARKS, NEW_LINE, QUOTE, SEPARATOR
 
 _LONGEST: Final = 1 << 20
 """The most characters of a row: a path has at most 60,000 bytes, an item's metadata 64 KiB, and a fact one column."""
@@ -40,6 +41,18 @@ def read_csv(chunks: Iterable[bytes | memoryview], encoding: str) -> Iterator[li
         yield from csv.reader(lines, strict=True)
     except csv.Error as error:
         raise Damaged(f"it is no CSV as it is written here: {error}") from error
+
+
+def as_read(text: str, kind: str, encoding: str) -> str:
+    """Return what the reader of a load file of that kind (``dat`` or ``csv``) gets for a value; see ``text.py``."""
+    if text.isprintable() and NEW_LINE not in text and encoding != "cp1252":
+        return text
+    kept = "\t\r\n"
+    if kind == "dat":
+        text, kept = NEW_LINE.join((text.replace(NEW_LINE, "(R)") + ".").splitlines())[:-1], "\t"
+    other = "?" if encoding == "cp1252" else "\ufffd"
+    text = "".join(other if unicodedata.category(letter) == "Cc" and letter not in kept else letter for letter in text)
+    return text.encode("cp1252", "replace").decode("cp1252") if encoding == "cp1252" else text
 
 
 def read_hashes(chunks: Iterable[bytes | memoryview]) -> Iterator[tuple[str, bytes]]:

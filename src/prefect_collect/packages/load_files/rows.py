@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,14 +18,17 @@ from prefect_collect.packages.building.spec import DELIVERED
 from prefect_collect.packages.contents.name_keys import unpack
 from prefect_collect.packages.load_files.description import Description
 from prefect_collect.packages.load_files.exceptions import EXCEPTION_COLUMNS
+from prefect_collect.packages.load_files.listed_facts import STATED, ListedFacts
 from prefect_collect.packages.load_files.lists import EXCEPTIONS, ITEMS, ITEMS_OPTIONAL, ITEMS_SCHEMA
-from prefect_collect.packages.load_files.reading import read_csv, read_dat
+from prefect_collect.packages.load_files.message_hash import edrm_mih
+from prefect_collect.packages.load_files.reading import as_read, read_csv, read_dat
 from prefect_collect.packages.load_files.tables import comparable, read_table
 from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
 
 _ROWS: Final = 4096
 _COLUMNS: Final = [
     "control_number", "item_id", "outcome", "native_path", "text_path", "size", "sha256", "error_code", DUPLICATE_OF,
+    "original_path", "custodian",
 ]  # fmt: skip
 _Item = tuple[Any, ...]
 
@@ -55,13 +59,15 @@ class LoadFileRows:
         listed = bytearray(self.files.index.count)
         self._volumes = {volume["name"]: [0, 0, 0] for volume in self.described.volumes}
         try:
-            with tempfile.TemporaryFile() as file:
+            with ExitStack() as held:
+                file = held.enter_context(tempfile.TemporaryFile())
                 for chunk in self.files.chunks(entry):
                     file.write(chunk)
                 repeats = DuplicatesCheck(self.files.index, ITEMS, self._problems, self.files.findings.warnings)
+                facts = held.enter_context(closing(ListedFacts(file, {fact for _, fact in self.described.columns})))
                 for rows in _batches(file):
                     repeats.add(map(_as_listed, rows))
-                    self._compare(rows, tables, exceptions, listed)
+                    self._compare(rows, facts, tables, exceptions, listed)
                 repeats.finish(_as_listed(row) for rows in _batches(file) for row in rows)
         except Damaged:
             return  # reported when it was hashed
@@ -80,19 +86,22 @@ class LoadFileRows:
                 self._problems.add(volume["name"], "it does not hold what load-file.json states of it")
 
     def _compare(
-        self, rows: list[_Item], tables: dict[str, _Table], exceptions: Iterator[list[str]], listed: bytearray
-    ) -> None:
+        self, rows: list[_Item], facts: ListedFacts, tables: dict[str, _Table], exceptions: Iterator[list[str]],
+        listed: bytearray,
+    ) -> None:  # fmt: skip
         index, base = self.files.index, self.files.base
         index.ids.add([hash(row[1]) for row in rows] + [hash(("number", row[0])) for row in rows if row[0]])
         given = [row for row in rows if row[2] == DELIVERED]
         paths = [f"{base}{path}" for row in given for path in (row[3], row[4]) if path]
         found = index.find_all(paths)
         digests = index.digests(self.manifest.number, [number for number, _ in found.values()])
+        stated = facts.of([(row[1], row[9], row[10], row[8]) for row in given])
         for row in rows:
             if row[2] != DELIVERED:
                 self._compare_exception(row, exceptions)
                 continue
             control, native, text, size, sha256 = row[0], row[3], row[4], row[5], row[6]
+            said = next(stated)
             self.items += 1
             self.bytes += size or 0
             about = self._volumes.get((native or "").partition("/")[0])
@@ -111,7 +120,7 @@ class LoadFileRows:
                     if found_size != size or digests.get(number, b"").hex() != sha256:
                         self._problems.add(str(path), f"{ITEMS} and the manifest do not agree on it")
             for table in tables.values():
-                table.compare(control or "", native or "", text or "", size, sha256 or "")
+                table.compare(control or "", native or "", text or "", size, sha256 or "", said)
 
     def _compare_exception(self, row: _Item, exceptions: Iterator[list[str]]) -> None:
         self.absent += 1
@@ -158,6 +167,9 @@ class _Table:
             for fact in ("control_number", "end_number", "native_path", "text_path", "size", "sha256")
             if (place := rows.described.column(fact)) is not None
         }
+        self._stated = {fact: place for fact in STATED if (place := rows.described.column(fact)) is not None}
+        places = rows.described.column("edrm_mih"), rows.described.column("message_id")
+        self._hash = None if places[0] is None or places[1] is None else (places[0], places[1])
         self._stopped = False
 
     def _all(self) -> Iterator[tuple[str, list[str]]]:
@@ -180,8 +192,10 @@ class _Table:
             except Damaged as error:
                 self._rows.files.findings.problems.add(name, str(error))
 
-    def compare(self, control: str, native: str, text: str, size: int | None, sha256: str) -> None:
-        """Compare the next row with an item."""
+    def compare(
+        self, control: str, native: str, text: str, size: int | None, sha256: str, said: Mapping[str, str]
+    ) -> None:
+        """Compare the next row with an item, of which the list has `said` more."""
         if self._stopped:
             return
         self._count += 1
@@ -195,12 +209,20 @@ class _Table:
             "sha256": sha256,
         }
         undo = csv_text if self._kind == "csv" else str
+        where = f"{volume}/{volume}.{self._kind}" if volume else f"load file ({self._kind})"
+        what = f"row {self._count:,} of the {self._kind.upper()}"
         if not row or any(undo(row[at]) != expected[fact] for fact, at in self._places.items()):
             self._stopped = True
-            where = f"{volume}/{volume}.{self._kind}" if volume else f"load file ({self._kind})"
             item = f"the item {shown(control[:99])} that {ITEMS} has there"
-            what = f"row {self._count:,} of the {self._kind.upper()} is not {item}"
-            self._rows.files.findings.problems.add(where, what)
+            self._rows.files.findings.problems.add(where, f"{what} is not {item}")
+            return
+        if self._hash is not None and undo(row[self._hash[0]]) != edrm_mih(undo(row[self._hash[1]])):
+            name = self._described.columns[self._hash[0]][0]
+            self._rows.files.findings.problems.add(where, f"{what} has a {name!r} that is not of its Message-ID")
+        for fact, at in self._stated.items():
+            if fact in said and undo(row[at]) != as_read(said[fact], self._kind, self._described.encoding):
+                name = self._described.columns[at][0]
+                self._rows.files.findings.problems.add(where, f"{what} has another {name!r} than {ITEMS} states")
 
     def finish(self, items: int) -> None:
         """Report rows beyond the last item."""

@@ -6,35 +6,20 @@ from contextlib import closing
 from dataclasses import replace as changed
 
 from prefect_collect.codes import Failure
-from prefect_collect.job_folder.manifest_rules import Batches
-from prefect_collect.packages.building.check import Checked
+from prefect_collect.packages.building.order import PackageInput, PackagePlace
 from prefect_collect.packages.building.placing import place_file
-from prefect_collect.packages.building.replacing import Owner
 from prefect_collect.packages.building.rows import Row, read_rows
-from prefect_collect.packages.building.spec import Built, PackageSpec
+from prefect_collect.packages.building.spec import Built
 from prefect_collect.packages.building.tag_file import temporary_folder
 from prefect_collect.packages.building.zip_layout import ZipLayout
 from prefect_collect.packages.load_files.lists import SEAL, LoadFileLists
 from prefect_collect.packages.load_files.plan import Plan, plan_of
 from prefect_collect.packages.load_files.texts import find_texts
-from prefect_collect.stores import Store
 from prefect_collect.threads.stop import Stop
 
 
-def build_loadfile(
-    manifest: Batches,
-    not_delivered: Batches,
-    checked: Checked,
-    staging: Store,
-    destination: Store,
-    key: str,
-    spec: PackageSpec,
-    *,
-    owner: Owner | None = None,
-    replace: bool = False,
-    stop: Stop | None = None,
-) -> Built:
-    """Compose the package of the good items at `key`, as `build_zip` does for a bag.
+def build_loadfile(given: PackageInput, place: PackagePlace, stop: Stop | None = None) -> Built:
+    """Compose the package of the good items, as `build_zip` does for a bag.
 
     Raises:
         PackageExists: The name holds something that this job did not build.
@@ -44,21 +29,20 @@ def build_loadfile(
         JobCanceled: `stop` was set to cancel; then there is no new package.
     """
     stop = Stop() if stop is None else stop
+    manifest, spec, checked = given.manifest, given.spec, given.checked
     plan = plan_of(manifest, spec.load_file, spec.continued)
-    texts = find_texts(manifest, plan.items, checked, staging, spec.job_id, stop)
+    texts = find_texts(manifest, plan.items, checked, given.staging, spec.job_id, stop)
     with temporary_folder() as folder, closing(LoadFileLists(folder, spec, plan)) as lists:
-        lists.fill(manifest, not_delivered, checked, texts, {})
+        lists.fill(manifest, given.not_delivered, checked, texts, {})
         files = lists.finish()
         with open(folder / "central", "w+b") as central:
             layout = ZipLayout(spec, checked, central)
             for rows in read_rows(manifest):
                 stop.require_going()
                 layout.add(placed_rows([row for row in rows if checked.is_good(row.number)], plan, texts))
-            blob, fingerprint = place_file(
-                layout, files, staging, destination, key, (spec.base, SEAL), owner=owner, replace=replace, stop=stop
-            )
+            blob, fingerprint = place_file(layout, files, given.staging, place, (spec.base, SEAL), stop)
     failed: dict[int, Failure] = {}
-    return Built(key, blob, lists.items, lists.bytes, fingerprint, failed)
+    return Built(place.key, blob, lists.items, lists.bytes, fingerprint, failed)
 
 
 def placed_rows(rows: list[Row], plan: Plan, texts: bytearray) -> list[Row]:

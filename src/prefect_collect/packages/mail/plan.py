@@ -16,6 +16,7 @@ from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.job_folder.store_keys import segment_key
 from prefect_collect.packages.building.check import Checked
 from prefect_collect.packages.building.composed_file import ComposedFile, NewBytes
+from prefect_collect.packages.building.order import PackageInput
 from prefect_collect.packages.building.reading import SegmentReader, each_item, plain_chunks
 from prefect_collect.packages.building.rows import Row, by_segment, read_rows
 from prefect_collect.packages.building.spec import PackageSpec
@@ -35,11 +36,10 @@ _NO_MESSAGE: Final = Failure(
 )
 
 
-def plan_mail(
-    manifest: Batches, checked: Checked, staging: Store, spec: PackageSpec, folder: Path, stop: Stop
-) -> SetPlan:
+def plan_mail(given: PackageInput, folder: Path, stop: Stop) -> SetPlan:
     """Return the places of all messages; other items are refused. Raises CorruptSegment, StoreError, JobCanceled."""
-    planner = _Planner(checked, staging, spec, stop)
+    manifest, checked, spec = given.manifest, given.checked, given.spec
+    planner = _Planner(checked, given.staging, spec, stop)
     writer = PlaceWriter(folder / "places", HEADER)
     columns = ["metadata", "source_modified"]
     for batch, rows in zip(manifest(columns), read_rows(manifest), strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +16,8 @@ from prefect_collect.errors import JobCanceled
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.agent import AGENT, agent_version
 from prefect_collect.packages.building.check import Checked
+from prefect_collect.packages.building.order import PackageInput, PackagePlace
 from prefect_collect.packages.building.payload import Payload, put_file
-from prefect_collect.packages.building.replacing import Owner
 from prefect_collect.packages.building.rows import Row, read_rows
 from prefect_collect.packages.building.spec import Built, PackageSpec
 from prefect_collect.packages.building.tag_file import PackageFile, TagFile, temporary_folder
@@ -33,24 +33,11 @@ from prefect_collect.threads.pool import Pool
 from prefect_collect.threads.stop import Stop
 
 
-def build_ocfl(
-    manifest: Batches,
-    not_delivered: Batches,
-    checked: Checked,
-    staging: Store,
-    destination: Store,
-    key: str,
-    spec: PackageSpec,
-    *,
-    owner: Owner | None = None,
-    replace: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-    stop: Stop | None = None,
-) -> Built:
-    """Add a version with the good items to the object in the folder `key`, which is its id.
+def build_ocfl(given: PackageInput, place: PackagePlace, stop: Stop | None = None) -> Built:
+    """Add a version with the good items to the object in the folder of its `place`, whose key is its id.
 
-    The destination becomes a storage root if it is empty. If the last version has the same files, none is added. With
-    `replace`, what an interrupted attempt of the job of `owner` left of a version is replaced.
+    The destination becomes a storage root if it is empty. If the last version has the same files, none is added. Where
+    the place allows to replace, what an interrupted attempt of its owner's job left of a version is replaced.
 
     Raises:
         PackageExists: The destination or the object's folder holds something that does not belong there.
@@ -59,33 +46,34 @@ def build_ocfl(
         JobCanceled: `stop` was set to cancel; what was written has been removed again.
     """
     stop = Stop() if stop is None else stop
+    spec, checked, destination = given.spec, given.checked, place.destination
     require_storage_root(destination)
-    stored = StoredObject(destination, key, "" if owner is None else owner.job_id)
+    stored = StoredObject(destination, place.key, "" if place.owner is None else place.owner.job_id)
     stored.read()
     with temporary_folder() as folder:
-        plan = _plan(manifest, checked, folder)
-        stored.make_room(_names(plan), replace=replace)
-        payload = Payload(staging, destination, f"{stored.folder}/content/", spec.job_id, progress, stop)
+        plan = _plan(given.manifest, checked, folder)
+        stored.make_room(_names(plan), replace=place.replace)
+        payload = Payload(given, destination, f"{stored.folder}/content/", stop)
         version = _Version(stored, payload)
         try:
             with closing(SetLists(folder, spec, plan, DESCRIPTION)) as lists:
                 with Pool(payload.threads, "package") as pool:
-                    for rows in own_rows(manifest, checked, plan):
+                    for rows in own_rows(given.manifest, checked, plan):
                         stop.require_going()
                         version.deliver(rows, pool)
                 released = checked.release([*payload.failed], every=True)
                 failed = {**payload.failed, **dict.fromkeys(released, WITH_ORIGINAL)}
-                lists.fill(manifest, not_delivered, checked, failed)
+                lists.fill(given.manifest, given.not_delivered, checked, failed)
                 for file in lists.finish():
                     stop.require_going()
-                    version.add_list(file, staging, destination, stop)
+                    version.add_list(file, given.staging, destination, stop)
             stop.require_going()
             version.finish(_said(spec), failed)
         except JobCanceled:
             stored.remove_version()
             raise
-        blob = destination.stat(f"{key}/{INVENTORY}")
-        return Built(key, blob, lists.items, lists.bytes, stored.fingerprint(), failed)
+        blob = destination.stat(f"{place.key}/{INVENTORY}")
+        return Built(place.key, blob, lists.items, lists.bytes, stored.fingerprint(), failed)
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from typing import Final
 
 from prefect_collect.errors import KeyExists, KeyMissing, PackageError, PackageExists
 from prefect_collect.packages.ocfl.names import LAYOUT, LAYOUT_NAME, ROOT, declared
-from prefect_collect.stores import DirectoryStore, Store
+from prefect_collect.stores import Store
 from prefect_collect.threads.abandoned import current_fence
 from prefect_collect.untrusted.bounded_json import BadValue, parse_json
 
@@ -21,22 +21,17 @@ def require_possible(destination: Store) -> None:
     """Return if the destination is a storage root as it is written here, or empty; write nothing.
 
     Raises:
-        PackageError: It is not a folder (in buckets no object was written and checked yet), or it is a storage root of
-            another layout.
+        PackageError: It is a storage root of another layout.
         PackageExists: It holds other things.
         StoreError: It cannot be read.
     """
-    if not isinstance(destination, DirectoryStore):
-        raise PackageError(
-            "OCFL objects are written to folders only; name a folder, and copy the storage root from there. "
-            f"[{destination.url}]"
-        )
     declaration = _read(destination, ROOT)
-    names = [blob.key for blob in islice(destination.list(), 2)]
+    # A listing of a bucket is read whole, so one of a storage root is left out.
+    names = [ROOT] if declaration is not None else [blob.key for blob in islice(destination.list(), 2)]
     # An export that was killed while it made the root may have left the layout alone.
     if declaration is None and names not in ([], [LAYOUT]):
         raise PackageExists(
-            f"The destination is no OCFL 1.1 storage root and holds other things ({names[0]!r}); name an empty folder, "
+            f"The destination is no OCFL 1.1 storage root and holds other things ({names[0]!r}); name an empty one, "
             f"or a storage root. [{destination.url}]"
         )
     if declaration not in (None, declared(ROOT)):
@@ -49,7 +44,7 @@ def require_possible(destination: Store) -> None:
         if layout != LAYOUT_NAME:
             raise PackageError(
                 f"The storage root has another layout than {LAYOUT_NAME}, the only one that is written; name another "
-                f"folder. [layout={str(layout)[:100]}, {destination.url}]"
+                f"destination. [layout={str(layout)[:100]}, {destination.url}]"
             )
 
 

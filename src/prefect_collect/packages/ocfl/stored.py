@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain, islice
 
-from prefect_collect.errors import KeyMissing, PackageError, PackageExists
-from prefect_collect.packages.building.replacing import FolderLeft, Marker
+from prefect_collect.errors import KeyExists, KeyMissing, PackageError, PackageExists
+from prefect_collect.packages.building.replacing import MARKERS, FolderLeft, Marker
 from prefect_collect.packages.ocfl.inventory import MOST_BYTES, Inventory, parsed_inventory
 from prefect_collect.packages.ocfl.names import INVENTORY, OBJECT, SIDECAR, declared
 from prefect_collect.stores import Blob, Store
@@ -28,6 +28,8 @@ class StoredObject:
     job_id: str
     inventory: Inventory | None = None
     data: bytes = b""
+    _sizes: dict[str, int] | None = None
+    """The files of the object when the first of earlier versions was looked for."""
 
     def read(self) -> None:
         """Read the object, and end what an interrupted attempt of the job had all but ended.
@@ -51,16 +53,22 @@ class StoredObject:
                 "The object has another id, digestAlgorithm (not sha256) or contentDirectory than those that are "
                 f"written here; name another destination. [id={inventory.id[:200]}] {self._at}"
             )
-        marker = self.marker(inventory.head)
-        if self._has(marker.name) and self._read(f"v{inventory.head}/{INVENTORY}") == self.data:
+        marker, head = self.marker(inventory.head), f"v{inventory.head}"
+        is_sealed = self._read(SIDECAR).split() == self._sidecar().split()
+        if not is_sealed and self._has(marker.name) and self._read(f"{head}/{INVENTORY}") == self.data:
             self._put(SIDECAR, self._sidecar())
-            marker.remove()
-        if self._read(SIDECAR).split() != self._sidecar().split() or self._read(OBJECT) != declared(OBJECT):
+            is_sealed = True
+        if not is_sealed or self._read(OBJECT) != declared(OBJECT):
             raise PackageError(
                 "The object's declaration or the hash of its inventory is not what it should be: it was changed, or "
-                "another export that wrote it was interrupted; retry that one, or restore the object from a backup. "
-                f"{self._at}"
+                f"another export that wrote {head} was interrupted; retry that one, or restore the object from a "
+                f"backup. {self._at}"
             )
+        # Who wrote the last version has nothing to do any more but to remove the marker.
+        for name in self.destination.folders(f"{self.key}/{head}/"):
+            if name.startswith(MARKERS):
+                with current_fence().passing():
+                    self.destination.delete(f"{self.key}/{head}/{name}/")
 
     @property
     def next(self) -> int:
@@ -86,16 +94,18 @@ class StoredObject:
             left = FolderLeft(self.destination, self.folder, "")
             other = left.others(chain([{marker.name, INVENTORY, SIDECAR}], names))
             if not (replace and self.job_id and marker.name in left.sizes) or other is not None:
-                named = other or min(left.sizes, default="")
-                raise PackageExists(
-                    f"{self._where(f'v{self.next}/{named}')} does not belong to this export: another one was "
-                    f"interrupted, or another tool writes here; retry that export, or remove the folder. {self._at}"
-                )
+                self._require_unchanged(self.data)
+                raise PackageExists(f"{self._taken(left, other)} {self._at}")
             with current_fence().passing():
                 self.destination.remove(f"{folder}{name}" for name in left.sizes if name != marker.name)
                 self.destination.delete(f"{folder}content/")
         elif self.job_id:
-            marker.set(alone=True)
+            try:
+                marker.set(alone=True)
+            except PackageExists as error:
+                raise PackageExists(
+                    f"Another export writes {self._where(f'v{self.next}')}; retry when it has ended. {self._at}"
+                ) from error
 
     def commit(self, inventory: Inventory) -> Blob:
         """Write the inventories of a version whose content is written.
@@ -111,13 +121,15 @@ class StoredObject:
                 f"destination. {self._at}"
             ) from error
         self.data = data
-        for name, contents in ((SIDECAR, self._sidecar()), (INVENTORY, data)):
-            self._put(f"v{number}/{name}", contents)
-        if self._read(INVENTORY) != before:
-            raise PackageError(f"Another program changed the object meanwhile; retry the export. {self._at}")
-        if not before:
-            self._put(OBJECT, declared(OBJECT))
-        blob = self._put(INVENTORY, data)
+        try:
+            for name, contents in ((SIDECAR, self._sidecar()), (INVENTORY, data)):
+                self._put(f"v{number}/{name}", contents, replace=False)
+            self._require_unchanged(before)
+            if not before and not self._read(OBJECT):
+                self._put(OBJECT, declared(OBJECT), replace=False)
+            blob = self._put(INVENTORY, data, replace=bool(before))
+        except KeyExists as error:
+            raise self._changed() from error
         self._put(SIDECAR, self._sidecar())
         self.inventory = inventory
         if self.job_id:
@@ -133,13 +145,27 @@ class StoredObject:
             ):
                 self.destination.delete(f"{self.key}/")
 
+    def _taken(self, left: FolderLeft, other: str | None) -> str:
+        """Return what is said of a folder of the new version that holds `other`."""
+        writer = next((name for name in left.sizes if name.startswith(MARKERS)), None)
+        if writer is not None:
+            job = writer.removeprefix(MARKERS).partition("/")[0]
+            return (
+                f"The export job {job} writes {self._where(f'v{self.next}')}, or was interrupted: wait until it has "
+                "ended, or retry it first."
+            )
+        named = other or min(left.sizes, default="")
+        return (
+            f"{self._where(f'v{self.next}/{named}')} does not belong to this export: another tool writes here; "
+            "remove the folder."
+        )
+
     def require_content(self, path: str, size: int) -> None:
         """Raise PackageError if a file of an earlier version, which the new one shares, is not there in that size."""
-        try:
-            found = self.destination.stat(f"{self.key}/{path}").size
-        except KeyMissing:
-            found = None
-        if found != size:
+        if self._sizes is None:  # one listing takes a request for a thousand files
+            start = len(self.key) + 1
+            self._sizes = {blob.key[start:]: blob.size for blob in self.destination.list(f"{self.key}/")}
+        if self._sizes.get(path) != size:
             raise PackageError(
                 f"A file of an earlier version, which this one shares, is lost or has another size; restore the object "
                 f"from a backup. [{self.destination.locate(f'{self.key}/{path}')}]"
@@ -173,8 +199,16 @@ class StoredObject:
         except KeyMissing:
             return b""
 
-    def _put(self, name: str, data: bytes) -> Blob:
-        writer = self.destination.writer(f"{self.key}/{name}", replace=True)
+    def _require_unchanged(self, before: bytes) -> None:
+        """Raise PackageError unless the inventory is still the one that was read."""
+        if self._read(INVENTORY) != before:
+            raise self._changed()
+
+    def _changed(self) -> PackageError:
+        return PackageError(f"Another program changed the object meanwhile; retry the export. {self._at}")
+
+    def _put(self, name: str, data: bytes, *, replace: bool = True) -> Blob:
+        writer = self.destination.writer(f"{self.key}/{name}", replace=replace)
         try:
             writer.write(data)
             return writer.commit()

@@ -1,0 +1,209 @@
+"""Read the runs of jobs from Prefect's server, for lists and looks: without importing Prefect, where that is possible.
+
+The requests are those of Prefect's REST API (3.8). They are sent by `plain_server` or by Prefect's client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from uuid import UUID
+
+from prefect_collect.runs import prefect_settings
+from prefect_collect.runs.imports import importing
+from prefect_collect.runs.names import FLOW_OF_KIND, KIND_OF_FLOW, PLANNED
+from prefect_collect.runs.paging import PAGE, paged
+from prefect_collect.runs.plain_server import AskPrefect, connected
+from prefect_collect.runs.server_clock import server_now
+from prefect_collect.statuses import JobKind
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
+T = TypeVar("T")
+
+KINDS: Final[dict[UUID, JobKind | None]] = {}
+"""The kind of job by flow id. The id is unique among all servers, and Prefect does not rename flows."""
+
+_MISSING: Final = 404
+
+
+class Ask(Protocol):
+    """Sends a request to Prefect's server and returns its answer from JSON; None if what a GET names is not there."""
+
+    def __call__(self, method: str, path: str, body: object = None) -> Any:
+        """Send the request; the body is sent as JSON."""
+
+
+@dataclass(frozen=True)
+class JobRun:
+    """A flow run, with what lists and looks need of it.
+
+    Attributes:
+        id: The run's id, which is the job's.
+        flow_id: The id of its flow.
+        name: Its name.
+        created: When it was created.
+        state_type: The type of its state; None if it has no state.
+        state_name: The name of its state; None if it has no state.
+        message: The message of its state; "" if there is none.
+        parameters: Its parameters, with blocks by reference.
+        labels: Its labels.
+    """
+
+    id: UUID
+    flow_id: UUID
+    name: str
+    created: datetime | None
+    state_type: str | None
+    state_name: str | None
+    message: str
+    parameters: dict[str, Any]
+    labels: dict[str, Any]
+
+
+class JobRuns:
+    """The runs of jobs on one server; made by `read_job_runs`."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    def run(self, run_id: UUID) -> JobRun | None:
+        """Return the run of that id; None if there is none."""
+        answer = self._ask("GET", f"/flow_runs/{run_id}")
+        return None if answer is None else _run(answer)
+
+    def flow_name(self, flow_id: UUID) -> str:
+        """Return the name of a flow; "" if there is none."""
+        answer = self._ask("GET", f"/flows/{flow_id}")
+        return "" if answer is None else _text(answer, "name")
+
+    def kind_of(self, run: JobRun) -> JobKind | None:
+        """Return the kind of job that the run is; None if it is no job of this package."""
+        if run.flow_id not in KINDS:
+            KINDS[run.flow_id] = KIND_OF_FLOW.get(self.flow_name(run.flow_id))
+        return KINDS[run.flow_id]
+
+    def kinds(self) -> dict[UUID, JobKind]:
+        """Return the kind of job of each flow, by the flow's id."""
+        answers = self._ask("POST", "/flows/filter", {"flows": _flows()})
+        return {flow: KIND_OF_FLOW[name] for flow, name in _read(answers, lambda one: (UUID(one["id"]), one["name"]))}
+
+    def newest(self, kind: JobKind | None) -> Iterator[JobRun]:
+        """Yield the runs that are jobs, without those that are only planned, the one that started last first."""
+        unplanned = {
+            "operator": "or_",
+            "state": {"name": {"not_any_": [PLANNED]}},
+            "expected_start_time": {"before_": server_now().isoformat()},
+        }
+        wanted = {"flows": _flows(kind), "flow_runs": unplanned, "sort": "EXPECTED_START_TIME_DESC"}
+        return paged(lambda limit, offset: self._runs({**wanted, "limit": limit, "offset": offset}))
+
+    def of_ids(self, names: Iterable[str]) -> dict[str, JobRun]:
+        """Return the runs that have these ids, at most `PAGE`, by their ids; an id may be one of no run, or no UUID."""
+        asked = {name: str(run_id) for name in names if (run_id := _uuid(name)) is not None}
+        if not asked:
+            return {}
+        found = self._runs({"flow_runs": {"id": {"any_": [*asked.values()]}}, "limit": PAGE})
+        by_id = {str(run.id): run for run in found}
+        return {name: by_id[run_id] for name, run_id in asked.items() if run_id in by_id}
+
+    def artifact(self, key: str) -> str | None:
+        """Return the data of the newest artifact of that key; None if there is none."""
+        wanted = {"artifacts": {"key": {"any_": [key]}}, "sort": "CREATED_DESC", "limit": 1}
+        found = _read(self._ask("POST", "/artifacts/filter", wanted), lambda one: str(one["data"]))
+        return found[0] if found else None
+
+    def _runs(self, wanted: dict[str, Any]) -> list[JobRun]:
+        return _read(self._ask("POST", "/flow_runs/filter", wanted), _run)
+
+
+def read_job_runs(read: Callable[[JobRuns], T]) -> T:
+    """Return what `read` returns for the configured server's runs; it may be called again, by Prefect's client.
+
+    Raises what Prefect's client raises, and PrefectError if what answers is not a Prefect server.
+    """
+    plain = prefect_settings.known_without_prefect()
+    if plain is not None and plain.server is not None:
+        try:
+            with connected(plain.server) as server:
+                return read(JobRuns(server.ask))
+        except (AskPrefect, _Misunderstood):
+            pass
+    with importing():
+        from prefect.client.orchestration import get_client
+
+        from prefect_collect.runs.refusals import not_prefect
+    with get_client(sync_client=True) as client:
+        try:
+            return read(JobRuns(asking_prefect(client)))
+        except _Misunderstood as error:
+            raise not_prefect() from error
+
+
+def asking_prefect(client: SyncPrefectClient) -> Ask:
+    """Return the function that asks by Prefect's client."""
+    import httpx
+
+    def ask(method: str, path: str, body: object = None) -> Any:
+        try:
+            answer = client._client.request(method, path, json=body)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code == _MISSING and method == "GET":
+                return None
+            raise
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise _Misunderstood(str(error)) from error
+
+    return ask
+
+
+class _Misunderstood(Exception):
+    """The answer is not one of Prefect's server."""
+
+
+def _flows(kind: JobKind | None = None) -> dict[str, Any]:
+    """Return the filter for the flows whose runs are jobs, or jobs of that kind."""
+    return {"name": {"any_": [FLOW_OF_KIND[one] for one in JobKind if kind in (None, one)]}}
+
+
+def _read(answers: Any, of: Callable[[Any], T]) -> list[T]:
+    """Return what `of` makes of each object of an answer. Raise _Misunderstood if it is no list of such objects."""
+    try:
+        return [of(one) for one in answers]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _Misunderstood(str(error)) from error
+
+
+def _run(answer: Any) -> JobRun:
+    try:
+        state = answer["state"] or {}
+        return JobRun(
+            id=UUID(answer["id"]),
+            flow_id=UUID(answer["flow_id"]),
+            name=answer["name"],
+            created=answer["created"] and datetime.fromisoformat(answer["created"]),
+            state_type=state.get("type"),
+            state_name=state.get("name"),
+            message=state.get("message") or "",
+            parameters=answer["parameters"] or {},
+            labels=answer["labels"] or {},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _Misunderstood(str(error)) from error
+
+
+def _text(answer: Any, name: str) -> str:
+    [text] = _read([answer], lambda one: str(one[name]))
+    return text
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

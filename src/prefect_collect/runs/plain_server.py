@@ -1,0 +1,84 @@
+"""Requests to Prefect's server without Prefect's client, whose import takes most of the time of a command that reads.
+
+They are sent once, and only where `prefect_settings` knows the server. Whatever does not go as expected is left to
+Prefect's client, which repeats requests, has the server's tokens, and knows what to say of a refusal.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from prefect_collect.runs.prefect_settings import ConfiguredServer
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
+
+_ANSWERS_WITHIN: Final = 15.0
+_MISSING: Final = 404
+_OK: Final = 200
+
+
+class AskPrefect(Exception):
+    """The server did not answer as expected, so that Prefect's client is to be asked."""
+
+
+class PlainServer:
+    """A connection to Prefect's server; made by `connected`."""
+
+    def __init__(self, connection: HTTPConnection, path: str, headers: dict[str, str]) -> None:
+        self._connection = connection
+        self._path = path
+        self._headers = headers
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        """Send a request and return its answer from JSON; None if what a GET names is not there.
+
+        Raises:
+            AskPrefect: There is another answer, or none.
+        """
+        from http.client import HTTPException
+
+        sent = None if body is None else json.dumps(body)
+        try:
+            self._connection.request(method, f"{self._path}{path}", sent, self._headers)
+            with self._connection.getresponse() as response:
+                answer = response.read()
+                if response.status == _MISSING and method == "GET":
+                    return None
+                if response.status != _OK:
+                    raise AskPrefect(f"status {response.status}")
+            return json.loads(answer)
+        except (OSError, HTTPException, ValueError) as error:
+            raise AskPrefect(str(error)) from error
+
+
+@contextmanager
+def connected(server: ConfiguredServer) -> Iterator[PlainServer]:
+    """Yield a connection to the server, which is made by the first request."""
+    from http.client import HTTPConnection, HTTPSConnection
+
+    headers = {"Content-Type": "application/json", "User-Agent": "prefect-collect"}
+    if server.auth_string is not None:
+        headers["Authorization"] = f"Basic {b64encode(server.auth_string.encode()).decode()}"
+    elif server.key is not None:
+        headers["Authorization"] = f"Bearer {server.key}"
+    address = urlsplit(server.url)
+    connection: HTTPConnection
+    if address.scheme == "https":
+        from ssl import create_default_context
+
+        import certifi
+
+        trusted = create_default_context(cafile=certifi.where())
+        connection = HTTPSConnection(address.netloc, timeout=_ANSWERS_WITHIN, context=trusted)
+    else:
+        connection = HTTPConnection(address.netloc, timeout=_ANSWERS_WITHIN)
+    try:
+        yield PlainServer(connection, address.path, headers)
+    finally:
+        connection.close()
