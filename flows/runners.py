@@ -21,7 +21,7 @@ from prefect_collect.collecting.enumeration import Shard
 from prefect_collect.collecting.policy import ShardPolicy
 from prefect_collect.collecting.stop_signals import StopSignals, mark_stop
 from prefect_collect.errors import CollectError, UsageError
-from prefect_collect.flows._shards_here import ON_THIS_MACHINE, ShardRunner, shard_parameters, shards_here
+from prefect_collect.flows.shards_here import ON_THIS_MACHINE, ShardRunner, shard_parameters, shards_here
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.ledger import read_ledger
 from prefect_collect.job_folder.ledger_counts import ledger_counts

@@ -16,7 +16,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFi
 from prefect_collect import FileSource, collect, jobs
 from prefect_collect.collecting import enumeration
 from prefect_collect.collecting.busy_core import AFTER, BusyCore
-from prefect_collect.flows import _shards_here, _worker_processes
+from prefect_collect.flows import _worker_processes, shards_here
 from prefect_collect.statuses import JobStatus, NextStep, TaskStatus
 from tests import forked
 from tests.integration.jobs.every_status import until
@@ -113,7 +113,7 @@ def test_a_job_that_keeps_a_core_busy_goes_on_in_processes(tmp_path: Path, monke
     monkeypatch.setattr(_worker_processes, "usable_cores", lambda: 2)
     # Busy from the second shard on: read at the start, and at each shard.
     cpu = iter((0.0, 0.0, AFTER))
-    monkeypatch.setattr(_shards_here, "BusyCore", lambda: BusyCore(lambda: next(cpu), lambda: 0.0))
+    monkeypatch.setattr(shards_here, "BusyCore", lambda: BusyCore(lambda: next(cpu), lambda: 0.0))
     state = collect(source=FileSource(root=tmp_path / "tree"), store=tmp_path / "store", return_state=True)
     job = jobs.get(state.state_details.flow_run_id or "")
     assert job.status is JobStatus.SUCCESSFULLY_COMPLETED
