@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
+
+from prefect_collect.names_later import names_later
 
 if TYPE_CHECKING:
     from prefect_collect.blocks.cloud_store import CloudStoreBlock
@@ -44,32 +45,27 @@ __all__ = [
     "source_from",
 ]
 
-_HOMES = {
-    "CloudStoreBlock": "cloud_store",
-    "DataSource": "data_source",
-    "DirectoryStoreBlock": "directory_store",
-    "FileSource": "file_source",
-    "HttpListSource": "http_list_source",
-    "ImapSource": "imap_source",
-    "MboxSource": "mbox_source",
-    "ObjectStoreSource": "object_store_source",
-    "PurviewExportSource": "purview_export_source",
-    "RcloneSource": "rclone_source",
-    "S3StoreBlock": "s3_store",
-    "SftpSource": "sftp_source",
-    "SlackExportSource": "slack_export_source",
-    "SqlSource": "sql_source",
-    "VaultExportSource": "vault_export_source",
-    "WebDavSource": "webdav_source",
-    "source_from": "locate",
+_HOMES: Final = {
+    "CloudStoreBlock": "blocks.cloud_store",
+    "DataSource": "blocks.data_source",
+    "DirectoryStoreBlock": "blocks.directory_store",
+    "FileSource": "blocks.file_source",
+    "HttpListSource": "blocks.http_list_source",
+    "ImapSource": "blocks.imap_source",
+    "MboxSource": "blocks.mbox_source",
+    "ObjectStoreSource": "blocks.object_store_source",
+    "PurviewExportSource": "blocks.purview_export_source",
+    "RcloneSource": "blocks.rclone_source",
+    "S3StoreBlock": "blocks.s3_store",
+    "SftpSource": "blocks.sftp_source",
+    "SlackExportSource": "blocks.slack_export_source",
+    "SqlSource": "blocks.sql_source",
+    "VaultExportSource": "blocks.vault_export_source",
+    "WebDavSource": "blocks.webdav_source",
+    "source_from": "blocks.locate",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Import a block at its first use, as importing Prefect and boto3 takes a second."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, _ = names_later(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from prefect_collect.names_later import names_later
 
 if TYPE_CHECKING:
     from prefect_collect.flows.auto_exports import AutoExport
@@ -13,17 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["AutoExport", "collect", "export", "recover"]
 
-_HOMES: Final = {"AutoExport": "auto_exports", "collect": "collection", "export": "exports", "recover": "recovery"}
+_HOMES: Final = {
+    "AutoExport": "flows.auto_exports",
+    "collect": "flows.collection",
+    "export": "flows.exports",
+    "recover": "flows.recovery",
+}
 
-
-def __getattr__(name: str) -> Any:
-    """Import and return the public name."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    """Return the imported names, and the public names that are not imported yet."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = names_later(__name__, _HOMES)

@@ -13,6 +13,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from prefect_collect.names_later import names_later
+
 if TYPE_CHECKING:
     from prefect_collect import jobs
     from prefect_collect.blocks import (
@@ -108,21 +110,18 @@ _HOMES: Final = {
 }
 
 
+_exported, _ = names_later(__name__, _HOMES)
+
+
 def __getattr__(name: str) -> Any:
     """Import and return the public name."""
-    value: Any
-    if name in _HOMES:
-        value = getattr(import_module(f"prefect_collect.{_HOMES[name]}"), name)
-    elif name == "jobs":
+    if name == "jobs":
         return import_module("prefect_collect.jobs")
-    elif name == "__version__":
+    if name == "__version__":
         from importlib.metadata import version
 
-        value = version("prefect-collect")
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
+        return version("prefect-collect")
+    return _exported(name)
 
 
 def __dir__() -> list[str]:

@@ -36,10 +36,16 @@ def client(app: Guard, base_url: str = URL, **options: Any) -> TestClient:
     return TestClient(app, base_url=base_url, follow_redirects=False, raise_server_exceptions=False, **options)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def app() -> Guard:
-    """A console."""
+    """A console; it limits those who show wrong tokens by their address."""
     return made()
+
+
+@pytest.fixture(scope="module")
+def below() -> Guard:
+    """A console below a path."""
+    return made(Place(frozenset({"console.test"}), "/console"))
 
 
 def logged_in(app: Guard, grant: Grant) -> TestClient:
@@ -97,7 +103,8 @@ def test_every_route_wants_a_session(app: Guard) -> None:
 @pytest.mark.parametrize("bearer", ["", "wrong", "é" * 30, VIEW.token + "x"])
 def test_every_route_refuses_a_wrong_token(app: Guard, bearer: str) -> None:
     """A wrong bearer token, or a forged cookie, is no session; after ten of them, programs are told to wait."""
-    browser = client(app, cookies={COOKIE: bearer.encode("ascii", "ignore").decode() or "x"})
+    cookie = bearer.encode("ascii", "ignore").decode() or "x"
+    browser = client(app, cookies={COOKIE: cookie}, client=(f"10.0.1.{len(bearer)}", 5000))
     for method, path in routes(app):
         if path in PUBLIC or path.startswith("/static/"):
             continue
@@ -164,13 +171,13 @@ def test_a_link_with_a_token_opens_a_session_and_leaves_no_token_in_the_address(
 
 
 @pytest.mark.parametrize("root", ["", "/console"])
-def test_a_login_leads_to_the_page_that_was_wanted(root: str) -> None:
+def test_a_login_leads_to_the_page_that_was_wanted(app: Guard, below: Guard, root: str) -> None:
     """A link to a page with a query survives the login, also below a proxy's path, and so does the page whose htmx
     finds the session ended. Who is logged in is not asked again.
     """
-    app = made(Place(frozenset({"console.test"}), root))
+    console = below if root else app
     for wanted in ("/jobs/x/errors.csv?attempt=2", "/?status=Failed&text=a%26b", "/jobs/x"):
-        browser = client(app, root_path=root)
+        browser = client(console, root_path=root)
         sent = browser.get(f"{root}{wanted}").headers["location"]
         stale = browser.get(f"{root}/x", headers={"HX-Request": "true", "HX-Current-URL": f"{URL}{root}{wanted}#a"})
         assert sent == stale.headers["HX-Redirect"] == f"{root}/login?next={quote(unquoted_path(wanted), safe='/')}"
@@ -188,21 +195,20 @@ def unquoted_path(address: str) -> str:
     return f"{unquote(path)}{mark}{query}"
 
 
-def test_the_page_of_another_site_is_not_where_a_login_leads() -> None:
+def test_the_page_of_another_site_is_not_where_a_login_leads(below: Guard) -> None:
     """What htmx says of the page is believed only of the console's own pages."""
-    browser = client(made(Place(frozenset({"console.test"}), "/console")), root_path="/console")
+    browser = client(below, root_path="/console")
     for page in ("http://evil.test/console/x", f"{URL}/other/x", f"{URL}/console.evil/x", "", "nonsense", "//[x"):
         answer = browser.get("/console/x", headers={"HX-Request": "true", "HX-Current-URL": page})
         assert (answer.status_code, answer.headers["HX-Redirect"]) == (401, "/console/login"), page
 
 
-def test_a_proxy_may_leave_its_path_in_the_address() -> None:
+def test_a_proxy_may_leave_its_path_in_the_address(below: Guard) -> None:
     """Pages and files are answered whether the proxy removes its path from the address or not."""
-    app = made(Place(frozenset({"console.test"}), "/console"))
     # The server puts the path before what it is asked for, as uvicorn does.
     for path in ("/console/static/console.css", "/console/console/static/console.css"):
-        assert client(app, root_path="/console").get(path).status_code == 200, path
-    assert client(app, root_path="/console").get("/console/console/console/static/console.css").status_code == 303
+        assert client(below, root_path="/console").get(path).status_code == 200, path
+    assert client(below, root_path="/console").get("/console/console/console/static/console.css").status_code == 303
 
 
 def test_a_login_leads_to_no_other_site(app: Guard) -> None:
@@ -217,11 +223,12 @@ def test_a_login_leads_to_no_other_site(app: Guard) -> None:
 
 def test_refused_logins_are_limited(app: Guard) -> None:
     """After ten wrong tokens, further ones are answered 429, and so is a right one."""
-    browser = client(app)
+    address = ("10.0.2.1", 5000)
+    browser = client(app, client=address)
     codes = [browser.post("/login", data={"token": "wrong"}, headers=OWN).status_code for _ in range(12)]
     assert codes == [403] * 9 + [429] * 3
     assert browser.post("/login", data={"token": VIEW.token}, headers=OWN).status_code == 429
-    program = client(app).get("/api/openapi.json", headers={"Authorization": f"Bearer {VIEW.token}"})
+    program = client(app, client=address).get("/api/openapi.json", headers={"Authorization": f"Bearer {VIEW.token}"})
     assert (program.status_code, program.headers["retry-after"]) == (429, "60")
 
 
@@ -260,10 +267,9 @@ def _answered(app: Guard, path: str, headers: dict[str, bytes]) -> int:
     return status
 
 
-def test_refusals_of_the_api_are_json_below_a_path_too() -> None:
+def test_refusals_of_the_api_are_json_below_a_path_too(below: Guard) -> None:
     """A program behind a proxy gets its refusals as JSON, as without one."""
-    app = made(Place(frozenset({"console.test"}), "/console"))
-    program = client(app, root_path="/console")
+    program = client(below, root_path="/console")
     answer = program.get("/console/api/no-such", headers={"Authorization": f"Bearer {VIEW.token}"})
     assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
     answer = program.get("/console/api/jobs?page=0", headers={"Authorization": f"Bearer {VIEW.token}"})
@@ -327,11 +333,11 @@ def test_names_of_users_are_escaped() -> None:
     assert "&lt;img" in page
 
 
-def test_the_file_of_htmx_is_the_official_one() -> None:
+def test_the_file_of_htmx_is_the_official_one(app: Guard) -> None:
     """The carrier's file is htmx 2.0.3's dist/htmx.min.js, byte by byte, as npm has it."""
     import hashlib
 
-    answer = client(made()).get("/static/htmx.js")
+    answer = client(app).get("/static/htmx.js")
     assert hashlib.sha256(answer.content).hexdigest() == HTMX_SHA256
 
 

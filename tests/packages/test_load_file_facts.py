@@ -13,7 +13,8 @@ import pytest
 
 from prefect_collect.archive.item_paths import safe_path
 from prefect_collect.formats.load_file import LoadFile
-from prefect_collect.packages import PACKAGE_FORMATS, find_duplicates, verify
+from prefect_collect.packages import PACKAGE_FORMATS, PackagePlace, find_duplicates, verify
+from prefect_collect.packages.load_files.message_hash import edrm_mih
 from prefect_collect.packages.load_files.reading import as_read, read_csv, read_dat
 from prefect_collect.packages.load_files.text import MARKS, RowWriter
 from prefect_collect.parameters import Deduplicate
@@ -34,8 +35,7 @@ def built(staging: Any, exports: DirectoryStore, scope: Deduplicate | None, **ho
     spec = staging.spec(load_file=LoadFile(tables="both", **how), deduplicate=scope)
     checked = staging.check()
     checked.withhold(find_duplicates(staging.manifest, np.zeros(len(HELD), np.bool_), scope))
-    build = PACKAGE_FORMATS["loadfile-directory"].build
-    build(staging.manifest, staging.missing, checked, staging.store, exports, "out", spec)
+    PACKAGE_FORMATS["loadfile-directory"].build(staging.input(checked, spec), PackagePlace(exports, "out"))
     assert verify(exports.locate("out")).problems == []
     return contents(exports, "loadfile-directory")
 
@@ -104,3 +104,38 @@ def test_values_are_expected_as_they_are_written(encoding: Any) -> None:
             read = read_dat if kind == "dat" else read_csv
             ((cell,),) = read([MARKS[encoding], write([value], ["x"])], encoding)
             assert (cell.removeprefix("'") if kind == "csv" else cell) == as_read(value, kind, encoding)
+
+
+@pytest.mark.parametrize(
+    ("message_id", "digest"),
+    [
+        ("<CALckR-a8UDkRjO4xJyjd_s0GPxQWw@mail.gmail.com>", "1de319c276884bd0c9e2f1621ada26cc"),
+        (" <CALckR-a8UDkRjO4xJyjd_s0GPxQWw@mail.gmail.com> <2@x>", "1de319c276884bd0c9e2f1621ada26cc"),
+        ("CALckR-a8UDkRjO4xJyjd_s0GPxQWw@mail.gmail.com", ""),
+        ("<no at>", ""),
+        ("<a@b", ""),
+        ("<ä@b>", ""),
+        ("", ""),
+    ],
+)
+def test_the_hash_of_a_message_id(message_id: str, digest: str) -> None:
+    """The example that Relativity and Reveal publish for EDRM's specification; what is no Message-ID has no hash."""
+    assert edrm_mih(message_id) == digest
+
+
+def test_hashes_of_messages(staging: Any, exports: DirectoryStore) -> None:
+    """Each preset has a column with the hash, and one that is not of the Message-ID beside it is told."""
+    staging.stage({"a": b"1", "b": b"2"})
+    staging.rows[0]["metadata"] = json.dumps({"message_id": "<CALckR-a8UDkRjO4xJyjd_s0GPxQWw@mail.gmail.com>"})
+    for profile, name in {"relativity": "EDRM MIH", "concordance": "EDRMMIH"}.items():
+        exports.delete("out/")
+        spec = staging.spec(load_file=LoadFile(profile=profile))
+        build = PACKAGE_FORMATS["loadfile-directory"].build
+        build(staging.input(staging.check(), spec), PackagePlace(exports, "out"))
+        good = contents(exports, "loadfile-directory")
+        header, first, second = read_dat([good["VOL001/VOL001.dat"]], "utf-8")
+        at = header.index(name)
+        assert (first[at], second[at]) == ("1de319c276884bd0c9e2f1621ada26cc", "")
+        assert problems(good, exports) == ""
+        found = problems(forged(good, "dat", name, 1, first[at]), exports)
+        assert f"row 2 of the DAT has a '{name}' that is not of its Message-ID" in found

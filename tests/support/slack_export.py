@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,19 @@ def write_slack_export(folder: Path) -> None:
     with zipfile.ZipFile(folder / "Slack export.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in slack_files().items():
             archive.writestr(name, data)
+
+
+def write_days(folder: Path, *, channels: int, days: int) -> None:
+    """Write the ZIP file of an export of channels in which three messages were sent on each of so many days."""
+    first = datetime(2020, 1, 1, 12, tzinfo=UTC)
+    users = [{"id": f"U{number}", "name": name, "profile": {}} for number, name in enumerate(("ann", "bob"), 1)]
+    rooms = [{"id": f"C{number}", "name": f"room-{number}", "members": ["U1", "U2"]} for number in range(channels)]
+    with zipfile.ZipFile(folder / "Slack export.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("users.json", json.dumps(users))
+        archive.writestr("channels.json", json.dumps(rooms))
+        for at in (first + timedelta(days=number) for number in range(days)):
+            messages = day(*(at.timestamp() + second for second in range(3)))
+            del messages[0]["files"]
+            text = json.dumps(messages)
+            for room in rooms:
+                archive.writestr(f"{room['name']}/{at:%Y-%m-%d}.json", text)

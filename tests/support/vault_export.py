@@ -74,3 +74,17 @@ def write_vault_export(folder: Path, *, absent: bool = False) -> None:
     if absent:
         lines.append(f"{'0' * 32}  Matter-3.zip")
     (folder / "File checksums.md5").write_text("\n".join(lines) + "\n")
+
+
+def write_matter(folder: Path, count: int) -> None:
+    """Write an export of so many messages in one mbox file, with their metadata and the checksums."""
+    with zipfile.ZipFile(folder / "Matter-1.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("Matter-ann@x.example.mbox", mbox(*(mail(number, b"text\n" * 200) for number in range(count))))
+    documents = [
+        (f"doc-{number}", {"RFC822MessageID": f"<{number}@x.example>", "Labels": "^INBOX"}, "Matter-1.mbox")
+        for number in range(count)
+    ]
+    (folder / "Matter-metadata.xml").write_bytes(xml(*documents))
+    names = ["Matter-1.zip", "Matter-metadata.xml"]
+    lines = [f"{hashlib.md5((folder / name).read_bytes()).hexdigest()}  {name}" for name in names]
+    (folder / "File checksums.md5").write_text("\n".join(lines) + "\n")

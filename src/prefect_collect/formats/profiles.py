@@ -60,6 +60,7 @@ FACTS: Final[Mapping[str, str]] = {
     "sent_date": "the date of it in UTC, as YYYYMMDD",
     "sent_time": "the time of it in UTC, as HH:MM:SS",
     "message_id": "of a message: its Message-ID",
+    "edrm_mih": "of a message: the EDRM message identification hash, which is the MD5 of its Message-ID",
     "duplicate_of": "the control number of the item that has the same bytes, or JOB/ID of an item of an earlier job",
     "all_custodians": "the custodians of the item and of those that are not delivered because it is, with ; between",
     "all_paths": "the original paths of these, with ; between",
@@ -168,6 +169,7 @@ PRESETS: Final[Mapping[str, Profile]] = {
             Date Sent = sent
             Date Sent UTC = sent_utc
             Message ID = message_id
+            EDRM MIH = edrm_mih
             Duplicate Of = duplicate_of
             All Custodians = all_custodians
             All Paths/Locations = all_paths
@@ -199,6 +201,7 @@ PRESETS: Final[Mapping[str, Profile]] = {
             Date Sent = sent_utc
             Date Sent With Zone = sent
             Message ID = message_id
+            EDRM MIH = edrm_mih
             Duplicate Of = duplicate_of
             All Custodians = all_custodians
             All Paths = all_paths
@@ -233,6 +236,7 @@ PRESETS: Final[Mapping[str, Profile]] = {
             TIMESENT = sent_time
             SENTZONED = sent
             MESSAGEID = message_id
+            EDRMMIH = edrm_mih
             DUPLICATEOF = duplicate_of
             ALLCUST = all_custodians
             ALLPATHS = all_paths
@@ -266,6 +270,7 @@ PRESETS: Final[Mapping[str, Profile]] = {
             Time sent = sent_time
             Sent with zone = sent
             Message ID = message_id
+            EDRM MIH = edrm_mih
             Duplicate of = duplicate_of
             All custodians = all_custodians
             All paths = all_paths

@@ -15,8 +15,9 @@ Each name is imported when it is first used: a look at a staging store needs no 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from prefect_collect.names_later import names_later
 
 if TYPE_CHECKING:
     from prefect_collect.job_folder.deleted_jobs import DeletedJob
@@ -158,15 +159,4 @@ _HOMES: Final = {
     "wait": "jobs.lookup",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Import and return the public name."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"prefect_collect.{_HOMES[name]}"), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    """Return the imported names, and the public names that are not imported yet."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = names_later(__name__, _HOMES)

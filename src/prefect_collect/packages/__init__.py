@@ -17,8 +17,9 @@ called.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from prefect_collect.names_later import names_later
 
 if TYPE_CHECKING:
     from prefect_collect.archive.problems import Problem
@@ -125,10 +126,4 @@ _HOMES: Final = {
     "verify": "packages._verify",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: what verifies a package needs nothing of what builds one."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"prefect_collect.{_HOMES[name]}"), name)
-    return value
+__getattr__, __dir__ = names_later(__name__, _HOMES)

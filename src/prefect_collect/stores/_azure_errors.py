@@ -26,6 +26,7 @@ from prefect_collect.errors import (
     StoreUnavailable,
 )
 from prefect_collect.escaping import one_line
+from prefect_collect.stores.azure_access import WRONG_CREDENTIALS
 
 _BUSY: Final = (StoreUnavailable, "Azure Blob Storage is busy or failing ({answer})")
 _DENIED: Final = (StoreAccessDenied, "Azure Blob Storage denied access; grant it to the credentials ({answer})")
@@ -41,10 +42,7 @@ _BY_CODE: Final[dict[str, tuple[type[StoreError], str]]] = {
     "BlobNotFound": (KeyMissing, "There is no such object"),
     "BlobAlreadyExists": _TAKEN,
     "ConditionNotMet": _TAKEN,
-    "AuthenticationFailed": _WRONG,
-    "AuthorizationFailure": _WRONG,
-    "InvalidAuthenticationInfo": _WRONG,
-    "NoAuthenticationInformation": _WRONG,
+    **dict.fromkeys(WRONG_CREDENTIALS, _WRONG),
     "BlobImmutableDueToPolicy": _KEPT,
     "LeaseIdMissing": _KEPT,
     "SnapshotsPresent": (StoreAccessDenied, "The object has snapshots; remove them first ({answer})"),

@@ -17,11 +17,11 @@ from functools import partial
 from prefect_collect.errors import StoreError
 from prefect_collect.stores._base import Blob, CopyRange
 from prefect_collect.stores._object_compose import Composition
+from prefect_collect.stores._object_store import PROBES
 from prefect_collect.stores._objects import PartUpload
 from prefect_collect.stores._parts import Limits, Part, join_parts
 from prefect_collect.stores._s3_bucket import Bucket
 from prefect_collect.stores._s3_pages import pages
-from prefect_collect.stores._s3_probe import PROBES
 from prefect_collect.stores._s3_upload import Upload, abort_leftovers
 from prefect_collect.threads.abandoned import OPEN, fenced_by
 from prefect_collect.threads.pool import Pool

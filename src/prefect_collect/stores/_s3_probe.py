@@ -8,10 +8,8 @@ import threading
 from typing import Final
 
 from prefect_collect.errors import KeyExists, StoreError, StoreUnsafe
+from prefect_collect.stores._object_store import PROBES
 from prefect_collect.stores._s3_bucket import Bucket
-
-PROBES: Final = ".prefect-collect-probe"
-"""The folder of the objects that the tests create and remove again."""
 
 _LOCK: Final = threading.Lock()
 _EXCLUSIVE: Final[dict[tuple[str, str], bool]] = {}

@@ -11,6 +11,11 @@ from prefect_collect.errors import InvalidLocation, StoreAccessDenied, UsageErro
 
 _SUFFIX: Final = "core.windows.net"
 
+WRONG_CREDENTIALS: Final = frozenset(
+    {"AuthenticationFailed", "AuthorizationFailure", "InvalidAuthenticationInfo", "NoAuthenticationInformation"}
+)
+"""The error codes of requests whose signature, token or key Azure does not accept, or no longer."""
+
 # Known to everybody: https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string
 _DEVELOPMENT: Final = (
     "AccountName=devstoreaccount1;AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/"

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
+import zipfile
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
 
-from prefect_collect.blocks import DataSource, MboxSource
+from prefect_collect.blocks import DataSource, MboxSource, source_from
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
 from tests.examples import LARGE
 from tests.integration.databases import Database
 from tests.integration.mail_server import Mailbox
-from tests.integration.sources.contract import HUGE, MANY, MOST_MEMORY
+from tests.integration.sources.contract import HUGE, MANY, MOST_MEMORY, hash_of_zeros
 from tests.integration.sources.test_imap import message
 from tests.support.mbox_bytes import mail, separator
 from tests.support.peak import measured
 from tests.support.run_attempts import attempt, held, new_job
+from tests.support.slack_export import write_days
+from tests.support.vault_export import write_matter, xml
 
 pytestmark = [pytest.mark.integration, pytest.mark.skipif(not LARGE, reason="with LARGE=all (make large)")]
 
@@ -82,6 +87,38 @@ def test_a_large_message_of_an_mbox_file(tmp_path: Path) -> None:
     [row] = rows_of(tmp_path, MboxSource(inside=str(tmp_path / "a.mbox")), "a message of 5 GB")
     (tmp_path / "a.mbox").unlink()
     assert row["sha256"] == digest
+
+
+def test_a_vault_export(tmp_path: Path) -> None:
+    """An export of Google Vault of 10,000 messages, which its metadata describes, is collected."""
+    (tmp_path / "export").mkdir()
+    write_matter(tmp_path / "export", MANY)
+    rows = rows_of(tmp_path, source_from(f"vault:{tmp_path / 'export'}"), "10,000 messages")
+    assert sum("RFC822MessageID" in str(row["metadata"]) for row in rows) == MANY
+
+
+def test_a_large_file_of_a_vault_export(tmp_path: Path) -> None:
+    """A file of 5 GB in a ZIP file of an export of Google Vault is collected whole."""
+    folder, block = tmp_path / "export", bytes(10_000_000)
+    folder.mkdir()
+    (folder / "Matter-metadata.xml").write_bytes(xml(("1abc", {"#Title": "Huge"}, "huge_1abc.bin")))
+    with (
+        zipfile.ZipFile(folder / "Matter-1.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("huge_1abc.bin", "w", force_zip64=True) as entry,
+    ):
+        for _ in range(HUGE // len(block)):
+            entry.write(block)
+    rows = rows_of(tmp_path, source_from(f"vault:{folder}"), "a file of 5 GB")
+    row = max(rows, key=itemgetter("size"))
+    assert (row["size"], row["sha256"]) == (HUGE, hash_of_zeros(HUGE))
+
+
+def test_a_slack_export(tmp_path: Path) -> None:
+    """An export of Slack of 10,000 days of channels is collected."""
+    (tmp_path / "export").mkdir()
+    write_days(tmp_path / "export", channels=20, days=MANY // 20)
+    rows = rows_of(tmp_path, source_from(f"slack:{tmp_path / 'export'}"), "10,000 days")
+    assert sum(re.search(r"/\d{4}-\d\d-\d\d\.json", str(row["path"])) is not None for row in rows) == MANY
 
 
 def test_a_table(database: Database, tmp_path: Path) -> None:

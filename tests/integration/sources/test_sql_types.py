@@ -8,15 +8,23 @@ from contextlib import closing
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from math import inf, isnan
+from pathlib import Path
 from typing import Any
 
+import duckdb
+import pandas
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from prefect_collect.formats.dataset import Dataset
+from prefect_collect.packages import verify
 from prefect_collect.sources.listing import items_of
+from prefect_collect.statuses import JobStatus
+from prefect_collect.stores import DirectoryStore
 from tests.integration.databases import Database, MariaDb, postgres_database, sqlite_database
 from tests.integration.sources.contract import read
+from tests.support.run_attempts import attempt, export, new_job
 
 pytestmark = pytest.mark.integration
 
@@ -30,6 +38,24 @@ def collected(database: Database, table: str = "t", **fields: Any) -> tuple[pa.T
         data = b"".join(bytes(chunk) for chunk in content.chunks)
         assert content.metadata is not None
         return pq.read_table(io.BytesIO(data)), dict(content.metadata)
+
+
+def require_datasets(database: Database, table: pa.Table, folder: Path) -> None:
+    """Export the database as datasets, and require that DuckDB and pandas read these rows in them."""
+    source = database.source()
+    job = new_job(DirectoryStore(folder / "staging"), source)
+    assert attempt(job, source).status is JobStatus.SUCCESSFULLY_COMPLETED
+    ids = table["id"].to_pylist()
+    for rows in ("parquet", "csv"):
+        _, result = export(job, DirectoryStore(folder / rows), "dataset-directory", dataset=Dataset(rows=rows))
+        assert (result.status, verify(str(result.package)).problems) == (JobStatus.SUCCESSFULLY_COMPLETED, [])
+        (file,) = Path(str(result.package)).rglob(f"00000.{rows}")
+        found = duckdb.sql(f"SELECT * FROM '{file}'" if rows == "parquet" else f"FROM read_csv('{file}', quote='\"')")
+        assert (found.columns, [row[0] for row in found.fetchall()]) == (table.column_names, ids)
+        read = pandas.read_parquet(file) if rows == "parquet" else pandas.read_csv(file, dtype={"id": str})
+        assert ([*read.columns], [*map(int, read["id"])]) == (table.column_names, ids)
+        if rows == "parquet":
+            assert str(pq.read_table(file).to_pylist()) == str(table.to_pylist())
 
 
 @pytest.fixture
@@ -50,8 +76,8 @@ def mariadb(mariadb_server: MariaDb) -> Database:
     return mariadb_server.database()
 
 
-def test_exact_types_of_postgresql(postgresql: Database) -> None:
-    """Numbers, times, bytes and texts of PostgreSQL have exact types; NULL is not an empty text."""
+def test_exact_types_of_postgresql(postgresql: Database, tmp_path: Path) -> None:
+    """Numbers, times, bytes and texts of PostgreSQL have exact types, also in datasets; NULL is no empty text."""
     postgresql.run(
         "CREATE DOMAIN price AS numeric(40, 2)",
         "CREATE TYPE mood AS ENUM ('ok', 'bad')",
@@ -91,6 +117,7 @@ def test_exact_types_of_postgresql(postgresql: Database) -> None:
     assert (zero["f4"], str(zero["f4"]), zero["f8"], zero["raw"], zero["txt"]) == (0.0, "-0.0", 5e-324, b"", "")
     assert zero["free"] == Decimal("-12345678901234567890.123456789")
     assert {name for name, value in none.items() if value is not None} == {"id", "half"}
+    require_datasets(postgresql, table, tmp_path)
 
 
 def test_what_has_no_exact_type_of_postgresql(postgresql: Database) -> None:
@@ -132,8 +159,8 @@ def test_the_servers_settings_change_no_byte(postgresql: Database) -> None:
     assert read(postgresql.source(), item) == before
 
 
-def test_types_of_mariadb(mariadb: Database) -> None:
-    """Numbers, times, bytes and texts of MariaDB have exact types; what has none is text, and said."""
+def test_types_of_mariadb(mariadb: Database, tmp_path: Path) -> None:
+    """Numbers, times, bytes and texts of MariaDB have exact types, also in datasets; what has none is text."""
     mariadb.run(
         """CREATE TABLE t (
           id bigint unsigned PRIMARY KEY, tiny tinyint, ut tinyint unsigned, mid mediumint unsigned, n decimal(12,3),
@@ -171,6 +198,7 @@ def test_types_of_mariadb(mariadb: Database) -> None:
     }  # fmt: skip
     assert said["as_text"].keys() == {"tm", "odd"}
     assert (none["f"], none["txt"], none["tiny"], none["raw"]) == (pa.scalar(0.1, pa.float32()).as_py(), "", None, None)
+    require_datasets(mariadb, table, tmp_path)
 
 
 def test_values_of_sqlite(sqlite: Database) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -14,6 +15,7 @@ from prefect_collect.connectors.errors import answer_error, source_error
 from prefect_collect.connectors.http.headers import plain_etag
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import MOST_AT_ONCE, Content, Item, Listed, ListingEnd
+from prefect_collect.stores.azure_access import WRONG_CREDENTIALS
 from prefect_collect.threads.pool import as_completed
 
 if TYPE_CHECKING:
@@ -23,13 +25,16 @@ if TYPE_CHECKING:
 PIECE: Final = 1 << 20
 """The least bytes of a chunk of an object, except the last chunk."""
 
+_AT_ONCE: Final = 100
+_HEADS: Final = 8
+"""So many objects of 0 bytes are asked for while a listing waits, so many of them at once."""
+
 _BY_CLASS: Final = {
     "NotFoundError": "not_found",
     "FileNotFoundError": "not_found",
     "PermissionDeniedError": "access_denied",
     "UnauthenticatedError": "bad_credentials",
     "PreconditionError": "changed_during_read",
-    "InvalidPathError": "unexpected_error",
 }
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _NAME: Final = re.compile(r"<Code>([^<]{1,100})</Code>|\"reason\": *\"([^\"]{1,100})\"")
@@ -52,9 +57,9 @@ class Bucket:
         folder = len(prefix[: prefix.rfind("/") + 1])
         began = datetime.now(UTC)
         before, last = "", ""
-        for meta in self._listed(prefix):
-            before, last = _largest(before, last, meta["path"])
-            yield self._item(meta, folder)
+        for item in self._told_apart(_item(meta, folder) for meta in self._listed(prefix)):
+            before, last = _largest(before, last, item.id)
+            yield item
         if not self._place.startswith("gs://"):
             yield ListingEnd("every page had its list of blobs, and the last one named no next page")
             return
@@ -65,13 +70,13 @@ class Bucket:
         is_going_on = True
         while is_going_on:
             shown, is_going_on, end = False, False, last
-            for meta in self._listed(prefix, before or None):
-                if meta["path"] == end:
+            for item in (_item(meta, folder) for meta in self._listed(prefix, before or None)):
+                if item.id == end:
                     shown = True
-                elif meta["path"] > end:
-                    is_going_on = is_going_on or meta["last_modified"] < began
-                    before, last = _largest(before, last, meta["path"])
-                    yield self._item(meta, folder)
+                elif item.id > end:
+                    is_going_on = is_going_on or (item.modified is not None and item.modified < began)
+                    before, last = _largest(before, last, item.id)
+                    yield from self._told_apart([item])
             if not shown:
                 what = "The listing ended, but the server does not show its last object when it is asked once more"
                 raise source_error("enumeration_failed", what, f"{self._place}/{end}")
@@ -143,14 +148,30 @@ class Bucket:
         except Exception as error:
             raise obstore_error(error, self.place(item)) from error
 
-    def _item(self, meta: ObjectMeta, folder: int) -> Item:
-        key = meta["path"]
-        skipped = None
-        if meta["size"] == 0 and key.endswith("/"):
-            skipped = Failure("empty_folder", f"A folder marker of 0 bytes. [{self._place}/{key}]")
-        return Item(
-            key, key[folder:] or key, meta["size"], meta["last_modified"], plain_etag(meta["e_tag"]), skipped=skipped
-        )
+    def _told_apart(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield the items, folder markers as skipped ones: obstore lists their keys without the slash at the end."""
+        empty: list[Item] = []
+        for item in items:
+            if item.size:
+                yield item
+                continue
+            empty.append(item)
+            if len(empty) == _AT_ONCE:
+                yield from self._markers(empty)
+                empty = []
+        yield from self._markers(empty)
+
+    def _markers(self, empty: list[Item]) -> Iterator[Item]:
+        for item, now in as_completed(self.head, empty, _HEADS):
+            if isinstance(now, Exception):
+                raise now
+            what = f"A folder marker of 0 bytes: its key has a slash more. [{self.place(item)}]"
+            yield item if now is not None else replace(item, skipped=Failure("empty_folder", what))
+
+
+def _item(meta: ObjectMeta, folder: int) -> Item:
+    key = meta["path"]
+    return Item(key, key[folder:] or key, meta["size"], meta["last_modified"], plain_etag(meta["e_tag"]))
 
 
 def _largest(before: str, last: str, key: str) -> tuple[str, str]:
@@ -170,7 +191,19 @@ def obstore_error(error: Exception, place: str) -> SourceError:
     name = type(error).__name__
     if status := _STATUS.search(text):
         stated = _NAME.search(text)
-        return answer_error(int(status[1]), (stated[1] or stated[2]) if stated else "", "", place)
+        code = (stated[1] or stated[2]) if stated else ""
+        if code in WRONG_CREDENTIALS:
+            return source_error(
+                "bad_credentials", f"Azure does not accept the credentials ({code})", place, int(status[1])
+            )
+        return answer_error(int(status[1]), code, "", place)
+    if name == "InvalidPathError":
+        what = (
+            "obstore lists no key with an empty part, . or .. between slashes, or a control character; remove or rename"
+        )
+        return source_error(
+            "enumeration_failed", f"{what} such objects, or collect prefixes without them ({text})", place
+        )
     if name in _BY_CLASS:
         code, summary = _BY_CLASS[name], text
     elif "kind: Timeout" in text or "timed out" in text:

@@ -6,8 +6,7 @@ Everything that is read here comes from a server, and may be anything.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 INIT: Final = 1
 VERSION: Final = 2
@@ -47,15 +46,16 @@ _U64: Final = struct.Struct(">Q")
 _READ: Final = struct.Struct(">QI")
 _HEAD: Final = struct.Struct(">IBI")
 _TWO: Final = struct.Struct(">II")
+_ALL: Final = struct.Struct(">QIIIII")
+"""What OpenSSH's server states: all of the above but what is extended."""
 
 
 class BadPacket(Exception):
     """What a server sent is no packet of SFTP; the text says what is wrong with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
-    """What a server states of a file; None for what it does not state.
+class Attributes(NamedTuple):
+    """What a server states of a file; None for what it does not state. A tuple, of which many are made.
 
     Attributes:
         size: The size in bytes.
@@ -70,8 +70,7 @@ class Attributes:
     owner: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(NamedTuple):
     """An entry of a folder: its name, a line as of ``ls -l``, and its attributes."""
 
     name: bytes
@@ -247,6 +246,9 @@ def _attributes(reply: bytes, at: int) -> tuple[Attributes, int]:
     at += 4
     size = mode = modified = owner = None
     try:
+        if flags == _SIZE | _OWNERS | _PERMISSIONS | _TIMES:
+            size, user, group, mode, _, modified = _ALL.unpack_from(reply, at)
+            return Attributes(size, mode, modified, (user, group)), at + _ALL.size
         if flags & _SIZE:
             size = int(_U64.unpack_from(reply, at)[0])
             at += 8

@@ -12,6 +12,7 @@ import os
 import select
 import threading
 from collections import deque
+from collections.abc import Iterable
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,8 @@ from prefect_collect.threads.stop import current_stop
 
 if TYPE_CHECKING:
     from prefect_collect.connectors.sftp._place import Root
+
+Request = tuple[int, bytes, Any]
 
 _LOOK: Final = 0.2
 """Seconds between two checks for a cancel, and for what another thread wants to send."""
@@ -57,7 +60,8 @@ class Session:
     def __init__(self, ssh: Ssh, place: str, *, connect_timeout: float, read_timeout: float) -> None:
         self.place, self._ssh = place, ssh
         self._patience = connect_timeout + read_timeout  # until the server's first answer
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._is_receiving = False
         self._waiting: dict[int, tuple[Exchange, Any]] = {}
         self._number = 0
@@ -99,7 +103,7 @@ class Session:
 
     def count(self, more: int) -> None:
         """Count files or folders that are opened, or (negative) closed."""
-        with self._changed:
+        with self._lock:
             self.handles += more
 
     def allow(self, handles: int) -> None:
@@ -135,20 +139,15 @@ class Session:
             self._ssh.close()
         return self._failure
 
-    def failure(self) -> SourceError | None:
-        """Return the error that ended the connection, anew for each thread; None while it lives."""
-        if self._failure is None:
-            return None
-        return type(self._failure)(str(self._failure), code=self._failure.code)
-
-    def send(self, exchange: Exchange, kind: int, body: bytes, tag: Any) -> None:
-        """Put a request in line; `flush` sends it."""
-        with self._changed:
+    def send(self, exchange: Exchange, requests: Iterable[Request]) -> None:
+        """Put requests in line; `flush` sends them."""
+        with self._lock:
             if not self._waiting:
                 self._heard = monotonic()
-            self._number = self._number + 1 & 0x7FFFFFFF
-            self._waiting[self._number] = exchange, tag
-            self._out += packets.packet(kind, self._number, body)
+            for kind, body, tag in requests:
+                self._number = number = self._number + 1 & 0x7FFFFFFF
+                self._waiting[number] = exchange, tag
+                self._out += packets.packet(kind, number, body)
 
     def flush(self) -> None:
         """Send what the pipe takes at once; the rest is sent while answers are received."""
@@ -173,7 +172,7 @@ class Session:
                 if exchange.answers:
                     return
                 if self._failure is not None:
-                    raise self.failure() or self._failure
+                    raise type(self._failure)(str(self._failure), code=self._failure.code)  # each thread its own
                 if stop.canceled:
                     # The server may never answer: the next job needs another connection.
                     raise self._fail(source_error("connection_lost", "The job was canceled", self.place))
@@ -263,7 +262,11 @@ class Exchange:
 
     def send(self, kind: int, body: bytes, tag: Any = None) -> None:
         """Put a request in line; the answer comes with the tag. It is sent by `receive` or `flush`."""
-        self.session.send(self, kind, body, tag)
+        self.session.send(self, ((kind, body, tag),))
+
+    def send_all(self, requests: Iterable[Request]) -> None:
+        """Put requests in line: of each its type, its body, and the tag with which the answer comes."""
+        self.session.send(self, requests)
 
     def flush(self) -> None:
         """Send now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ class _Read:
 
     item: Item
     path: bytes
+    absolute: bytes
     expected: int
     under_way: int = 0
     handle: bytes = b""
@@ -79,6 +81,7 @@ class SmallFiles:
         Raise SourceError if the connection breaks; `left` then has the items that were taken and not yielded.
         """
         taken: Item | None = None
+        done: list[tuple[_Read, Content | SourceError]] = []
         try:
             while True:
                 while len(self._active) < concurrency:
@@ -92,20 +95,35 @@ class SmallFiles:
                         break
                     item, taken = taken, None
                     try:
-                        self._start(_Read(item, self._root.relative(item), item.size or 0))
+                        path = self._root.relative(item)
+                        self._start(_Read(item, path, self._root.absolute(path), item.size or 0))
                     except SourceError as error:
                         if not self._session.is_alive:
                             raise
                         yield item, error
+                if done:
+                    self._exchange.flush()  # the server has something to do while these are used
+                    yield from self._given(done)
+                    done = []
+                    continue
                 if not self._active:
                     return
-                for tag, reply in self._exchange.receive():
-                    if (read := self._take(tag, reply)) is not None and (content := self._ended(read)) is not None:
-                        yield read.item, content
+                try:
+                    for tag, reply in self._exchange.receive():
+                        if (read := self._take(tag, reply)) is not None and (content := self._ended(read)) is not None:
+                            done.append((read, content))
+                except SourceError:
+                    yield from self._given(done)
+                    raise
         finally:
             if taken is not None:
-                self._again.append(_Read(taken, b"", 0))
+                self._again.append(_Read(taken, b"", b"", 0))
             self._session.count(-len(self._active))
+
+    def _given(self, done: list[tuple[_Read, Content | SourceError]]) -> Iterator[tuple[Item, Content | Exception]]:
+        for read, content in done:
+            yield read.item, content
+            self._bytes -= read.expected
 
     @property
     def left(self) -> list[Item]:
@@ -121,10 +139,14 @@ class SmallFiles:
         self._active[id(read)] = read
         self._bytes += read.expected
         self._session.count(1)
-        path = packets.text(self._root.absolute(read.path))
+        path = packets.text(read.absolute)
         read.under_way = 2
-        self._exchange.send(packets.REALPATH, path, (read, _REALPATH))
-        self._exchange.send(packets.OPEN, path + packets.FOR_READING, (read, _OPEN))
+        self._exchange.send_all(
+            (
+                (packets.REALPATH, path, (read, _REALPATH)),
+                (packets.OPEN, path + packets.FOR_READING, (read, _OPEN)),
+            )
+        )
 
     def _take(self, tag: tuple[_Read, int], reply: bytes) -> _Read | None:
         """Keep an answer; return the file if it was the last one."""
@@ -141,36 +163,28 @@ class SmallFiles:
                 read.attributes = packets.attributes(reply)
             elif kind == packets.NAME and what == _REALPATH:
                 read.real = packets.only_name(reply)
-            else:
+            elif what != _CLOSE:
                 self._refused(read, what, *packets.status(reply))
         except packets.BadPacket as error:
             raise self._session.broken(error) from error
         if read.under_way:
             return None
         del self._active[id(read)]
-        self._bytes -= read.expected
         self._session.count(-1)
         return read
 
     def _ask(self, read: _Read) -> None:
         """Ask for all bytes and one more, which shows whether the file has grown, for its attributes, and close it."""
-        handle = packets.text(read.handle)
-        send, at, end = self._exchange.send, 0, read.expected + 1
-        while at < end:
-            size = min(self._session.chunk, end - at)
-            send(packets.READ, handle + packets.extent(at, size), (read, at))
-            read.under_way += 1
-            at += size
-        send(packets.FSTAT, handle, (read, _FSTAT))
-        send(packets.CLOSE, handle, (read, _CLOSE))
-        read.under_way += 2
+        handle, chunk, end = packets.text(read.handle), self._session.chunk, read.expected + 1
+        requests = [
+            (packets.READ, handle + packets.extent(at, min(chunk, end - at)), (read, at)) for at in range(0, end, chunk)
+        ]
+        requests += (packets.FSTAT, handle, (read, _FSTAT)), (packets.CLOSE, handle, (read, _CLOSE))
+        self._exchange.send_all(requests)
+        read.under_way += len(requests)
 
     def _refused(self, read: _Read, what: int, code: int, said: str) -> None:
-        if (
-            what == _CLOSE
-            or (what == _REALPATH and code == packets.OP_UNSUPPORTED)
-            or (what >= 0 and code == packets.EOF)
-        ):
+        if (what == _REALPATH and code == packets.OP_UNSUPPORTED) or (what >= 0 and code == packets.EOF):
             return
         if what == _OPEN:  # what opening says counts more than what was said of the path before
             read.is_refused = code == packets.FAILURE
@@ -180,7 +194,6 @@ class SmallFiles:
 
     def _ended(self, read: _Read) -> Content | SourceError | None:
         """Return what was read, or why it was not; None if the file is read again."""
-        place = self._root.place(read.path)
         if read.is_refused and self._session.handles and read.times < _TIMES:
             self._session.allow(self._session.handles)
             if not self._active:  # others on this connection have the handles
@@ -188,32 +201,37 @@ class SmallFiles:
             self._once_more(read, read.expected)
             return None
         if read.is_refused and self._session.handles:
-            return source_error("throttled", "The server refuses to open more files at once", place)
+            return self._error(read, "throttled", "The server refuses to open more files at once")
         if read.error is not None:
             return read.error
-        if (error := self._root.unsafe(read.path, read.real)) is not None:
+        if read.real != read.absolute and (error := self._root.unsafe(read.path, read.real)) is not None:
             return error
         attributes = read.attributes or Attributes()
-        try:
-            require_regular(attributes, place)
-        except SourceError as error:
-            return error
+        if attributes.mode is not None and not stat.S_ISREG(attributes.mode):
+            try:
+                require_regular(attributes, self._root.place(read.path))
+            except SourceError as error:
+                return error
         data = read.data()
         got, size = sum(map(len, data)), attributes.size
         is_changed = read.item.is_current and read.item.size is not None and read.item.size != size
         if size is None and got > read.expected:
-            return source_error("changed_during_read", "The file is longer than it was listed", place)
+            return self._error(read, "changed_during_read", "The file is longer than it was listed")
         if size is None or got == size or is_changed:  # what changed is found by the comparison with the listing
             return Content(data, size, time_of(attributes.modified))
         if got > size or size > MOST_AT_ONCE:
-            return source_error("changed_during_read", f"The file has now {size:,} bytes; more were read", place)
+            return self._error(read, "changed_during_read", f"The file has now {size:,} bytes; more were read")
         if read.times >= _TIMES:
-            return source_error("truncated", f"The server gave {got:,} of {size:,} bytes", place)
+            return self._error(read, "truncated", f"The server gave {got:,} of {size:,} bytes")
         if data and got < read.expected:
             self._session.expect(min(len(part) for part in data))
         self._once_more(read, size)
         return None
 
+    def _error(self, read: _Read, code: str, what: str) -> SourceError:
+        return source_error(code, what, self._root.place(read.path))
+
     def _once_more(self, read: _Read, expected: int) -> None:
+        self._bytes -= read.expected
         read.begin_again(expected)
         self._again.append(read)

@@ -13,9 +13,9 @@ from prefect_collect.archive.problems import Damaged, Problems
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.manifests import Manifest
 from prefect_collect.packages.contents.containers import Container
-from prefect_collect.packages.contents.shares import Share, read_share, shares_of
+from prefect_collect.packages.contents.shares import Share, read_share, shares_of, size_of
 from prefect_collect.threads.own_forks import OwnForks, Step, has_one_thread
-from prefect_collect.threads.pool import Pool
+from prefect_collect.threads.pool import SMALL, Pool, in_this_thread
 
 Progress = Callable[[int, int], None]
 """Is called with the files and bytes done since the last call."""
@@ -66,7 +66,8 @@ def _by_threads(hashing: _Hashing, shares: Iterator[Share], threads: int) -> Ite
     with Pool(threads, "hash") as pool:
         waiting: deque[Future[_Answer]] = deque()
         for share in shares:
-            waiting.append(pool.submit(hashing.check, share))
+            is_small = hashing.container.in_forks and size_of(share) < SMALL * len(share[0])
+            waiting.append((in_this_thread if is_small else pool.submit)(hashing.check, share))
             if len(waiting) > 4 * threads:
                 yield waiting.popleft().result()
         while waiting:

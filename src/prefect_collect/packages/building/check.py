@@ -23,10 +23,10 @@ from prefect_collect.packages.building.clashes import find_clashes
 from prefect_collect.packages.building.duplicates import Duplicates
 from prefect_collect.packages.building.names import Names, PortableNames
 from prefect_collect.packages.building.reading import SegmentReader, each_item, header_and_chunks
-from prefect_collect.packages.building.rows import Row, by_segment, read_rows
+from prefect_collect.packages.building.rows import Row, by_segment, parts_of, read_rows
 from prefect_collect.packages.building.spec import DUPLICATE, PackageSpec
 from prefect_collect.stores import Blob, DirectoryStore, Store
-from prefect_collect.threads.pool import Pool
+from prefect_collect.threads.pool import SMALL, Pool, in_this_thread
 from prefect_collect.threads.stop import Stop
 
 _GOOD: Final = 0
@@ -35,8 +35,7 @@ _ALTERED: Final = "its bytes in the segment are not the collected ones (SHA-256 
 _ELSEWHERE: Final = "The item has the bytes of another one; the lists over all bags of the group name it."
 """What a bag of a group says, whose lists mark no duplicates."""
 
-_REMOTE_THREADS: Final = 16
-_LOCAL_THREADS: Final = 2
+_REMOTE_THREADS, _LOCAL_THREADS = 16, 2
 
 
 @dataclass(slots=True)
@@ -167,15 +166,18 @@ def check_items(
     check.faults = manifest_faults(manifest)
     renamed = find_clashes(manifest)
     check.found.names = Names(renamed, PortableNames(manifest, renamed, base or spec.base), applied=spec.portable)
-    default = _LOCAL_THREADS if isinstance(staging, DirectoryStore) else _REMOTE_THREADS
-    with Pool(threads or default, "check") as pool:
+    is_local = isinstance(staging, DirectoryStore)
+    threads = threads or (_LOCAL_THREADS if is_local else _REMOTE_THREADS)
+    with Pool(threads, "check") as pool:
         waiting: deque[Future[None]] = deque()
         for rows in read_rows(manifest):
             stop.require_going()
             check.extend(len(rows))
             for group in by_segment(rows):
-                waiting.append(pool.submit(check.segment, group))
-            while len(waiting) > 4 * (threads or default):
+                for some in parts_of(group) if is_local else (group,):
+                    is_small = is_local and sum(row.stored_size or 0 for row in some) < SMALL * len(some)
+                    waiting.append((in_this_thread if is_small else pool.submit)(check.segment, some))
+            while len(waiting) > 4 * threads:
                 waiting.popleft().result()
         for future in waiting:
             future.result()

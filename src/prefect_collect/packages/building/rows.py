@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,8 @@ COLUMNS = [
     "deflated",
 ]
 """The columns of `table_columns.MANIFEST` that are read to find and describe items."""
+
+_PART: Final = 32 << 20
 
 
 @dataclass(slots=True)
@@ -91,6 +93,20 @@ def by_segment(rows: list[Row]) -> Iterator[list[Row]]:
         return
     for _, group in groupby(rows, attrgetter("segment")):
         yield list(group)
+
+
+def parts_of(rows: list[Row]) -> Iterator[list[Row]]:
+    """Yield the rows of a segment in parts of about 32 MiB, so that several threads have some of it."""
+    part: list[Row] = []
+    size = 0
+    for row in rows:
+        part.append(row)
+        size += row.stored_size or 0
+        if size >= _PART:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
 
 
 def _is_in_order(batch: pa.RecordBatch) -> bool:

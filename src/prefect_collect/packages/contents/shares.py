@@ -38,6 +38,11 @@ def _digests_of(
     return {of: list(index.query(query, of, group[0][0], group[-1][0])) for of in lists}
 
 
+def size_of(share: Share) -> int:
+    """Return the bytes of the files."""
+    return sum(row[_SIZE] for row in share[0])
+
+
 def read_share(share: Share) -> tuple[list[tuple[Entry, dict[int, bytes]]], int | None]:
     """Return the files of a group with what the lists have for each, and the offset of the file after them."""
     rows, lists, following = share

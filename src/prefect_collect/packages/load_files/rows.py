@@ -20,6 +20,7 @@ from prefect_collect.packages.load_files.description import Description
 from prefect_collect.packages.load_files.exceptions import EXCEPTION_COLUMNS
 from prefect_collect.packages.load_files.listed_facts import STATED, ListedFacts
 from prefect_collect.packages.load_files.lists import EXCEPTIONS, ITEMS, ITEMS_OPTIONAL, ITEMS_SCHEMA
+from prefect_collect.packages.load_files.message_hash import edrm_mih
 from prefect_collect.packages.load_files.reading import as_read, read_csv, read_dat
 from prefect_collect.packages.load_files.tables import comparable, read_table
 from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
@@ -167,6 +168,8 @@ class _Table:
             if (place := rows.described.column(fact)) is not None
         }
         self._stated = {fact: place for fact in STATED if (place := rows.described.column(fact)) is not None}
+        places = rows.described.column("edrm_mih"), rows.described.column("message_id")
+        self._hash = None if places[0] is None or places[1] is None else (places[0], places[1])
         self._stopped = False
 
     def _all(self) -> Iterator[tuple[str, list[str]]]:
@@ -213,6 +216,9 @@ class _Table:
             item = f"the item {shown(control[:99])} that {ITEMS} has there"
             self._rows.files.findings.problems.add(where, f"{what} is not {item}")
             return
+        if self._hash is not None and undo(row[self._hash[0]]) != edrm_mih(undo(row[self._hash[1]])):
+            name = self._described.columns[self._hash[0]][0]
+            self._rows.files.findings.problems.add(where, f"{what} has a {name!r} that is not of its Message-ID")
         for fact, at in self._stated.items():
             if fact in said and undo(row[at]) != as_read(said[fact], self._kind, self._described.encoding):
                 name = self._described.columns[at][0]

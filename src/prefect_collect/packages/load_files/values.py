@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from prefect_collect.errors import PackageError
 from prefect_collect.escaping import one_line
+from prefect_collect.packages.load_files.message_hash import edrm_mih
 
 MANIFEST_COLUMNS: Final = [
     "item_id",
@@ -33,7 +34,7 @@ _MESSAGE: Final = {"subject": "subject", "message_id": "message_id"}
 _PEOPLE: Final = ("from", "to", "cc", "bcc")
 _SENT: Final = ("sent", "sent_utc", "sent_date", "sent_time")
 _CREATED: Final = ("created", "created_utc")
-_STATED: Final = frozenset({*_MESSAGE, *_PEOPLE, *_SENT, *_CREATED})
+_STATED: Final = frozenset({*_MESSAGE, "edrm_mih", *_PEOPLE, *_SENT, *_CREATED})
 
 
 class ItemFacts:
@@ -73,6 +74,8 @@ def _stated(fact: str, found: dict[str, Any]) -> str:
     """Return what the source states of an item beside its bytes."""
     if fact in _MESSAGE:
         return _text(found.get(_MESSAGE[fact]))
+    if fact == "edrm_mih":
+        return edrm_mih(_text(found.get("message_id")))
     if fact in _PEOPLE:
         people = found.get(fact)
         return "; ".join(map(_text, people)) if isinstance(people, list) else _text(people)

@@ -95,11 +95,7 @@ class StoredObject:
             other = left.others(chain([{marker.name, INVENTORY, SIDECAR}], names))
             if not (replace and self.job_id and marker.name in left.sizes) or other is not None:
                 self._require_unchanged(self.data)
-                named = other or min(left.sizes, default="")
-                raise PackageExists(
-                    f"{self._where(f'v{self.next}/{named}')} does not belong to this export: another one was "
-                    f"interrupted, or another tool writes here; retry that export, or remove the folder. {self._at}"
-                )
+                raise PackageExists(f"{self._taken(left, other)} {self._at}")
             with current_fence().passing():
                 self.destination.remove(f"{folder}{name}" for name in left.sizes if name != marker.name)
                 self.destination.delete(f"{folder}content/")
@@ -129,8 +125,8 @@ class StoredObject:
             for name, contents in ((SIDECAR, self._sidecar()), (INVENTORY, data)):
                 self._put(f"v{number}/{name}", contents, replace=False)
             self._require_unchanged(before)
-            if not before:
-                self._put(OBJECT, declared(OBJECT))
+            if not before and not self._read(OBJECT):
+                self._put(OBJECT, declared(OBJECT), replace=False)
             blob = self._put(INVENTORY, data, replace=bool(before))
         except KeyExists as error:
             raise self._changed() from error
@@ -148,6 +144,21 @@ class StoredObject:
                 blob.key == f"{self.key}/{OBJECT}" for blob in self.destination.list(f"{self.key}/")
             ):
                 self.destination.delete(f"{self.key}/")
+
+    def _taken(self, left: FolderLeft, other: str | None) -> str:
+        """Return what is said of a folder of the new version that holds `other`."""
+        writer = next((name for name in left.sizes if name.startswith(MARKERS)), None)
+        if writer is not None:
+            job = writer.removeprefix(MARKERS).partition("/")[0]
+            return (
+                f"The export job {job} writes {self._where(f'v{self.next}')}, or was interrupted: wait until it has "
+                "ended, or retry it first."
+            )
+        named = other or min(left.sizes, default="")
+        return (
+            f"{self._where(f'v{self.next}/{named}')} does not belong to this export: another tool writes here; "
+            "remove the folder."
+        )
 
     def require_content(self, path: str, size: int) -> None:
         """Raise PackageError if a file of an earlier version, which the new one shares, is not there in that size."""

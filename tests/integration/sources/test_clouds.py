@@ -1,0 +1,227 @@
+"""The contract of sources, for Google Cloud Storage and Azure Blob Storage."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import quote, urlsplit
+
+import pytest
+from azure.storage.blob import AccessPolicy, ContainerSasPermissions, generate_container_sas
+
+from prefect_collect.blocks import ObjectStoreSource
+from prefect_collect.errors import SourceError
+from prefect_collect.statuses import JobStatus
+from tests.integration.cloud_servers import ACCOUNT, KEY, Azurite, GcsServer, gcs_server
+from tests.integration.faults import FaultProxy
+from tests.integration.servers import free_port
+from tests.integration.sources.contract import BreakingContract, Fault, Place, SourceContract, by_path, collected
+from tests.integration.sources.proxied import ProxiedPlace
+from tests.support.run_attempts import held, unsuccessful
+from tests.support.zeros import Zeros
+
+pytestmark = pytest.mark.integration
+
+
+class Bucket(ProxiedPlace):
+    """A bucket, which its test fills by plain requests: the services' libraries take ten times the processor time."""
+
+    many = 200
+    restarted = 4
+    refused = frozenset({"new\nline", "tab\t"})  # obstore lists no such key: test_keys_that_are_not_listed
+    lists: ClassVar[str]
+    """What the path of a request for a page of the listing holds."""
+
+    def __init__(self, url: str, proxy: FaultProxy | None) -> None:
+        self.proxy = proxy
+        self._http = HTTPConnection(urlsplit(url).netloc)
+
+    @abstractmethod
+    def source(self) -> ObjectStoreSource:
+        """Return the source of the bucket, through the proxy if there is one."""
+
+    def send(self, method: str, path: str, data: bytes = b"", **headers: str) -> None:
+        """Send a request to the server itself."""
+        self._http.request(method, path, data, {name.replace("_", "-"): text for name, text in headers.items()})
+        answer = self._http.getresponse()
+        text = answer.read()
+        assert answer.status < 300, (answer.status, text)
+
+    def cause(self, fault: Fault, proxy: FaultProxy) -> None:
+        """Cause a fault between the source and the server."""
+        if fault == "listing":
+            proxy.truncate_next(path=self.lists)
+        else:
+            super().cause(fault, proxy)
+
+
+class Google(Bucket):
+    """A bucket of fake-gcs-server."""
+
+    lists = "list-type="
+
+    def __init__(self, server: GcsServer, proxy: FaultProxy | None = None) -> None:
+        super().__init__(server.url, proxy)
+        self.server, self.bucket = server, server.new_bucket()
+
+    def source(self) -> ObjectStoreSource:
+        """Return the source."""
+        return ObjectStoreSource(
+            name="place", url=f"gs://{self.bucket}", endpoint_url=self.server.url, read_timeout=10, anonymous=True
+        )
+
+    def put(self, name: str, data: bytes) -> None:
+        """Upload an object."""
+        self.send("POST", f"/upload/storage/v1/b/{self.bucket}/o?uploadType=media&name={quote(name, safe='')}", data)
+
+    def remove(self, name: str) -> None:
+        """Delete an object."""
+        self.send("DELETE", f"/storage/v1/b/{self.bucket}/o/{quote(name, safe='')}")
+
+    def put_huge(self, name: str, size: int) -> None:
+        """Upload an object in pieces."""
+        blob = self.server.client.bucket(self.bucket).blob(name, chunk_size=64 << 20)
+        blob.upload_from_file(Zeros(size), size=size)
+
+    def cause(self, fault: Fault, proxy: FaultProxy) -> None:
+        """Cause a fault between the source and the server, which itself checks no token."""
+        if fault == "credentials":
+            proxy.fail_next(1_000_000, status=401, code="AuthenticationRequired")
+        else:
+            super().cause(fault, proxy)
+
+
+class Azure(Bucket):
+    """A container of Azurite, which the source reads by a shared access signature under a policy."""
+
+    refused = Bucket.refused | {"back\\slash"}  # Azure makes a slash of it
+
+    lists = "comp=list"
+
+    def __init__(self, server: Azurite, proxy: FaultProxy | None = None) -> None:
+        super().__init__(server.url, proxy)
+        self.server, self.container = server, server.new_container()
+        later = datetime.now(UTC) + timedelta(hours=3)
+        reads = AccessPolicy(permission="rl", expiry=later)
+        self.client = server.service.get_container_client(self.container)
+        self.policies = {"reads": reads}
+        self.client.set_container_access_policy(self.policies)
+        self.signature = generate_container_sas(ACCOUNT, self.container, KEY, policy_id="reads")
+        everything = ContainerSasPermissions(write=True, create=True, delete=True)
+        self.own = generate_container_sas(ACCOUNT, self.container, KEY, permission=everything, expiry=later)
+
+    def source(self) -> ObjectStoreSource:
+        """Return the source."""
+        url = self.server.url if self.proxy is None else self.server.at(self.proxy.url).url
+        secret = f"BlobEndpoint={url};SharedAccessSignature={self.signature}"
+        return ObjectStoreSource.model_validate(
+            {"name": "place", "url": f"az://{self.container}", "secret": secret, "read_timeout": 10}
+        )
+
+    def put(self, name: str, data: bytes) -> None:
+        """Upload a blob."""
+        self.send("PUT", self._path(name), data, x_ms_blob_type="BlockBlob")
+
+    def remove(self, name: str) -> None:
+        """Delete a blob."""
+        self.send("DELETE", self._path(name))
+
+    def put_huge(self, name: str, size: int) -> None:
+        """Upload a blob in blocks."""
+        self.client.upload_blob(name, Zeros(size), length=size)
+
+    @contextmanager
+    def broken(self, fault: Fault) -> Iterator[None]:
+        """Cause a fault; one of the credentials is that the policy of the signature is taken back."""
+        if fault != "credentials":
+            with super().broken(fault):
+                yield
+            return
+        self.client.set_container_access_policy({})
+        try:
+            yield
+        finally:
+            self.client.set_container_access_policy(self.policies)
+
+    def _path(self, name: str) -> str:
+        return f"/{ACCOUNT}/{self.container}/{quote(name)}?{self.own}"
+
+
+class OfClouds(SourceContract):
+    """The contract, and what obstore does not list."""
+
+    @pytest.mark.parametrize("name", ["new\nline", "a//b", "a/../b"])
+    def test_keys_that_are_not_listed(self, place: Place, name: str) -> None:
+        """A listing fails, and is not short, if the bucket has a key that obstore takes for none; it is named."""
+        place.put("a", b"a")
+        place.put(name, b"b")
+        with pytest.raises(SourceError, match=r"obstore lists no key .*remove or rename") as caught:
+            by_path(place.source())
+        assert caught.value.code == "enumeration_failed"
+
+    def test_folder_markers(self, place: Place, tmp_path: Path) -> None:
+        """A folder marker is skipped; an empty object, and what lies in the folder, is collected."""
+        for name, data in {"folder/": b"", "folder/in": b"x", "empty": b""}.items():
+            place.put(name, data)
+        folder, status = collected(tmp_path, place.source())
+        assert status is JobStatus.SUCCESSFULLY_COMPLETED
+        assert {row["original_path"] for row in held(folder).values()} == {"folder/in", "empty"}
+        assert [row["error_code"] for row in unsuccessful(folder).values()] == ["empty_folder"]
+
+
+class TestGoogle(OfClouds):
+    """A bucket of Google Cloud Storage keeps the contract."""
+
+    @pytest.fixture
+    def place(self, gcs: GcsServer) -> Place:
+        """An empty bucket."""
+        return Google(gcs)
+
+    @pytest.fixture
+    def roomy(self, tmp_path: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+        """An empty bucket on disk."""
+        with gcs_server(tmp_path_factory.mktemp("gcs"), on_disk=True) as server:
+            yield Google(server)
+
+
+@pytest.fixture(scope="module")
+def before_google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultProxy]:
+    """A proxy that breaks, before a server that answers to the proxy's name alone."""
+    port = free_port()
+    with FaultProxy(f"http://127.0.0.1:{port}") as proxy:
+        public = urlsplit(proxy.url).netloc
+        with gcs_server(tmp_path_factory.mktemp("gcs"), public=public, port=port):
+            yield proxy
+
+
+class TestBreakingGoogle(BreakingContract):
+    """A bucket of Google Cloud Storage keeps the contract where its connections break."""
+
+    @pytest.fixture
+    def place(self, before_google: FaultProxy) -> Place:
+        """An empty bucket behind the proxy."""
+        return Google(GcsServer(before_google.url), before_google)
+
+
+class TestAzure(OfClouds):
+    """A container of Azure Blob Storage keeps the contract."""
+
+    @pytest.fixture
+    def place(self, azure: Azurite) -> Place:
+        """An empty container."""
+        return Azure(azure)
+
+
+class TestBreakingAzure(BreakingContract):
+    """A container keeps the contract where its connections break, and where its signature is taken back."""
+
+    @pytest.fixture
+    def place(self, azure: Azurite) -> Iterator[Place]:
+        """An empty container behind a proxy that breaks."""
+        with FaultProxy(azure.url) as proxy:
+            yield Azure(azure, proxy)
