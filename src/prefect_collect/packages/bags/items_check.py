@@ -12,6 +12,7 @@ from pyarrow import csv
 
 from prefect_collect.archive.problems import Damaged, Problems, shown
 from prefect_collect.escaping import csv_text
+from prefect_collect.packages.bags.copies_check import check_copies
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.manifests import Manifest
 from prefect_collect.packages.bags.row_stream import RowStream
@@ -112,11 +113,12 @@ def _compare(
         problems.add(path, f"{NAME} does not list it")
     _check_ids(bag, file, problems)
     repeats.finish(_as_listed(row) for rows in _batches(file) for row in rows)
+    check_copies(file, NAME, problems, pause)
     return absent
 
 
 def check_list_over_all(files: BagFiles, file: Any) -> None:
-    """Check duplicates and ids of the list over all bags of a group. Raises BadParquet."""
+    """Check duplicates, their copies and ids of the list over all bags of a group. Raises BadParquet."""
     problems = files.findings.problems
     repeats = DuplicatesCheck(files.index, NAME, problems, files.findings.warnings)
     for rows in _batches(file):
@@ -124,6 +126,7 @@ def check_list_over_all(files: BagFiles, file: Any) -> None:
         repeats.add(map(_as_listed, rows))
     _check_ids(files, file, problems)
     repeats.finish(_as_listed(row) for rows in _batches(file) for row in rows)
+    check_copies(file, NAME, problems)
 
 
 def _as_listed(row: tuple[Any, ...]) -> ListedItem:
