@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import csv
 
 from prefect_collect.job_folder import table_columns
 from prefect_collect.packages import PackagePlace, build_directory, find_duplicates, verify
@@ -149,6 +150,7 @@ def test_packages_of_earlier_versions_are_valid(folder: Path) -> None:
     rewrite(folder, lambda rows: [row.update(error_code=None) for row in rows])
     table = pq.read_table(folder / "items.parquet").drop_columns(["duplicate_of"])
     pq.write_table(table, folder / "items.parquet")
+    csv.write_csv(table, folder / "items.csv")
     rewrite(folder, lambda rows: None)
     assert verify(folder).problems == []
 
