@@ -1,4 +1,4 @@
-"""Exports as OCFL objects into buckets that end at any instant, or meet another export: a whole version is left."""
+"""Exports as OCFL objects that end at any instant, or meet another export: a whole version is left."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus
-from prefect_collect.stores import Blob, Buffer
+from prefect_collect.stores import Blob, Buffer, DirectoryStore, Store
 from tests.examples import STEP
-from tests.exporting.test_ocfl import NAME, collected
+from tests.exporting.test_ocfl import NAME, collected, inventory
 from tests.support.memory_store import Killed, MemoryStore
 from tests.support.ocfl_judge import require_valid
 from tests.support.run_attempts import export
@@ -145,13 +145,46 @@ def messages(result: TaskResult) -> str:
     return " ".join(str(row["message"]) for row in result.unsuccessful.to_arrow().to_pylist())
 
 
-def killed(collection: JobFolder, bucket: MemoryStore) -> JobFolder:
+def killed(collection: JobFolder, bucket: Store) -> JobFolder:
     """Run an export whose process dies; return its job."""
     before = set(collection.store.folders())
     with contextlib.suppress(Killed):
         export(collection, bucket, "ocfl")
     (job,) = set(collection.store.folders()) - before
     return JobFolder(collection.store, job)
+
+
+class Dying(DirectoryStore):
+    """A folder whose writer dies before the key `at` is written."""
+
+    at = ""
+
+    def writer(self, key: str, *, replace: bool = False) -> Any:  # noqa: D102
+        if key == self.at:
+            raise Killed
+        return super().writer(key, replace=replace)
+
+
+@pytest.mark.parametrize(("at", "head"), [("inventory.json", "v1"), ("inventory.json.sha256", "v2")])
+def test_a_kill_in_a_folder_is_not_taken_for_a_valid_object(
+    collections: list[JobFolder], tmp_path: Path, at: str, head: str
+) -> None:
+    """Before and after the object's inventory is replaced, it is one version or the other, which verify finds
+    unfinished; a retry makes it valid.
+    """
+    root = tmp_path / "root"
+    export(collections[0], DirectoryStore(root), "ocfl")
+    assert verify(root / NAME).valid
+    dying = Dying(root)
+    dying.at = f"{NAME}/{at}"
+    job = killed(collections[1], dying)
+    assert inventory(root)["head"] == head
+    assert not verify(root / NAME).valid
+    _, result = export(collections[1], DirectoryStore(root), "ocfl", job)
+    assert (result.status, inventory(root)["head"]) == (JobStatus.SUCCESSFULLY_COMPLETED, "v2")
+    require_valid(root)
+    found = verify(root / NAME)
+    assert (found.problems, found.warnings, found.fingerprint) == ([], [], result.fingerprint)
 
 
 class Met(MemoryStore):
