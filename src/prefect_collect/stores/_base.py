@@ -44,8 +44,9 @@ Piece = CopyRange | bytes
 class BlobWriter(Protocol):
     """Writes one blob that appears whole, at `commit`, or not at all."""
 
-    position: int
-    """Bytes written so far."""
+    @property
+    def position(self) -> int:
+        """Bytes written so far."""
 
     def write(self, data: Buffer) -> None:
         """Append `data`. Raise StoreFull, StoreAccessDenied or StoreUnavailable."""
