@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from prefect_collect.archive.item_paths import safe_path
+from prefect_collect.escaping import csv_text
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.packages import PACKAGE_FORMATS, PackagePlace, find_duplicates, verify
 from prefect_collect.packages.load_files.message_hash import edrm_mih
@@ -82,6 +83,22 @@ def test_a_forged_number_of_the_original_is_told(staging: Any, exports: Director
     good = built(staging, exports, None)
     assert problems(forged(good, "csv", "Duplicate Of", 1, "DOC00000003"), exports).endswith("items.parquet states")
     assert "another 'Duplicate Of'" in problems(forged(good, "dat", "Duplicate Of", 1, ""), exports)
+
+
+def test_forged_exceptions_are_told(staging: Any, exports: DirectoryStore) -> None:
+    """Each cell of an exception that the list of items states is compared, also of an item that was not collected."""
+    staging.lose("gone")
+    staging.lost[0]["custodian"] = "Kim"
+    good = built(staging, exports, "global")
+    header, *rows = read_csv([good["EXCEPTIONS.csv"]], "utf-8")
+    for row, column in (
+        (0, "Custodian"), (3, "Custodian"), (0, "File Name"), (3, "Original Path"), (1, "File Size"), (2, "Reason"),
+    ):  # fmt: skip
+        cells = [[*map(csv_text, one)] for one in rows]
+        cells[row][header.index(column)] += "0"
+        table = MARKS["utf-8"] + b"".join(RowWriter("utf-8").csv(one, header) for one in (header, *cells))
+        found = problems({**good, "EXCEPTIONS.csv": table}, exports)
+        assert found == f"EXCEPTIONS.csv: row {row + 1} has another {column!r} than items.parquet states"
 
 
 def test_lists_of_earlier_versions_are_valid(staging: Any, exports: DirectoryStore, tmp_path: Path) -> None:

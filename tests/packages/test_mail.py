@@ -302,3 +302,43 @@ def test_odd_folders_become_names_that_can_be_listed(staging: Any, exports: Dire
         "MAIL/messages.mbox", "MAIL/x.mbox", table["path"][-1],
     ]  # fmt: skip
     assert len(table["path"][-1].encode()) < 255
+
+
+def test_what_lists_say_of_origins_is_compared(filled: Any, exports: DirectoryStore, tmp_path: Path) -> None:
+    """Custodians, folders, paths, sizes and reasons of both lists are those of items.parquet, if that states them."""
+    filled.lost[0] |= {"custodian": "Kim", "source_size": 77}
+    files = contents(exports, build(filled, exports, "mail-directory").key)
+
+    def problems(files: dict[str, bytes], **changed: tuple[bytes, bytes]) -> str:
+        """Return what verify says of a package in which lists were changed, with right hashes."""
+        forged = dict(files)
+        for name, (old, new) in changed.items():
+            assert old in forged[f"{name}.csv"]
+            forged[f"{name}.csv"] = forged[f"{name}.csv"].replace(old, new, 1)
+        names = [line.split("  ", 1)[1] for line in forged["manifest-sha256.txt"].decode().splitlines()]
+        forged["manifest-sha256.txt"] = b"".join(
+            f"{hashlib.sha256(forged[name]).hexdigest()}  {name}\n".encode() for name in names
+        )
+        folder = tmp_path / f"forged{len(list(tmp_path.iterdir()))}"
+        for name, data in forged.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+        return "\n".join(map(str, verify(folder).problems))
+
+    assert problems(files) == ""
+    index = "INDEX.csv: row {} has another {!r} than the list of items states"
+    assert problems(files, INDEX=(b"Jordan Lee", b"Jordan Doe")) == index.format(1, "Custodian")
+    assert problems(files, INDEX=(b'"INBOX/Sent"', b'"INBOX"')) == index.format(3, "Folder")
+    row = "EXCEPTIONS.csv: row 3 has another {!r} than items.parquet states"
+    for name, old, new in (
+        ("Custodian", b'"Kim"', b'""'),
+        ("File Name", b'"9.eml"', b'"8.eml"'),
+        ("Original Path", b'"INBOX/9.eml"', b'"9.eml"'),
+        ("File Size", b'"77"', b'"7"'),
+        ("Reason", b"Gone", b"Lost"),
+    ):
+        assert problems(files, EXCEPTIONS=(old, new)) == row.format(name)
+    table = pq.read_table(io.BytesIO(files["items.parquet"])).drop_columns(["custodian"])
+    pq.write_table(table, tmp_path / "earlier")
+    earlier = files | {"items.parquet": (tmp_path / "earlier").read_bytes()}
+    assert problems(earlier, INDEX=(b"Jordan Lee", b"x"), EXCEPTIONS=(b'"Kim"', b'"x"')) == ""

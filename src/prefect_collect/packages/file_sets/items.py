@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from prefect_collect.archive.problems import Damaged, Problems, shown
-from prefect_collect.escaping import csv_text
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.manifests import Manifest
 from prefect_collect.packages.building.duplicate_columns import DUPLICATE_OF
@@ -16,13 +15,15 @@ from prefect_collect.packages.building.duplicates_check import DuplicatesCheck
 from prefect_collect.packages.building.duplicates_check import ListedItem as Repeated
 from prefect_collect.packages.building.spec import DELIVERED
 from prefect_collect.packages.contents.name_keys import unpack
-from prefect_collect.packages.file_sets.lists import EXCEPTIONS, ITEMS, ITEMS_SCHEMA
-from prefect_collect.packages.load_files.exceptions import EXCEPTION_COLUMNS
-from prefect_collect.packages.load_files.tables import comparable, read_table
+from prefect_collect.packages.file_sets.lists import ITEMS, ITEMS_OPTIONAL, ITEMS_SCHEMA
+from prefect_collect.packages.load_files.exceptions_check import ExceptionsCheck
 from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
 
 _ROWS: Final = 4096
-_COLUMNS: Final = ["item_id", "outcome", "path", "offset", "length", "size", "sha256", "error_code", DUPLICATE_OF]
+_COLUMNS: Final = [
+    "item_id", "outcome", "path", "offset", "length", "size", "sha256", "error_code", DUPLICATE_OF,
+    "original_path", "custodian", "message",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,14 @@ class ListedItem:
     size: int
     sha256: str
     number: int
+    original_path: str
+    custodian: str
 
 
 class ItemsCheck:
     """The comparison; `items` and `bytes` count what is delivered, `absent` what is not.
+
+    `has_custodians` says whether the list states whose the items are; those of earlier versions do not.
 
     Args:
         files: The files of the package.
@@ -50,6 +55,7 @@ class ItemsCheck:
         self.files, self._payload = files, payload
         self.items = self.bytes = self.absent = 0
         self.listed = bytearray(files.index.count)
+        self.has_custodians = False
         self._digests: dict[int, bytes] = {}
 
     @property
@@ -72,11 +78,13 @@ class ItemsCheck:
         entry = self.files.entry(ITEMS)
         if entry is None:
             return  # reported as missing
-        exceptions = self._exceptions()
         try:
             with tempfile.TemporaryFile() as file:
                 for chunk in self.files.chunks(entry):
                     file.write(chunk)
+                schema = BoundedParquet(file, ITEMS_SCHEMA, ITEMS_OPTIONAL).schema
+                self.has_custodians = "custodian" in schema.names
+                exceptions = ExceptionsCheck(self.files, numbered=False, has_custodians=self.has_custodians)
                 repeats = DuplicatesCheck(self.files.index, ITEMS, self.problems, self.files.findings.warnings)
                 for rows in _batches(file):
                     repeats.add(map(_as_listed, rows))
@@ -87,8 +95,7 @@ class ItemsCheck:
         except BadParquet as error:
             self.problems.add(ITEMS, f"it cannot be read as the list of items: {error}")
             return
-        if next(exceptions, None) is not None:
-            self.problems.add(EXCEPTIONS, f"it has more than the {self.absent:,} exceptions of {ITEMS}")
+        exceptions.finish()
         if self.files.index.ids.repeated(1):
             self.problems.add(ITEMS, "an item stands in it more than once")
         self.finish()
@@ -98,7 +105,7 @@ class ItemsCheck:
             if path.startswith(self._payload) and not self.listed[number] and not path.endswith("/"):
                 self.problems.add(path, f"{ITEMS} does not list it")
 
-    def _compare(self, rows: Sequence[tuple[object, ...]], manifest: Manifest, exceptions: Iterator[list[str]]) -> None:
+    def _compare(self, rows: Sequence[tuple[object, ...]], manifest: Manifest, exceptions: ExceptionsCheck) -> None:
         index, base = self.files.index, self.files.base
         index.ids.add([hash(row[0]) for row in rows])
         given = [row for row in rows if row[1] == DELIVERED]
@@ -125,26 +132,16 @@ class ItemsCheck:
                 self.problems.add(item.path, f"{ITEMS} and the manifest do not agree on it")
             self.add(item)
 
-    def _compare_exception(self, row: tuple[object, ...], exceptions: Iterator[list[str]]) -> None:
+    def _compare_exception(self, row: tuple[object, ...], exceptions: ExceptionsCheck) -> None:
         self.absent += 1
         if row[2]:
             self.problems.add(ITEMS, f"it gives a path to an item that is not delivered: {shown(str(row[0])[:200])}")
-        found = next(exceptions, None)
-        said = (str(row[1] or "").replace("_", " "), row[7] or "")
-        if (
-            found is None
-            or tuple(csv_text(found[at]) for at in (5, 6)) != said
-            or comparable(csv_text(found[10])) != comparable(str(row[0]))
-        ):
-            self.problems.add(EXCEPTIONS, f"row {self.absent:,} is not the exception that {ITEMS} has there")
-
-    def _exceptions(self) -> Iterator[list[str]]:
-        return read_table(self.files, EXCEPTIONS, EXCEPTION_COLUMNS[1:])
+        exceptions.compare(dict(zip(_COLUMNS, row, strict=True)))
 
 
 def _batches(file: Any) -> Iterator[list[tuple[Any, ...]]]:
     """Yield the rows of the list, some at a time. Raises BadParquet."""
-    for batch in BoundedParquet(file, ITEMS_SCHEMA).batches(_COLUMNS, _ROWS):
+    for batch in BoundedParquet(file, ITEMS_SCHEMA, ITEMS_OPTIONAL).batches(_COLUMNS, _ROWS):
         yield list(zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True))
 
 
@@ -153,13 +150,14 @@ def _as_listed(row: tuple[Any, ...]) -> Repeated:
 
 
 def _listed(row: tuple[object, ...], number: int) -> ListedItem | None:
-    item_id, _, path, offset, length, size, sha256, *_ = row
+    item_id, _, path, offset, length, size, sha256, _, _, original, custodian, _ = row
+    whose = str(original or ""), str(custodian or "")
     if not isinstance(item_id, str) or not isinstance(path, str) or not isinstance(sha256, str):
         return None
     if not isinstance(size, int) or size < 0:
         return None
     if offset is None and length is None:
-        return ListedItem(item_id, path, None, None, size, sha256, number)
+        return ListedItem(item_id, path, None, None, size, sha256, number, *whose)
     if isinstance(offset, int) and isinstance(length, int) and offset >= 0 and length >= 0:
-        return ListedItem(item_id, path, offset, length, size, sha256, number)
+        return ListedItem(item_id, path, offset, length, size, sha256, number, *whose)
     return None

@@ -54,6 +54,7 @@ ITEMS_SCHEMA: Final = pa.schema(
         pa.field("item_id", pa.string(), nullable=False),
         pa.field("outcome", pa.string(), nullable=False),
         pa.field("original_path", pa.string()),
+        pa.field("custodian", pa.string()),
         pa.field("path", pa.string()),
         pa.field("offset", pa.int64()),
         pa.field("length", pa.int64()),
@@ -65,6 +66,9 @@ ITEMS_SCHEMA: Final = pa.schema(
     ]
 )
 """The columns of items.parquet; an item that is not delivered has no path, one that is a file has no offset."""
+
+ITEMS_OPTIONAL: Final = frozenset({"custodian"})
+"""The column that packages of earlier versions lack."""
 
 
 class SetLists:
@@ -131,6 +135,7 @@ class SetLists:
                 "item_id": batch["item_id"],
                 "outcome": [outcome_of(failure) for failure in why],
                 "original_path": batch["original_path"],
+                "custodian": batch["custodian"],
                 **place,
                 "size": batch["size"],
                 "sha256": digests,

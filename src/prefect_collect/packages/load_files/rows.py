@@ -17,18 +17,17 @@ from prefect_collect.packages.building.duplicates_check import DuplicatesCheck, 
 from prefect_collect.packages.building.spec import DELIVERED
 from prefect_collect.packages.contents.name_keys import unpack
 from prefect_collect.packages.load_files.description import Description
-from prefect_collect.packages.load_files.exceptions import EXCEPTION_COLUMNS
+from prefect_collect.packages.load_files.exceptions_check import ExceptionsCheck
 from prefect_collect.packages.load_files.listed_facts import STATED, ListedFacts
-from prefect_collect.packages.load_files.lists import EXCEPTIONS, ITEMS, ITEMS_OPTIONAL, ITEMS_SCHEMA
+from prefect_collect.packages.load_files.lists import ITEMS, ITEMS_OPTIONAL, ITEMS_SCHEMA
 from prefect_collect.packages.load_files.message_hash import is_edrm_mih
 from prefect_collect.packages.load_files.reading import as_read, read_csv, read_dat
-from prefect_collect.packages.load_files.tables import comparable, read_table
 from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
 
 _ROWS: Final = 4096
 _COLUMNS: Final = [
     "control_number", "item_id", "outcome", "native_path", "text_path", "size", "sha256", "error_code", DUPLICATE_OF,
-    "original_path", "custodian",
+    "original_path", "custodian", "message",
 ]  # fmt: skip
 _Item = tuple[Any, ...]
 
@@ -55,7 +54,6 @@ class LoadFileRows:
         if entry is None:
             return  # reported as missing
         tables = {kind: _Table(self, kind) for kind in self.described.tables}
-        exceptions = read_table(self.files, EXCEPTIONS, EXCEPTION_COLUMNS)
         listed = bytearray(self.files.index.count)
         self._volumes = {volume["name"]: [0, 0, 0] for volume in self.described.volumes}
         try:
@@ -63,6 +61,8 @@ class LoadFileRows:
                 file = held.enter_context(tempfile.TemporaryFile())
                 for chunk in self.files.chunks(entry):
                     file.write(chunk)
+                has_custodians = "custodian" in BoundedParquet(file, ITEMS_SCHEMA, ITEMS_OPTIONAL).schema.names
+                exceptions = ExceptionsCheck(self.files, numbered=True, has_custodians=has_custodians)
                 repeats = DuplicatesCheck(self.files.index, ITEMS, self._problems, self.files.findings.warnings)
                 facts = held.enter_context(closing(ListedFacts(file, {fact for _, fact in self.described.columns})))
                 for rows in _batches(file):
@@ -76,8 +76,7 @@ class LoadFileRows:
             return
         for table in tables.values():
             table.finish(self.items)
-        if next(exceptions, None) is not None:
-            self._problems.add(EXCEPTIONS, f"it has more than the {self.absent:,} exceptions of {ITEMS}")
+        exceptions.finish()
         self._report_unlisted(listed)
         if self.files.index.ids.repeated(1):
             self._problems.add(ITEMS, "an item or a control number stands in it more than once")
@@ -86,7 +85,7 @@ class LoadFileRows:
                 self._problems.add(volume["name"], "it does not hold what load-file.json states of it")
 
     def _compare(
-        self, rows: list[_Item], facts: ListedFacts, tables: dict[str, _Table], exceptions: Iterator[list[str]],
+        self, rows: list[_Item], facts: ListedFacts, tables: dict[str, _Table], exceptions: ExceptionsCheck,
         listed: bytearray,
     ) -> None:  # fmt: skip
         index, base = self.files.index, self.files.base
@@ -122,18 +121,11 @@ class LoadFileRows:
             for table in tables.values():
                 table.compare(control or "", native or "", text or "", size, sha256 or "", said)
 
-    def _compare_exception(self, row: _Item, exceptions: Iterator[list[str]]) -> None:
+    def _compare_exception(self, row: _Item, exceptions: ExceptionsCheck) -> None:
         self.absent += 1
         if row[3] or row[4]:
             self._problems.add(ITEMS, f"it gives a path to an item that is not delivered: {shown(row[1][:200])}")
-        found = next(exceptions, None)
-        said = (row[0] or "", (row[2] or "").replace("_", " "), row[7] or "", row[1])
-        if (
-            found is None
-            or tuple(csv_text(found[at]) for at in (0, 6, 7)) != said[:3]
-            or comparable(csv_text(found[11])) != comparable(row[1])
-        ):
-            self._problems.add(EXCEPTIONS, f"row {self.absent:,} is not the exception that {ITEMS} has there")
+        exceptions.compare(dict(zip(_COLUMNS, row, strict=True)))
 
     def _report_unlisted(self, listed: bytearray) -> None:
         """Report natives and texts that belong to no item."""

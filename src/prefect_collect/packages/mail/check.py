@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -16,6 +16,7 @@ from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.contents.index import Entry
 from prefect_collect.packages.file_sets.check import SetCheck
 from prefect_collect.packages.file_sets.items import ItemsCheck, ListedItem
+from prefect_collect.packages.load_files.exceptions_check import is_written
 from prefect_collect.packages.load_files.tables import comparable, read_table
 from prefect_collect.packages.mail.format import MAIL
 from prefect_collect.packages.mail.index import COLUMNS, INDEX
@@ -56,12 +57,23 @@ class _Messages(ItemsCheck):
         ):
             self._is_index_wrong = True
             self.problems.add(INDEX, f"row {self.items:,} is not the message that the list of items has there")
+        if row is not None and not self._is_index_wrong:
+            self._compare_origin(row, item)
         if (item.offset is not None) is not self._is_mbox:
             self.problems.add(item.path, "the list of items gives another kind of place than the description states")
         elif item.offset is not None:
             _, places, digests = self._files.setdefault(item.number, (item.path, array("q"), bytearray()))
             places.extend((item.offset, length))
             digests += bytes.fromhex(item.sha256) if re.fullmatch("[0-9a-f]{64}", item.sha256) else bytes(32)
+
+    def _compare_origin(self, row: Sequence[str], item: ListedItem) -> None:
+        """Compare what the index says of where a message comes from."""
+        expected = {"Folder": item.original_path.rpartition("/")[0]}
+        if self.has_custodians:
+            expected["Custodian"] = item.custodian
+        for name, text in expected.items():
+            if not is_written(row[COLUMNS.index(name)], text):
+                self.problems.add(INDEX, f"row {self.items:,} has another {name!r} than the list of items states")
 
     def finish(self) -> None:
         """Undo the quoting of every message in the mbox files, and compare its hash."""
