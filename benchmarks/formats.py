@@ -5,9 +5,10 @@
 
 Collects ITEMS (100,000) of a folder, of Dovecot and of PostgreSQL, and one file of 5 GiB and a byte, into FOLDER (by
 default one in memory, which needs 25 GB). Then exports each in every format, and verifies the packages, each in a
-process of its own. Beside them the same files, as the package in a folder has them, are packed by the tool that a user
-would take. Prints Markdown: times of the check and the build together, and the peak memory beyond that of a process
-that does nothing; what makes no sense is refused, with the words of the refusal.
+process of its own, the latter by `prefect-collect verify`. Beside them the same files, as the package in a folder has
+them, are packed by the tool that a user would take. Prints Markdown: times of the check and the build together, and the
+peak memory beyond that of a process that does nothing (of `verify`, all memory of the command's processes); what makes
+no sense is refused, with the words of the refusal.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.verified import verify_package
 from prefect_collect.blocks import FileSource
 from prefect_collect.errors import CollectError
 from prefect_collect.formats import FORMATS, require_source
 from prefect_collect.formats.bag_options import BagOptions
-from prefect_collect.packages import verify
 from prefect_collect.sources import Source
 from prefect_collect.stores import DirectoryStore
 from tests.integration.databases import postgres_database
@@ -116,11 +117,11 @@ def exported(place: Path, job_id: str, kind: str, format: Any) -> tuple[float, f
 
 
 def verified(package: str, count: int) -> tuple[float, float, int]:
-    """Verify a package; return seconds, of them CPU, and the peak memory in MiB."""
-    with measured("  verify") as taken:
-        found = verify(package)
-    assert found.valid, found.problems[:3]
-    assert found.items >= count, found.items
+    """Verify a package by the command; return seconds, of them CPU, and the peak memory of its processes in MiB."""
+    taken, found = verify_package(package)
+    print(f"  verify: {taken.seconds:.1f} s, CPU {taken.cpu:.1f} s, {taken.peak} MiB at the peak", flush=True)
+    assert found["valid"], found["problems"][:3]
+    assert found["items"] >= count, found["items"]
     return taken.seconds, taken.cpu, taken.peak
 
 
@@ -142,7 +143,7 @@ def measure(source: Source, kind: str, place: Path, count: int) -> None:
             rows.append(f"| {name} | refused: {ours.splitlines()[0][:150]} | | | | | |")
             continue
         [made] = [path for path in (place / "out" / name).iterdir() if not path.name.startswith(("0=", "ocfl_"))]
-        checked = apart(verified, str(made), count)
+        checked = verified(str(made), count)
         if name == "directory":
             tree = made / "data"
         theirs = packed(peer_of(name), tree, place / "packed")

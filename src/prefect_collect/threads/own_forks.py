@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from prefect_collect.errors import CollectError
 from prefect_collect.threads.parent_death import end_with_parent
-from prefect_collect.threads.pipes import PIPE_BYTES, widen
+from prefect_collect.threads.wide_pipe import PIPE_BYTES, widen
 
 Step = Callable[[Callable[[], None]], object]
 """What is done while forks answer: it is given a function to call now and then, that sends and receives."""

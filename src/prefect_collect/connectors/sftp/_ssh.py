@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 from prefect_collect.connectors.sftp._failures import ssh_error
 from prefect_collect.connectors.sftp._secrets import Secrets, given
 from prefect_collect.errors import SourceError
-from prefect_collect.threads.pipes import widen
+from prefect_collect.threads.wide_pipe import widen
 
 _SAFE: Final = (
     # Never accept a host key silently, whatever the configuration says.
