@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,41 @@ def test_a_kill_at_any_instant_leaves_the_old_version_or_the_new(
         assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
         assert head_of(bucket) == version
         judged(bucket)
+
+
+def test_two_first_exports_that_make_the_storage_root(
+    collections: list[JobFolder], judged: Callable[[MemoryStore], None]
+) -> None:
+    """A root that another export makes while an export looks for one is taken; one of the two makes the object."""
+
+    class Looked(MemoryStore):
+        is_looked_at = False
+
+        def folders(self, prefix: str = "") -> Iterator[str]:
+            if not self.is_looked_at:
+                self.is_looked_at = True
+                export(collections[1], self, "ocfl")
+            return super().folders(prefix)
+
+    bucket = Looked()
+    _, result = export(collections[0], bucket, "ocfl")
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert head_of(bucket) == 2
+    judged(bucket)
+
+
+def test_a_full_bucket_is_refused_without_a_whole_listing(collections: list[JobFolder]) -> None:
+    """A bucket with folders is no place for a storage root, which its folders tell."""
+
+    class Listed(MemoryStore):
+        def list(self, prefix: str = "") -> Iterator[Blob]:
+            assert prefix, "a listing of millions"
+            return super().list(prefix)
+
+    bucket = Listed({f"folder/{number}": b"" for number in range(9)})
+    _, result = export(collections[0], bucket, "ocfl")
+    assert "holds other things ('folder')" in messages(result)
+    assert len(bucket.blobs) == 9
 
 
 def messages(result: TaskResult) -> str:
