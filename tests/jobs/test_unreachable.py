@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from prefect.client.orchestration import get_client
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import (
     PREFECT_API_URL,
@@ -25,6 +26,7 @@ from prefect_collect import FileSource, collect, jobs
 from prefect_collect.cli._exits import FAILED
 from prefect_collect.cli._run_command import explain
 from prefect_collect.errors import PrefectError, PrefectUnavailable
+from prefect_collect.runs.queries import kinds_of_flows
 from prefect_collect.runs.refusals import prefect_errors
 from tests.integration.servers import free_port
 
@@ -171,6 +173,19 @@ def test_what_is_no_prefect(refusing: str, monkeypatch: pytest.MonkeyPatch) -> N
     here = temporary_settings({PREFECT_API_URL: f"{refusing}/200/api"})
     with here, pytest.raises(PrefectError, match="ends in /api"):
         jobs.list_jobs()
+
+
+@pytest.mark.parametrize("body", [b"<!doctype html>", b'[{"id": "no id"}]', b'{"detail": "?"}'])
+def test_kinds_of_flows_of_what_is_no_prefect(refusing: str, monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
+    """An answer of good status that is no list of flows raises PrefectError when the kinds of flows are read."""
+    monkeypatch.setattr(Refusing, "body", body)
+    with (
+        temporary_settings({PREFECT_API_URL: f"{refusing}/200/api"}),
+        get_client(sync_client=True) as client,
+        pytest.raises(PrefectError, match="not a Prefect server"),
+        prefect_errors(),
+    ):
+        kinds_of_flows(client)
 
 
 def test_an_error_of_another_server(refusing: str) -> None:

@@ -87,7 +87,7 @@ def _no_run(run_id: UUID) -> JobNotFound:
 
 def job_of(runs: JobRuns, run: JobRun, store: StoreLike, kind: JobKind | None = None) -> Job:
     """Return the job of a run. Raise JobNotFound if the run is no job, StoreError if its store cannot be read."""
-    kind = kind or runs.kind_of(run)
+    kind = kind or runs.kind_of(run.flow_id)
     if kind is None:
         name = runs.flow_name(run.flow_id)
         raise JobNotFound(f"Flow run {run.id} is not a job: its flow {name!r} is no collection or export.")

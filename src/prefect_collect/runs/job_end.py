@@ -15,10 +15,9 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 
 from prefect_collect.escaping import one_line
-from prefect_collect.runs.job_runs import KINDS
+from prefect_collect.runs.job_runs import JobRuns, asking_prefect
 from prefect_collect.runs.labels import QUEUED, SOURCE, label_of
 from prefect_collect.runs.leaked_slots import give_back_forgotten
-from prefect_collect.runs.names import KIND_OF_FLOW
 from prefect_collect.runs.session import Session, release_session, session_of
 from prefect_collect.runs.source_queue import QueueState, SourceQueue, give_back
 from prefect_collect.runs.turn import leave_queue, release, release_next
@@ -38,9 +37,7 @@ def queue_of(client: SyncPrefectClient, run: FlowRun) -> SourceQueue | None:
 
 def kind_of(client: SyncPrefectClient, run: FlowRun) -> JobKind | None:
     """Return the kind of job that the run is; None if it is no job of this package."""
-    if run.flow_id not in KINDS:
-        KINDS[run.flow_id] = KIND_OF_FLOW.get(client.read_flow(run.flow_id).name)
-    return KINDS[run.flow_id]
+    return JobRuns(asking_prefect(client)).kind_of(run.flow_id)
 
 
 def job_ended(

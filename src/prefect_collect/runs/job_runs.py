@@ -13,9 +13,9 @@ from uuid import UUID
 
 from prefect_collect.runs import prefect_settings
 from prefect_collect.runs.imports import importing
-from prefect_collect.runs.names import FLOW_OF_KIND, KIND_OF_FLOW, PLANNED
+from prefect_collect.runs.names import KIND_OF_FLOW, PLANNED, flow_names
 from prefect_collect.runs.paging import PAGE, paged
-from prefect_collect.runs.plain_server import AskPrefect, connected
+from prefect_collect.runs.plain_server import AskPrefect, Misunderstood, connected
 from prefect_collect.runs.server_clock import server_now
 from prefect_collect.statuses import JobKind
 
@@ -80,11 +80,11 @@ class JobRuns:
         answer = self._ask("GET", f"/flows/{flow_id}")
         return "" if answer is None else _text(answer, "name")
 
-    def kind_of(self, run: JobRun) -> JobKind | None:
-        """Return the kind of job that the run is; None if it is no job of this package."""
-        if run.flow_id not in KINDS:
-            KINDS[run.flow_id] = KIND_OF_FLOW.get(self.flow_name(run.flow_id))
-        return KINDS[run.flow_id]
+    def kind_of(self, flow_id: UUID) -> JobKind | None:
+        """Return the kind of job that the flow's runs are; None if they are no jobs of this package."""
+        if flow_id not in KINDS:
+            KINDS[flow_id] = KIND_OF_FLOW.get(self.flow_name(flow_id))
+        return KINDS[flow_id]
 
     def kinds(self) -> dict[UUID, JobKind]:
         """Return the kind of job of each flow, by the flow's id."""
@@ -103,11 +103,11 @@ class JobRuns:
 
     def of_ids(self, names: Iterable[str]) -> dict[str, JobRun]:
         """Return the runs that have these ids, at most `PAGE`, by their ids; an id may be one of no run, or no UUID."""
-        asked = {name: str(run_id) for name in names if (run_id := _uuid(name)) is not None}
+        asked = run_ids(names)
         if not asked:
             return {}
-        found = self._runs({"flow_runs": {"id": {"any_": [*asked.values()]}}, "limit": PAGE})
-        by_id = {str(run.id): run for run in found}
+        found = self._runs({"flow_runs": {"id": {"any_": [*map(str, asked.values())]}}, "limit": PAGE})
+        by_id = {run.id: run for run in found}
         return {name: by_id[run_id] for name, run_id in asked.items() if run_id in by_id}
 
     def artifact(self, key: str) -> str | None:
@@ -130,7 +130,7 @@ def read_job_runs(read: Callable[[JobRuns], T]) -> T:
         try:
             with connected(plain.server) as server:
                 return read(JobRuns(server.ask))
-        except (AskPrefect, _Misunderstood):
+        except (AskPrefect, Misunderstood):
             pass
     with importing():
         from prefect.client.orchestration import get_client
@@ -139,7 +139,7 @@ def read_job_runs(read: Callable[[JobRuns], T]) -> T:
     with get_client(sync_client=True) as client:
         try:
             return read(JobRuns(asking_prefect(client)))
-        except _Misunderstood as error:
+        except Misunderstood as error:
             raise not_prefect() from error
 
 
@@ -157,26 +157,27 @@ def asking_prefect(client: SyncPrefectClient) -> Ask:
         try:
             return answer.json()
         except ValueError as error:
-            raise _Misunderstood(str(error)) from error
+            raise Misunderstood(str(error)) from error
 
     return ask
 
 
-class _Misunderstood(Exception):
-    """The answer is not one of Prefect's server."""
+def run_ids(names: Iterable[str]) -> dict[str, UUID]:
+    """Return the run id that each of the names is; a name that is no UUID is left out."""
+    return {name: run_id for name in names if (run_id := _uuid(name)) is not None}
 
 
 def _flows(kind: JobKind | None = None) -> dict[str, Any]:
     """Return the filter for the flows whose runs are jobs, or jobs of that kind."""
-    return {"name": {"any_": [FLOW_OF_KIND[one] for one in JobKind if kind in (None, one)]}}
+    return {"name": {"any_": flow_names(kind)}}
 
 
 def _read(answers: Any, of: Callable[[Any], T]) -> list[T]:
-    """Return what `of` makes of each object of an answer. Raise _Misunderstood if it is no list of such objects."""
+    """Return what `of` makes of each object of an answer. Raise Misunderstood if it is no list of such objects."""
     try:
         return [of(one) for one in answers]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _Misunderstood(str(error)) from error
+        raise Misunderstood(str(error)) from error
 
 
 def _run(answer: Any) -> JobRun:
@@ -194,7 +195,7 @@ def _run(answer: Any) -> JobRun:
             labels=answer["labels"] or {},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _Misunderstood(str(error)) from error
+        raise Misunderstood(str(error)) from error
 
 
 def _text(answer: Any, name: str) -> str:

@@ -13,6 +13,12 @@ RECOVERY_FLOW: Final = "recovery"
 KIND_OF_FLOW: Final = {COLLECTION_FLOW: JobKind.COLLECTION, EXPORT_FLOW: JobKind.EXPORT}
 FLOW_OF_KIND: Final = {kind: name for name, kind in KIND_OF_FLOW.items()}
 
+
+def flow_names(kind: JobKind | None = None) -> list[str]:
+    """Return the names of the flows whose runs are jobs, or jobs of that kind."""
+    return [FLOW_OF_KIND[one] for one in JobKind if kind in (None, one)]
+
+
 TAG: Final = "prefect-collect"
 """The tag of every job's run."""
 

@@ -28,6 +28,10 @@ class AskPrefect(Exception):
     """The server did not answer as expected, so that Prefect's client is to be asked."""
 
 
+class Misunderstood(ValueError):
+    """An answer of good status is not one of Prefect's server."""
+
+
 class PlainServer:
     """A connection to Prefect's server; made by `connected`."""
 

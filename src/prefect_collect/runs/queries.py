@@ -12,7 +12,8 @@ from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFi
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
-from prefect_collect.runs.names import FLOW_OF_KIND, KIND_OF_FLOW, PLANNED
+from prefect_collect.runs.job_runs import JobRuns, asking_prefect, run_ids
+from prefect_collect.runs.names import PLANNED, flow_names
 from prefect_collect.runs.paging import PAGE, paged
 from prefect_collect.runs.server_clock import server_now
 from prefect_collect.statuses import JobKind, JobStatus, from_prefect_state
@@ -52,7 +53,7 @@ def answered_run(answer: httpx.Response) -> FlowRun | None:
 
 def runs_of_ids(client: SyncPrefectClient, ids: Iterable[str]) -> dict[str, FlowRun]:
     """Return the runs that have these ids, at most `PAGE`, by their ids; an id may be one of no run, or no UUID."""
-    asked = {name: run_id for name in ids if (run_id := _uuid(name)) is not None}
+    asked = run_ids(ids)
     if not asked:
         return {}
     only = FlowRunFilter(id=FlowRunFilterId(any_=[*asked.values()]))
@@ -60,21 +61,14 @@ def runs_of_ids(client: SyncPrefectClient, ids: Iterable[str]) -> dict[str, Flow
     return {name: found[run_id] for name, run_id in asked.items() if run_id in found}
 
 
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
-
-
 def job_flows(kind: JobKind | None = None) -> FlowFilter:
     """Return the filter for the flows whose runs are jobs, or jobs of that kind."""
-    return FlowFilter(name=FlowFilterName(any_=[FLOW_OF_KIND[one] for one in JobKind if kind in (None, one)]))
+    return FlowFilter(name=FlowFilterName(any_=flow_names(kind)))
 
 
 def kinds_of_flows(client: SyncPrefectClient) -> dict[UUID, JobKind]:
     """Return the kind of job of each flow, by the flow's id."""
-    return {flow.id: KIND_OF_FLOW[flow.name] for flow in client.read_flows(flow_filter=job_flows())}
+    return JobRuns(asking_prefect(client)).kinds()
 
 
 def history(client: SyncPrefectClient, run_id: UUID) -> list[State[Any]]:

@@ -20,6 +20,7 @@ from prefect.exceptions import PrefectException
 from prefect.settings import get_current_settings
 
 from prefect_collect.errors import CollectError, PrefectError, PrefectUnavailable
+from prefect_collect.runs.plain_server import Misunderstood
 
 _RAISED: Final = (httpx.HTTPError, httpx.InvalidURL, PrefectException, RuntimeError, ValueError)
 """What Prefect's client raises: RuntimeError if the server's version cannot be read, or if the server that it starts
@@ -98,6 +99,8 @@ def _misunderstood(error: BaseException, url: str) -> CollectError | None:
             f"with `prefect server start` and set PREFECT_API_URL, or allow it more seconds. "
             f"[PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS={_startup_seconds()}]"
         )
+    if isinstance(error, Misunderstood):
+        return not_prefect()
     if not isinstance(error, (json.JSONDecodeError, pydantic.ValidationError)) or not _raised_in(
         error, "prefect.client."
     ):

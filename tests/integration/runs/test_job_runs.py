@@ -14,10 +14,10 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.states import Completed, Running, Scheduled, State
 
 from prefect_collect.runs.job_runs import JobRun, JobRuns, asking_prefect
-from prefect_collect.runs.names import COLLECTION_FLOW, EXPORT_FLOW
+from prefect_collect.runs.names import COLLECTION_FLOW, EXPORT_FLOW, KIND_OF_FLOW
 from prefect_collect.runs.plain_server import connected
 from prefect_collect.runs.prefect_settings import ConfiguredServer
-from prefect_collect.runs.queries import kinds_of_flows
+from prefect_collect.runs.queries import job_flows
 from prefect_collect.statuses import JobKind
 from tests.integration.prefect_server import PrefectServer
 
@@ -64,12 +64,12 @@ def test_runs(runs: tuple[JobRuns, SyncPrefectClient]) -> None:
     assert read.run(uuid4()) is None
     known = read.run(export.id)
     assert known is not None
-    assert read.kind_of(known) is JobKind.EXPORT
+    assert read.kind_of(known.flow_id) is JobKind.EXPORT
     assert read.flow_name(collection.flow_id) == COLLECTION_FLOW
     assert read.flow_name(uuid4()) == ""
     asked = [str(collection.id), str(export.id).upper(), str(uuid4()), "no id"]
     assert read.of_ids(asked) == {asked[0]: _as_read(collection), asked[1]: _as_read(export)}
-    assert read.kinds() == kinds_of_flows(client)
+    assert read.kinds() == {one.id: KIND_OF_FLOW[one.name] for one in client.read_flows(flow_filter=job_flows())}
     mine = (collection.id, export.id, planned.id, queued.id)
     assert [run.id for run in read.newest(None) if run.id in mine] == [queued.id, export.id, collection.id]
     assert [run.id for run in read.newest(JobKind.COLLECTION) if run.id in mine] == [collection.id]
@@ -90,4 +90,4 @@ def test_a_run_of_another_flow(runs: tuple[JobRuns, SyncPrefectClient]) -> None:
     read, client = runs
     run = read.run(UUID(str(_made(client, f"other-{uuid4()}", Running()).id)))
     assert run is not None
-    assert read.kind_of(run) is None
+    assert read.kind_of(run.flow_id) is None
