@@ -185,6 +185,17 @@ class StoreContract:
         assert store.stat("job/segment") == blob
         assert store.read("job/segment") == data
 
+    def test_writes_of_every_size_around_a_mebibyte(self, store: Store) -> None:
+        """What is written arrives, however it lies to the bounds up to which a writer gathers small pieces."""
+        mebibyte, data, at = 1 << 20, patterned(9 << 20), 0
+        writer = store.writer("job/segment")
+        for size in (mebibyte, 1, mebibyte - 1, mebibyte - 1, 1, mebibyte, 0, mebibyte + 1, 7, mebibyte - 8, mebibyte):
+            writer.write(memoryview(data)[at : at + size])
+            at += size
+            assert writer.position == at
+        writer.commit()
+        assert store.read("job/segment") == data[:at]
+
     @pytest.mark.parametrize("is_large", [False, True])
     def test_patch(self, store: Store, is_large: bool) -> None:
         """The head of a blob can be replaced until the commit, in small and in large ones."""

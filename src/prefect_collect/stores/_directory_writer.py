@@ -39,13 +39,12 @@ class DirectoryWriter:
     def write(self, data: Buffer) -> None:
         """Append `data`. Raise StoreFull, StoreAccessDenied or StoreUnavailable."""
         size = memoryview(data).nbytes
-        if len(self._gathered) + size > _GATHER:
+        if len(self._gathered) + size < _GATHER:
+            self._gathered += data
+        else:
             with os_errors(self._location):
                 self._flush()
-                if size >= _GATHER:
-                    write_all(self._file.fd, data)
-        if size < _GATHER:
-            self._gathered += data
+                write_all(self._file.fd, data)
         self.position += size
 
     def patch(self, offset: int, data: Buffer) -> None:
