@@ -20,7 +20,7 @@ def ledger_counts(table: pa.Table) -> Counts:
         failed=outcomes.count("failed"),
         skipped=outcomes.count("skipped"),
         not_attempted=outcomes.count("not_attempted"),
-        bytes=sum(compress(sizes, map("succeeded".__eq__, outcomes))),
+        bytes=sum(compress(sizes, [outcome == "succeeded" for outcome in outcomes])),
     )
 
 
