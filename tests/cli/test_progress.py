@@ -10,7 +10,9 @@ import threading
 import pytest
 
 from prefect_collect.cli import _progress
+from prefect_collect.threads.own_forks import has_one_thread
 from prefect_collect.threads.progress import Progress, announce
+from tests.support.process_fork import run_fork
 
 
 def test_where_no_terminal_is_a_line_from_time_to_time_says_how_far_it_is(
@@ -79,3 +81,22 @@ def test_in_a_terminal_what_a_job_waits_for_is_a_line_that_gives_way_to_its_bar(
     assert "Waiting for [red] one" in said
     assert "Waiting for" not in said[said.index("Collecting") :]
     assert "one" not in said[said.index("two") :]
+
+
+@pytest.mark.parametrize("by_thread", [True, False])
+def test_the_bar_of_files_moves_while_nothing_is_done(by_thread: bool) -> None:
+    """A thread turns the spinner, or each call does: then there is no thread, so that the process can be forked."""
+
+    def program() -> None:
+        terminal = _Terminal()
+        sys.stderr = terminal
+        with _progress.shown_files("Verifying", by_thread=by_thread) as count:
+            assert count is not None
+            assert has_one_thread() != by_thread
+            waited = threading.Event()
+            while len({*"⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"} & {*terminal.getvalue()}) < 2:
+                if not by_thread:
+                    count(0, 0)
+                waited.wait(0.01)
+
+    assert run_fork(program, environment={"TERM": "xterm", "COLUMNS": "60"}).code == 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from prefect_collect.cli._exits import PROGRAM
 from prefect_collect.escaping import one_line
+from prefect_collect.threads.own_forks import has_one_thread
 from prefect_collect.threads.progress import Progress, watching
 
 if TYPE_CHECKING:
@@ -98,23 +99,24 @@ def _words(progress: Progress) -> dict[str, Any]:
 
 
 @contextmanager
-def shown_files(label: str) -> Iterator[Callable[[int, int], None] | None]:
+def shown_files(label: str, *, by_thread: bool) -> Iterator[Callable[[int, int], None] | None]:
     """Yield a function to call with the files and bytes done since its last call; None if there is no terminal.
 
-    It draws the bar itself, so that no thread runs meanwhile: only a process with one thread verifies by forks.
+    A thread draws the bar, or, without `by_thread`, each call, so that no thread runs meanwhile: only a process with
+    one thread verifies by forks.
     """
     if not sys.stderr.isatty():
         yield None
         return
     from prefect_collect.pages.text import bytes_text
 
-    done, drawn = [0, 0], 0.0
+    done, drawn, by_thread = [0, 0], 0.0, by_thread or not has_one_thread()
 
     def count(files: int, size: int) -> None:
         nonlocal drawn
         done[0] += files
         done[1] += size
-        if monotonic() - drawn > _DRAW_EVERY:
+        if not by_thread and monotonic() - drawn > _DRAW_EVERY:
             drawn = monotonic()
             bars.refresh()
 
@@ -122,7 +124,7 @@ def shown_files(label: str) -> Iterator[Callable[[int, int], None] | None]:
         for task in bars.task_ids:
             bars.update(task, words=f"{done[0]:,} files  {bytes_text(done[1])}")
 
-    with _bars("{task.fields[words]}", update, auto_refresh=False) as bars:
+    with _bars("{task.fields[words]}", update, auto_refresh=by_thread) as bars:
         bars.add_task(label, total=None, words="")
         yield count
         update(bars)

@@ -7,7 +7,6 @@ interface, and leaves the server running when the command is killed.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import socket
@@ -22,6 +21,7 @@ from typing import IO, Final
 from prefect_collect.errors import JobError
 from prefect_collect.runs import prefect_settings
 from prefect_collect.runs.imports import importing
+from prefect_collect.threads.parent_death import end_with_parent
 
 STARTUP_SECONDS: Final = 180.0
 """Seconds that a server may take to start; a slow machine needs 30 s, and more for the first start."""
@@ -136,19 +136,9 @@ def _start(host: str, port: int, log: IO[bytes], *, ui: bool, settings: Mapping[
         stdout=log,
         stderr=log,
         start_new_session=True,
-        preexec_fn=_end_with_parent(),
+        preexec_fn=end_with_parent(signal.SIGTERM),
         env={**_SERVER_SETTINGS, **settings, **os.environ},
     )
-
-
-def _end_with_parent() -> Callable[[], None]:
-    """Return a function by which the kernel ends the server when this process is killed."""
-    prctl = ctypes.CDLL(None).prctl
-
-    def ask() -> None:
-        prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG, from linux/prctl.h
-
-    return ask
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, log: IO[bytes]) -> None:

@@ -39,7 +39,7 @@ def sign_package(
             f"signature over with the copy. [{package}]"
         )
     private = None if key is None else _private_key(key, lambda: known_passphrase(passphrase_from, out.say))
-    with shown_files("Verifying") as count:
+    with shown_files("Verifying", by_thread="://" in package) as count:
         found = verify(package, progress=count)
     if not found.valid or not found.fingerprint:
         if json:

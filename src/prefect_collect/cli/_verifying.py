@@ -113,7 +113,7 @@ def verify_folder(folder: JobFolder, *, json: bool) -> int:
     from prefect_collect.verification import verify_job
 
     out = Output(as_json=json)
-    with shown_files("Verifying") as count:
+    with shown_files("Verifying", by_thread=True) as count:
         found = verify_job(folder, progress=count)
     if json:
         out.json(job_json(found))
@@ -164,8 +164,9 @@ def verify_package(path: str, checks: PackageChecks | None = None, *, json: bool
     try:
         require_package(path)
         seals.require_files(path)
-        passphrase = known_passphrase(checks.passphrase_from, out.say) if is_encrypted_package(path) else None
-        with shown_files("Verifying") as count:
+        encrypted = is_encrypted_package(path)
+        passphrase = known_passphrase(checks.passphrase_from, out.say) if encrypted else None
+        with shown_files("Verifying", by_thread=encrypted or "://" in path) as count:
             found = verify(path, progress=count, passphrase=passphrase, profile=profile)
     except PackageError as error:
         # There is no package to judge, so the answer is not "Not valid".

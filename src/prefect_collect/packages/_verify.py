@@ -38,12 +38,12 @@ def verify(
 ) -> Verification:
     """Check a package: a ZIP or TAR file or the folder of a bag, by its path or URL, or by its key in `store`.
 
-    Any bag is checked by RFC 8493: that it is complete and holds nothing else, every hash, Payload-Oxum, names. Of a
-    package made here every byte is accounted for, and its item list is compared with the payload. `progress` is called
-    with the files and bytes done since the last call. An encrypted copy is checked by its `passphrase`. With a BagIt
-    `profile` (its JSON), a bag must conform to it too. Raises PackageError if nothing is there, it cannot be read at
-    all, or it is encrypted and the passphrase is not given or another one, InvalidLocation, and UsageError for a
-    profile that is none.
+    Any bag is checked by RFC 8493: that it is complete and holds nothing else, every hash, Payload-Oxum, names. Of
+    a package made here every byte is accounted for, and its item list is compared with the payload. `progress` is
+    called with the files and bytes done since the last call, which may be none. An encrypted copy is checked by its
+    `passphrase`. With a BagIt `profile` (its JSON), a bag must conform to it too. Raises PackageError if nothing is
+    there, it cannot be read at all, or it is encrypted and the passphrase is not given or another one,
+    InvalidLocation, and UsageError for a profile that is none.
     """
     rules = None if profile is None else read_profile(profile)
     text = os.fspath(location)

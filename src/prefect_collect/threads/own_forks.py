@@ -19,14 +19,19 @@ from select import select
 from typing import Any, Final
 
 from prefect_collect.errors import CollectError
+from prefect_collect.threads.parent_death import end_with_parent
+from prefect_collect.threads.pipes import PIPE_BYTES, widen
 
 Step = Callable[[Callable[[], None]], object]
 """What is done while forks answer: it is given a function to call now and then, that sends and receives."""
 
 _LENGTH: Final = struct.Struct("<Q")
-_PIPE: Final = 1 << 20
-_SET_PIPE_SIZE: Final = 1031
-"""F_SETPIPE_SZ of fcntl, which only newer versions of Python name."""
+
+_MOST_WORK: Final = 64 << 20
+"""Bytes of work that one fork is asked for before it has answered: some 0.1 s, in which this process may be busy."""
+
+BEAT: Final = 0.2
+"""Seconds after which `map` calls its `beat` while no answer comes."""
 
 
 def has_one_thread() -> bool:
@@ -39,20 +44,39 @@ def has_one_thread() -> bool:
         return False
 
 
-class OwnForks:
-    """As many forks of this process as `size`; `answer` turns a request into an answer in each of them.
+def _no_work(_: object) -> int:
+    """Return 0: only the length of its message counts for a request."""
+    return 0
 
-    Requests and answers are plain values that `marshal` takes. What a fork that was killed did not answer is answered
-    in this process. Leaving the `with` block ends all of them.
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+class OwnForks:
+    """Up to `size` forks of this process; `answer` turns a request into an answer in each of them.
+
+    There are fewer, or none, where the system allows no more processes or open files. Requests and answers are plain
+    values that `marshal` takes. What a fork that was killed did not answer is answered in this process. All of them end
+    when the `with` block is left, and when this process is killed.
     """
 
     def __init__(self, size: int, answer: Callable[[Any], Any]) -> None:
         self._answer = answer
         self._forks: list[_Fork] = []
-        sys.stdout.flush()  # else a fork would have what is not written yet
-        sys.stderr.flush()
-        for _ in range(size):
-            self._forks.append(_Fork(answer, self._forks))
+        try:
+            first_of_all = end_with_parent(signal.SIGKILL) if size else _nothing
+            for _ in range(size):
+                self._forks.append(_Fork(answer, self._forks, first_of_all))
+        except OSError:
+            pass
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __len__(self) -> int:
+        """Return how many forks there are."""
+        return len(self._forks)
 
     def __enter__(self) -> OwnForks:
         return self
@@ -61,10 +85,24 @@ class OwnForks:
         for fork in self._forks:
             fork.end()
 
-    def map(self, requests: Iterable[Any], meanwhile: Iterable[Step] = ()) -> Iterator[Any]:
+    def map(
+        self,
+        requests: Iterable[Any],
+        meanwhile: Iterable[Step] = (),
+        *,
+        work: Callable[[Any], int] = _no_work,
+        beat: Callable[[], object] = _nothing,
+    ) -> Iterator[Any]:
         """Yield the answers in the order of the requests; this process first takes the steps of `meanwhile`.
 
-        Raise CollectError if `answer` raises.
+        Args:
+            requests: They are dealt out as forks have time for them: none waits behind one that takes long.
+            meanwhile: Called one after the other.
+            work: Returns how much a request has a fork do, in bytes that it reads.
+            beat: Called again and again.
+
+        Raises:
+            CollectError: `answer` raised an exception.
         """
         given, steps = enumerate(requests), iter(meanwhile)
         answers: dict[int, Any] = {}
@@ -72,12 +110,13 @@ class OwnForks:
 
         def exchange(*, wait: bool = False) -> None:
             nonlocal more
-            while more and (free := min(self._forks, key=lambda fork: fork.held)).has_room:
+            while more and self._forks and (free := min(self._forks, key=lambda fork: fork.work)).has_room:
                 numbered = next(given, None)
                 more = numbered is not None
                 if numbered is not None:
-                    free.ask(*numbered)
+                    free.ask(*numbered, work(numbered[1]))
             answers.update(self._exchange(wait=wait))
+            beat()
 
         while busy or more or any(fork.asked for fork in self._forks):
             exchange(wait=not busy)
@@ -97,7 +136,7 @@ class OwnForks:
         """Send what pipes take, and yield the numbers and answers that have come."""
         reading = {fork.reads: fork for fork in self._forks if fork.asked}
         writing = {fork.writes: fork for fork in self._forks if fork.is_sending}
-        readable, writable, _ = select(reading, writing, (), None if wait and reading else 0)
+        readable, writable, _ = select(reading, writing, (), BEAT if wait and reading else 0)
         for fd in writable:
             writing[fd].send()
         for fd in readable:
@@ -115,15 +154,23 @@ def _valued(value: tuple[bool, Any]) -> Any:
 class _Fork:
     """One process, by the two pipes to it."""
 
-    def __init__(self, answer: Callable[[Any], Any], others: list[_Fork]) -> None:
-        requests, self.writes = os.pipe()
-        self.reads, answers = os.pipe()
-        self.asked: deque[tuple[int, Any]] = deque()
-        self.held = 0
+    def __init__(self, answer: Callable[[Any], Any], others: list[_Fork], first_of_all: Callable[[], object]) -> None:
+        self.asked: deque[tuple[int, Any, int, int]] = deque()
+        self.work = self._held = 0
         self._unsent, self._got = bytearray(), bytearray()
-        self._pid = os.fork()
+        pipes: list[int] = []
+        try:
+            pipes += os.pipe()
+            pipes += os.pipe()
+            self._pid = os.fork()
+        except OSError:
+            for fd in pipes:
+                os.close(fd)
+            raise
+        requests, self.writes, self.reads, answers = pipes
         if not self._pid:
             try:
+                first_of_all()
                 for fd in (self.writes, self.reads, *(fd for other in others for fd in (other.writes, other.reads))):
                     os.close(fd)
                 _serve(requests, answers, answer)
@@ -133,28 +180,29 @@ class _Fork:
         os.close(answers)
         os.set_blocking(self.writes, False)
         os.set_blocking(self.reads, False)
-        _widen(self.writes)
+        widen(self.writes)
 
     @property
     def is_gone(self) -> bool:
         """Return whether it was killed, and owes no answer."""
-        return self.held == sys.maxsize
+        return self.work == sys.maxsize
 
     @property
     def has_room(self) -> bool:
         """Return whether another request may be held for it."""
-        return self.held < _PIPE
+        return self.work < _MOST_WORK and self._held < PIPE_BYTES
 
     @property
     def is_sending(self) -> bool:
         """Return whether a request has not been sent as a whole."""
         return bool(self._unsent)
 
-    def ask(self, number: int, request: Any) -> None:
+    def ask(self, number: int, request: Any, work: int) -> None:
         """Send a request, as far as the pipe takes it."""
         data = marshal.dumps(request)
-        self.asked.append((number, request))
-        self.held += len(data)
+        self.asked.append((number, request, work, len(data)))
+        self.work += work
+        self._held += len(data)
         self._unsent += _LENGTH.pack(len(data)) + data
         self.send()
 
@@ -172,21 +220,24 @@ class _Fork:
         """Yield number and request with the answer, None instead of the answers that a killed process still owes."""
         data = b""
         with suppress(BlockingIOError):
-            data = os.read(self.reads, _PIPE)
+            data = os.read(self.reads, PIPE_BYTES)
             if not data:
                 while self.asked:
-                    yield (*self.asked.popleft(), None)
-                self.held = sys.maxsize
+                    number, request, *_ = self.asked.popleft()
+                    yield number, request, None
+                self.work = sys.maxsize
                 return
         self._got += data
         while len(self._got) >= _LENGTH.size:
             end = _LENGTH.size + _LENGTH.unpack_from(self._got)[0]
             if len(self._got) < end:
                 return
-            value, size = marshal.loads(self._got[_LENGTH.size : end])
+            value = marshal.loads(self._got[_LENGTH.size : end])
             del self._got[:end]
-            self.held -= size
-            yield (*self.asked.popleft(), value)
+            number, request, work, size = self.asked.popleft()
+            self.work -= work
+            self._held -= size
+            yield number, request, value
 
     def end(self) -> None:
         """End the process, whatever it does."""
@@ -204,19 +255,10 @@ def _serve(requests: int, answers: int, answer: Callable[[Any], Any]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with open(requests, "rb") as asked, open(answers, "wb") as answered:
         while len(head := asked.read(_LENGTH.size)) == _LENGTH.size:
-            size = _LENGTH.unpack(head)[0]
             try:
-                value = True, answer(marshal.loads(asked.read(size)))
+                value = True, answer(marshal.loads(asked.read(_LENGTH.unpack(head)[0])))
             except Exception as error:
                 value = False, f"{type(error).__name__}: {error}"
-            data = marshal.dumps((value, size))
+            data = marshal.dumps(value)
             answered.write(_LENGTH.pack(len(data)) + data)
             answered.flush()
-
-
-def _widen(pipe: int) -> None:
-    """Have the pipe hold more, if the system allows it: so a process is not idle while the other end is busy."""
-    import fcntl
-
-    with suppress(OSError):
-        fcntl.fcntl(pipe, _SET_PIPE_SIZE, _PIPE)

@@ -14,11 +14,7 @@ from typing import IO, Any, Final
 from prefect_collect.connectors.sftp._failures import ssh_error
 from prefect_collect.connectors.sftp._secrets import Secrets, given
 from prefect_collect.errors import SourceError
-
-_PIPE: Final = 1 << 20
-"""Bytes that ``ssh`` may be ahead of us; the system's default is 64 KiB."""
-
-_F_SETPIPE_SZ: Final = 1031
+from prefect_collect.threads.pipes import widen
 
 _SAFE: Final = (
     # Never accept a host key silently, whatever the configuration says.
@@ -92,7 +88,7 @@ class Ssh:
         self.write, self.read = _descriptor(self._process.stdin), _descriptor(self._process.stdout)
         for descriptor in (self.write, self.read):
             os.set_blocking(descriptor, False)
-            _enlarge(descriptor)
+            widen(descriptor)
 
     def error(self) -> SourceError:
         """Wait until the process has ended, and return what it said as an error."""
@@ -134,13 +130,6 @@ def _login(begun: list[str], address: Address) -> tuple[str, str]:
 
 def _descriptor(pipe: Any) -> int:
     return int(pipe.fileno())
-
-
-def _enlarge(descriptor: int) -> None:
-    import fcntl
-
-    with suppress(OSError):  # the user's share of memory for pipes is used up
-        fcntl.fcntl(descriptor, _F_SETPIPE_SZ, _PIPE)
 
 
 def line_to_add(begun: list[str], address: Address, seconds: float) -> str | None:
