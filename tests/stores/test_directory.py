@@ -316,3 +316,15 @@ def test_readers_never_see_half_a_blob(store: DirectoryStore) -> None:
     reader.join()
     assert all(len(data) == 100_000 and len(set(data)) == 1 for data in seen)
     assert [path.name for path in store.root.iterdir()] == ["k"]
+
+
+@pytest.mark.parametrize("before", [0, 1])
+@pytest.mark.parametrize("size", [(1 << 20) - 1, 1 << 20, (1 << 20) + 1])
+def test_what_is_as_long_as_gathered_bytes_is_written(tmp_path: Path, before: int, size: int) -> None:
+    """No piece is lost, whatever its length is beside the bytes that are gathered before they are written."""
+    store = DirectoryStore(tmp_path)
+    writer = store.writer("x")
+    for piece in (b"a" * before, b"b" * size, b"c"):
+        writer.write(piece)
+    writer.commit()
+    assert (tmp_path / "x").read_bytes() == b"a" * before + b"b" * size + b"c"

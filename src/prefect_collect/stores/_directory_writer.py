@@ -39,7 +39,7 @@ class DirectoryWriter:
     def write(self, data: Buffer) -> None:
         """Append `data`. Raise StoreFull, StoreAccessDenied or StoreUnavailable."""
         size = memoryview(data).nbytes
-        if len(self._gathered) + size > _GATHER:
+        if len(self._gathered) + size >= _GATHER:
             with os_errors(self._location):
                 self._flush()
                 if size >= _GATHER:
