@@ -28,7 +28,7 @@ from tests.integration.cloud_servers import ACCOUNT, KEY, Azurite, GcsServer, az
 from tests.support.run_attempts import attempt, new_job
 
 ROUNDS: Final = 3
-SETS: Final = (DataSet("small", 5_000, 4 << 10, 16 << 10), DataSet("large", 4, 64 << 20, 64 << 20))
+SETS: Final = (DataSet("small", 2_000, 4 << 10, 16 << 10), DataSet("large", 4, 64 << 20, 64 << 20))
 
 
 def _google(server: GcsServer) -> tuple[ObjectStoreSource, str]:

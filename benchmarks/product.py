@@ -92,7 +92,7 @@ def run_engine(source: Spec, store: str, concurrency: int | None = None) -> Spec
     from prefect_collect.collecting.enumeration import Shard
     from prefect_collect.collecting.policy import CollectionPolicy, ShardPolicy
     from prefect_collect.collecting.shard import collect_shard
-    from prefect_collect.flows.runners import WORKERS
+    from prefect_collect.flows.shards_here import WORKERS
     from prefect_collect.job_folder.folder import JobFolder, JobRecord
     from prefect_collect.statuses import JobKind
     from prefect_collect.stores import open_store

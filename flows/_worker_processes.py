@@ -10,18 +10,28 @@ from pathlib import Path
 from typing import Any, Final
 
 import cloudpickle  # type: ignore[import-untyped]
+import psutil
 from prefect.context import refresh_global_settings_context
 from prefect.settings import get_current_settings
 
 from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.collecting.policy import ShardPolicy
 from prefect_collect.collecting.stop_signals import StopSignals
 from prefect_collect.collecting.worker import ShardWork
 from prefect_collect.collecting.worker_processes import WorkerProcesses
 from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.threads.forked import CAN_FORK
 
-_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
+_CONTAINER: Final = Path("/sys/fs/cgroup")
+_QUOTA: Final = _CONTAINER / "cpu.max"
 """What the container may use: microseconds of CPU, or max, in a period of so many."""
+
+_MOST_BY_NEED: Final = 4
+"""The most workers that are not asked for: with small files, more are hardly faster, as the job lists them alone."""
+
+_MEMORY: Final = 256 << 20
+"""Bytes of memory that must be available for each worker that is not asked for; it takes some 140 MiB."""
 
 
 def usable_cores() -> int:
@@ -38,6 +48,28 @@ def count_workers(source: DataSource, workers: int | None) -> int:
     """Return how many workers to start: one for each core if `workers` is None, fewer if the source allows fewer."""
     wanted, allowed = workers or usable_cores(), source.most_workers()
     return wanted if allowed is None else min(wanted, allowed)
+
+
+def workers_by_need(source: DataSource, workers: int | None) -> int:
+    """Return how many workers to start when an attempt proves to need them; 0 if it is to go on in threads.
+
+    Only folders come into question: most other sources wait for their servers, have a limit of connections, which the
+    threads hold already, or keep something for the attempt.
+    """
+    if not CAN_FORK or type(source) is not FileSource:
+        return 0
+    count = workers or min(_MOST_BY_NEED, usable_cores())
+    return count if min(count, usable_cores()) > 1 and free_memory() >= count * _MEMORY else 0
+
+
+def free_memory() -> int:
+    """Return how many bytes of memory are available: on the machine, and in its container's limit."""
+    free: int = psutil.virtual_memory().available
+    with suppress(OSError, ValueError):
+        most = (_CONTAINER / "memory.max").read_text().strip()
+        if most != "max":
+            free = min(free, int(most) - int((_CONTAINER / "memory.current").read_text()))
+    return free
 
 
 def worker_processes(

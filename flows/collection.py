@@ -85,7 +85,7 @@ def collect(
     hashes: list[Hash] | None = None,
     tries: Tries = 5,
     concurrency: Concurrency = 32,
-    runner: Runner = "threads",
+    runner: Runner = "auto",
     runner_address: str | None = None,
     workers: Workers = None,
     only: str | None = None,
@@ -114,10 +114,10 @@ def collect(
         tries: How often to try an item that fails by a temporary error.
         concurrency: How many small items of a shard to read at once.
         runner: Where the shards run: in threads of the job's process, in processes on all cores of its machine, or on
-            a Dask or Ray cluster.
+            a Dask or Ray cluster; "auto" begins with threads, and goes on in processes if that makes the job faster.
         runner_address: The cluster's address; by default a cluster is started on this machine for the job.
-        workers: How many shards to collect at once; by default 2 threads, a process for each core, or as many as the
-            cluster has workers.
+        workers: How many shards to collect at once; by default 2 threads, a process for each core (for "auto" up to
+            4), or as many as the cluster has workers.
         only: For a retry: the location of an error report with the items to retry; by default all not succeeded.
 
     Returns:
@@ -191,7 +191,7 @@ def collect(
             result = run_attempt(
                 folder, record, attempt, source, shards.submit, policy,
                 in_flight=shards.in_flight, only=redo, stop=shared.stop, progress=shared.progress,
-                elsewhere=runner != "threads",
+                elsewhere=runner not in ("auto", "threads"),
             )  # fmt: skip
         return job.ended(result, show=lambda: _shown(result, record, source))
 

@@ -6,22 +6,22 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Final
 
 from prefect.logging import get_run_logger
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from prefect.task_runners import TaskRunner
 
 from prefect_collect.blocks.data_source import DataSource
-from prefect_collect.collecting.attempt import ShardFuture, Submit
+from prefect_collect.collecting.attempt import ShardFuture
 from prefect_collect.collecting.enumeration import Shard
 from prefect_collect.collecting.policy import ShardPolicy
 from prefect_collect.collecting.stop_signals import StopSignals, mark_stop
 from prefect_collect.errors import CollectError, UsageError
-from prefect_collect.flows._worker_processes import count_workers, worker_processes
+from prefect_collect.flows.shards_here import ON_THIS_MACHINE, ShardRunner, shard_parameters, shards_here
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.ledger import read_ledger
 from prefect_collect.job_folder.ledger_counts import ledger_counts
@@ -31,23 +31,9 @@ from prefect_collect.tasks.collecting import collect_shard_task
 from prefect_collect.threads.forked import CAN_FORK
 from prefect_collect.threads.pool import Pool
 
-ON_THIS_MACHINE: Final = ("threads", "processes")
-"""The runners without a cluster."""
-
-WORKERS: Final = 2
-"""The threads of the job's process that collect one shard each; each reads up to `concurrency` items at once."""
-
 _SETTLERS: Final = 4
 _PATIENCE: Final = 120
 _ANY_PORT: Final = "127.0.0.1:0"
-
-
-@dataclass(frozen=True)
-class ShardRunner:
-    """The function `submit` for `run_attempt`, and how many shards to submit at once: two for each worker."""
-
-    submit: Submit
-    in_flight: int
 
 
 @dataclass(frozen=True)
@@ -60,11 +46,11 @@ class _Cluster:
 
 
 def require_runner(runner: Runner, address: str | None = None) -> None:
-    """Raise UsageError if the runner's extra is not installed, or an address is given for threads or processes."""
+    """Raise UsageError if the runner's extra is not installed, or an address is given for one of this machine."""
     if runner in ON_THIS_MACHINE:
         if address is not None:
             raise UsageError(
-                f"runner_address is for the runners dask and ray; {runner} run on the job's own machine. "
+                f"runner_address is for the runners dask and ray; {runner} runs on the job's own machine. "
                 f"[runner_address={address}]"
             )
         if runner == "processes" and not CAN_FORK:
@@ -95,8 +81,8 @@ def shard_runner(
         runner: Where the shards run.
         address: The address of a running Dask scheduler (``tcp://host:8786``) or Ray head (``ray://host:10001``). None
             starts a cluster on this machine for the job.
-        workers: How many shards to collect at once: the number of threads, of processes (None: one for each core), of
-            processes of the local cluster (None: one for each CPU), or the most workers of a cluster that grows.
+        workers: How many shards to collect at once: the number of threads or processes (`shards_here`), of processes of
+            the local cluster (None: one for each CPU), or the most workers of a cluster that grows.
         source: The data source.
         folder: The job's folder.
         attempt: The attempt.
@@ -107,29 +93,11 @@ def shard_runner(
         UsageError: The extra is not installed, the cluster does not answer, or it has no worker.
     """
     require_runner(runner, address)
-    count = count_workers(source, workers) if runner == "processes" else 0
-    if runner == "processes" and not count:
-        get_run_logger().info("%s allows one connection at once, so its shards run in threads.", source.name)
-        runner = "threads"
     if runner in ON_THIS_MACHINE:
-        processes = None
-        if count:
-            processes = worker_processes(
-                count, WORKERS,
-                source=source, folder=folder, attempt=attempt, policy=policy, shared=shared,
-                warn=get_run_logger().warning,
-            )  # fmt: skip
-        # One thread more than processes, so that the next task run has begun when a process is free.
-        threads = count + 1 if count else workers or WORKERS
-        tasks: Any
-        with processes or nullcontext(), ThreadPoolTaskRunner(max_workers=threads) as tasks:
-
-            def submit(shard: Shard) -> ShardFuture:
-                parameters = _parameters(source, folder, attempt, shard, policy, elsewhere=False)
-                future: ShardFuture = tasks.submit(collect_shard_task, {**parameters, "processes": processes})
-                return future
-
-            yield ShardRunner(submit, 2 * (count or workers or WORKERS))
+        with shards_here(
+            runner, workers, source=source, folder=folder, attempt=attempt, policy=policy, shared=shared
+        ) as shards:
+            yield shards
         return
     start = _dask if runner == "dask" else _ray
     with (
@@ -141,22 +109,13 @@ def shard_runner(
         elsewhere = _Elsewhere(cluster, folder, attempt, shared, settlers, get_run_logger().warning)
 
         def submit_elsewhere(shard: Shard) -> ShardFuture:
-            parameters = _parameters(source, folder, attempt, shard, policy, elsewhere=True)
+            parameters = shard_parameters(source, folder, attempt, shard, policy, elsewhere=True)
             local: Future[Counts] = Future()
             # In a thread, as Prefect would turn a Ctrl-C during its serializing into another error.
             submitter.submit(copy_context().run, elsewhere.start, parameters, shard, local)
             return local
 
         yield ShardRunner(submit_elsewhere, 2 * max(cluster.workers, workers or 1))
-
-
-def _parameters(
-    source: DataSource, folder: JobFolder, attempt: int, shard: Shard, policy: ShardPolicy, *, elsewhere: bool
-) -> dict[str, Any]:
-    return {
-        "source": source, "store": folder.store, "job_id": folder.job_id, "attempt": attempt, "part": shard.part,
-        "policy": policy, "elsewhere": elsewhere,
-    }  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,11 @@ OnEmpty = Literal["succeed", "fail"]
 Since = Literal["last"]
 """The jobs that an incremental collection compares with: the last ones that collected the source."""
 
-Runner = Literal["threads", "processes", "dask", "ray"]
-"""The place where the shards of a collection run: threads of the job's process, processes beside it, or a cluster."""
+Runner = Literal["auto", "threads", "processes", "dask", "ray"]
+"""The place where the shards of a collection run: threads of the job's process, processes beside it, or a cluster.
+
+`auto` is threads, and processes as soon as the job keeps a core busy.
+"""
 
 Hash = Literal["md5", "sha1"]
 """A hash that a collection computes of every item beside SHA-256, if it is asked to: receivers match items by it."""

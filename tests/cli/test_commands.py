@@ -158,7 +158,7 @@ def test_verify_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         (["collect", ".", "--runner-address", "tcp://x:1"], "--runner-address needs --runner dask or ray"),
         (
             ["collect", ".", "--runner", "processes", "--runner-address", "x:1"],
-            "processes run on the job's machine",
+            "processes runs on the job's machine",
         ),
         (["collect", ".", "--runner", "mpi"], "Invalid value for '--runner': 'mpi'"),
         (["collect", ".", "--workers", "0"], "Invalid value for '--workers'"),

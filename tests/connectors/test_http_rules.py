@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from prefect_collect.connectors.http.addresses import checked_url, is_public, origin, redirected, shares_secrets
 from prefect_collect.connectors.http.failures import status_error
-from prefect_collect.connectors.http.headers import content_range, etag_of, is_strong, listed_etag
+from prefect_collect.connectors.http.headers import content_range, etag_of, is_strong, listed_etag, plain_etag
 from prefect_collect.connectors.http.pace import retry_after
 from prefect_collect.connectors.url_list.entries import BadLine, Entry, parse_line, without_secrets
 from prefect_collect.errors import SourceError
@@ -198,3 +198,12 @@ def test_any_line(text: bytes) -> None:
 def test_secrets_in_urls(url: str, shown: str) -> None:
     """A URL is shown without what it is opened by; other parameters tell items apart."""
     assert without_secrets(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("etag", "plain"),
+    [('"a"', "a"), ('W/"a"', "a"), ("a", "a"), ("W/a==", "W/a=="), ('"W/a=="', "W/a=="), ("", None), (None, None)],
+)
+def test_plain_etags(etag: str | None, plain: str | None) -> None:
+    """Quotes and the mark of a weak ETag are left out; a hash without quotes that begins with W/ is whole."""
+    assert plain_etag(etag) == plain

@@ -112,9 +112,14 @@ def _sha512(root: Path) -> None:
         (lambda root: ((root / "0=ocfl_1.1").unlink(), (root / "x").touch()), "is no OCFL 1.1 storage root"),
         (_other_version, "v2/mine.txt"),
         (_sha512, "cannot be continued"),
-        (lambda root: (root / NAME / "inventory.json.sha256").write_text("0 inventory.json"), "was changed"),
+        (
+            lambda root: (root / NAME / "inventory.json.sha256").write_text("0 inventory.json"),
+            "v1/inventory.json.sha256 to inventory.json.sha256",
+        ),
         (lambda root: (root / NAME / "inventory.json").unlink(), "does not belong to an OCFL object"),
         (lambda root: (root / NAME / "v1/content/items/a.txt").unlink(), "is lost or has another size"),
+        (lambda root: (root / NAME / "v1/content/EXCEPTIONS.csv").unlink(), "is lost or has another size"),
+        (lambda root: (root / NAME / "0=ocfl_object_1.1").write_text("no"), "declaration was changed"),
     ],
 )
 def test_what_others_changed_is_refused_and_left(tmp_path: Path, change: Callable[[Path], Any], why: str) -> None:

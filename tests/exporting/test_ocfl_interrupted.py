@@ -1,4 +1,4 @@
-"""Exports as OCFL objects into buckets that end at any instant, or meet another export: a whole version is left."""
+"""Exports as OCFL objects that end at any instant, or meet another export: a whole version is left."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,9 @@ from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus
-from prefect_collect.stores import Blob, Buffer
+from prefect_collect.stores import Blob, Buffer, DirectoryStore, Store
 from tests.examples import STEP
-from tests.exporting.test_ocfl import NAME, collected
+from tests.exporting.test_ocfl import NAME, collected, inventory
 from tests.support.memory_store import Killed, MemoryStore
 from tests.support.ocfl_judge import require_valid
 from tests.support.run_attempts import export
@@ -105,18 +105,86 @@ def test_a_kill_at_any_instant_leaves_the_old_version_or_the_new(
         judged(bucket)
 
 
+def test_two_first_exports_that_make_the_storage_root(
+    collections: list[JobFolder], judged: Callable[[MemoryStore], None]
+) -> None:
+    """A root that another export makes while an export looks for one is taken; one of the two makes the object."""
+
+    class Looked(MemoryStore):
+        is_looked_at = False
+
+        def folders(self, prefix: str = "") -> Iterator[str]:
+            if not self.is_looked_at:
+                self.is_looked_at = True
+                export(collections[1], self, "ocfl")
+            return super().folders(prefix)
+
+    bucket = Looked()
+    _, result = export(collections[0], bucket, "ocfl")
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert head_of(bucket) == 2
+    judged(bucket)
+
+
+def test_a_full_bucket_is_refused_without_a_whole_listing(collections: list[JobFolder]) -> None:
+    """A bucket with folders is no place for a storage root, which its folders tell."""
+
+    class Listed(MemoryStore):
+        def list(self, prefix: str = "") -> Iterator[Blob]:
+            assert prefix, "a listing of millions"
+            return super().list(prefix)
+
+    bucket = Listed({f"folder/{number}": b"" for number in range(9)})
+    _, result = export(collections[0], bucket, "ocfl")
+    assert "holds other things ('folder')" in messages(result)
+    assert len(bucket.blobs) == 9
+
+
 def messages(result: TaskResult) -> str:
     """Return what the error report of an export says."""
     return " ".join(str(row["message"]) for row in result.unsuccessful.to_arrow().to_pylist())
 
 
-def killed(collection: JobFolder, bucket: MemoryStore) -> JobFolder:
+def killed(collection: JobFolder, bucket: Store) -> JobFolder:
     """Run an export whose process dies; return its job."""
     before = set(collection.store.folders())
     with contextlib.suppress(Killed):
         export(collection, bucket, "ocfl")
     (job,) = set(collection.store.folders()) - before
     return JobFolder(collection.store, job)
+
+
+class Dying(DirectoryStore):
+    """A folder whose writer dies before the key `at` is written."""
+
+    at = ""
+
+    def writer(self, key: str, *, replace: bool = False) -> Any:  # noqa: D102
+        if key == self.at:
+            raise Killed
+        return super().writer(key, replace=replace)
+
+
+@pytest.mark.parametrize(("at", "head"), [("inventory.json", "v1"), ("inventory.json.sha256", "v2")])
+def test_a_kill_in_a_folder_is_not_taken_for_a_valid_object(
+    collections: list[JobFolder], tmp_path: Path, at: str, head: str
+) -> None:
+    """Before and after the object's inventory is replaced, it is one version or the other, which verify finds
+    unfinished; a retry makes it valid.
+    """
+    root = tmp_path / "root"
+    export(collections[0], DirectoryStore(root), "ocfl")
+    assert verify(root / NAME).valid
+    dying = Dying(root)
+    dying.at = f"{NAME}/{at}"
+    job = killed(collections[1], dying)
+    assert inventory(root)["head"] == head
+    assert not verify(root / NAME).valid
+    _, result = export(collections[1], DirectoryStore(root), "ocfl", job)
+    assert (result.status, inventory(root)["head"]) == (JobStatus.SUCCESSFULLY_COMPLETED, "v2")
+    require_valid(root)
+    found = verify(root / NAME)
+    assert (found.problems, found.warnings, found.fingerprint) == ([], [], result.fingerprint)
 
 
 class Met(MemoryStore):

@@ -20,7 +20,7 @@ def test_an_extra_that_is_not_installed() -> None:
         require_runner("ray")
 
 
-@pytest.mark.parametrize("runner", ["threads", "processes"])
+@pytest.mark.parametrize("runner", ["auto", "threads", "processes"])
 def test_this_machine_takes_no_address(runner: Runner) -> None:
     """An address with the runners of this machine is refused, not ignored."""
     require_runner(runner)

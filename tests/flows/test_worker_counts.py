@@ -9,7 +9,7 @@ import pytest
 
 from prefect_collect.blocks import FileSource, ImapSource
 from prefect_collect.flows import _worker_processes
-from prefect_collect.flows._worker_processes import count_workers, usable_cores
+from prefect_collect.flows._worker_processes import count_workers, usable_cores, workers_by_need
 
 
 def test_a_worker_for_each_core_or_as_many_as_asked() -> None:
@@ -38,3 +38,28 @@ def test_a_container_s_quota(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sa
     monkeypatch.setattr(_worker_processes, "_QUOTA", tmp_path / "cpu.max")
     available = len(os.sched_getaffinity(0))
     assert usable_cores() == (available if cores is None else min(cores, available))
+
+
+class _OfAUser(FileSource):
+    """A source that a user wrote."""
+
+    _block_type_slug = "of-a-user"
+
+
+def test_workers_that_are_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders are read by up to four workers, if there are cores and memory for them; nothing else is."""
+    folder = FileSource(root=Path("/tmp"))
+    monkeypatch.setattr(_worker_processes, "_CONTAINER", tmp_path)
+    found = []
+    for cores in (1, 2, 16):
+        monkeypatch.setattr(_worker_processes, "usable_cores", lambda cores=cores: cores)
+        found.append((workers_by_need(folder, None), workers_by_need(folder, 3), workers_by_need(folder, 1)))
+    assert found == [(0, 0, 0), (2, 3, 0), (4, 3, 0)]
+    assert workers_by_need(_OfAUser(root=Path("/tmp")), None) == 0
+    assert workers_by_need(ImapSource(url="imaps://anna@mail.example"), None) == 0
+    (tmp_path / "memory.current").write_text(f"{1 << 30}\n")
+    (tmp_path / "memory.max").write_text(f"{2 << 30}\n")
+    assert workers_by_need(folder, None) == 4
+    (tmp_path / "memory.max").write_text(f"{(2 << 30) - 1}\n")
+    assert workers_by_need(folder, None) == 0
+    assert workers_by_need(folder, 3) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -21,6 +22,8 @@ from tests.integration.servers import end_process, ending_with_us, find_program,
 PASSWORD = "not-a-secret"
 _USER = "nobody"
 _PATIENCE = 30.0
+_SYS_ADMIN = 1 << 21
+"""The capability to mount: linux/capability.h."""
 
 _CONFIGURATION = """[global]
 server role = standalone server
@@ -82,6 +85,8 @@ def mounted_share() -> Iterator[Share]:
     """Run Samba with an empty share, and mount this for reading."""
     if not shutil.which("smbd") or not shutil.which("fusermount3") or os.geteuid() != 0:
         pytest.skip("Samba and FUSE (Debian: samba, fuse3) are not installed, or this is not root")
+    if not _may_mount():
+        pytest.skip("nothing can be mounted by FUSE here: a container needs --device /dev/fuse --cap-add SYS_ADMIN")
     with tempfile.TemporaryDirectory(prefix="samba-", dir="/tmp", ignore_cleanup_errors=True) as name:
         share = Share(Path(name), free_port())
         share.folder.chmod(0o755)
@@ -109,6 +114,12 @@ def mounted_share() -> Iterator[Share]:
                 subprocess.run(["fusermount3", "-u", "-z", str(share.mounted)], check=True, capture_output=True)
             end_process(mount)
             share.stop()
+
+
+def _may_mount() -> bool:
+    """Return whether this machine, or container, gives a process FUSE's device and the right to mount."""
+    held = re.search(r"^CapEff:\s+([0-9a-f]+)", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return os.access("/dev/fuse", os.R_OK | os.W_OK) and held is not None and bool(int(held[1], 16) & _SYS_ADMIN)
 
 
 def _is_there(path: Path) -> bool:

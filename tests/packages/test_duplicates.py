@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import csv
 
 from prefect_collect.job_folder import table_columns
 from prefect_collect.packages import PackagePlace, build_directory, find_duplicates, verify
@@ -149,5 +150,35 @@ def test_packages_of_earlier_versions_are_valid(folder: Path) -> None:
     rewrite(folder, lambda rows: [row.update(error_code=None) for row in rows])
     table = pq.read_table(folder / "items.parquet").drop_columns(["duplicate_of"])
     pq.write_table(table, folder / "items.parquet")
+    csv.write_csv(table, folder / "items.csv")
     rewrite(folder, lambda rows: None)
     assert verify(folder).problems == []
+
+
+@pytest.mark.parametrize("custodians", [True, False])
+def test_what_is_said_of_copies_is_verified(staging: Any, exports: DirectoryStore, custodians: bool) -> None:
+    """Custodians and paths of an item and its duplicates are those of their rows, if the list says whose they are."""
+    staging.stage({"a": b"same", "b": b"other", "c": b"same", "d": b"same"})
+    for row, name in zip(staging.rows, ["Ann", None, "Bo", "Ann"], strict=True):
+        row["custodian"] = name
+    checked, spec = staging.check(), staging.spec(deduplicate="global", custodians=custodians)
+    checked.withhold(find_duplicates(staging.manifest, np.zeros(4, np.bool_), "global"))
+    build_directory(staging.input(checked, spec), PackagePlace(exports, "out"))
+    folder = Path(exports.locate("out"))
+    good = pq.read_table(folder / "items.parquet").to_pylist()
+    assert (good[0]["all_custodians"], good[0]["all_paths"]) == ("Ann; Bo", "a; c; d")
+    assert verify(folder).problems == []
+    for row, column, value, told in (
+        (0, "all_paths", "a; c; d; e", "all_paths of 'id-00000'"),
+        (0, "all_paths", None, "all_paths of 'id-00000'"),
+        (1, "all_paths", "a", "all_paths of 'id-00001'"),
+        (2, "all_paths", "c", "all_paths of 'id-00002'"),
+        (2, "original_path", "e", "all_paths of 'id-00000'"),
+        (0, "all_custodians", "Ann", "all_custodians of 'id-00000'"),
+        (1, "all_custodians", "Bo", "all_custodians of 'id-00001'"),
+    ):
+        rewrite(folder, change(row, **{column: value}))
+        found = "\n".join(problem.what for problem in verify(folder).problems if problem.path == "items.parquet")
+        is_told = custodians or "paths" in told
+        assert (told in found and "\n" not in found) if is_told else found == ""
+        rewrite(folder, change(row, **{column: good[row][column]}))

@@ -209,6 +209,12 @@ FORGERIES = {
 }
 
 
+def seal(group: Path) -> None:
+    """Write the seal anew, as a forger would."""
+    names = sorted(path.name for path in group.iterdir() if path.suffix != ".zip" and path.name != SEAL)
+    (group / SEAL).write_bytes(manifest({one: (group / one).read_bytes() for one in names}))
+
+
 @pytest.mark.parametrize("name", FORGERIES)
 def test_lists_that_were_forged_and_sealed_anew(staged: Any, exports: DirectoryStore, name: str) -> None:
     """Lists over all that are changed or removed with a fitting seal do not agree with the bags."""
@@ -216,8 +222,7 @@ def test_lists_that_were_forged_and_sealed_anew(staged: Any, exports: DirectoryS
     make(staged, exports)
     group, (forge, said) = exports.root / "docs", FORGERIES[name]
     forge(group)
-    names = sorted(path.name for path in group.iterdir() if path.suffix != ".zip" and path.name != SEAL)
-    (group / SEAL).write_bytes(manifest({one: (group / one).read_bytes() for one in names}))
+    seal(group)
     found = "; ".join(map(str, verify(group).problems))
     assert (said in found) if said else found == ""
 
@@ -237,8 +242,13 @@ def test_duplicates_that_are_withheld(staging: Any, exports: DirectoryStore) -> 
     assert [(one["outcome"], one["error_code"], one["duplicate_of"]) for one in listed] == [
         ("skipped", "duplicate", None)
     ]
-    last = pq.read_table(group / "items.parquet").to_pylist()[-1]
-    assert (last["error_code"], last["duplicate_of"]) == ("duplicate", "id-00000")
+    table = pq.read_table(group / "items.parquet")
+    rows = table.to_pylist()
+    assert (rows[2]["error_code"], rows[2]["duplicate_of"], rows[0]["all_paths"]) == ("duplicate", "id-00000", "a; c")
+    rows[0]["all_paths"] = "a"
+    pq.write_table(pa.Table.from_pylist(rows, table.schema), group / "items.parquet")
+    seal(group)
+    assert "the all_paths of 'id-00000' are not those" in "; ".join(map(str, verify(group).problems))
 
 
 def test_bags_that_were_exchanged_with_their_list(staged: Any, exports: DirectoryStore) -> None:

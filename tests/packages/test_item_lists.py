@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,6 +93,7 @@ def test_a_row_without_hash_for_a_tag_file_hides_no_payload(folder: Path) -> Non
         (lambda text: text[: text.rindex(b"\n", 0, -1) + 1], "items.csv: row 16 is not the item"),
         (lambda text: b"", "items.csv: it cannot be read as the list of items"),
         (lambda text: b"\xff" * 99, "items.csv: it cannot be read as the list of items"),
+        (lambda text: text.replace(b'"source_etag"', b'"etag"'), "items.csv: it cannot be read as the list of items"),
         (lambda text: text + b'"' + b"x" * (9 << 20), "items.csv: it "),
     ],
 )
@@ -101,3 +104,29 @@ def test_a_table_that_is_not_the_exact_list(folder: Path, change: Callable[[byte
     seal(folder)
     assert expected in what(folder)
     assert hashlib.sha256((folder / "tagmanifest-sha256.txt").read_bytes()).hexdigest() == verify(folder).fingerprint
+
+
+COLUMNS = [
+    "original_path", "outcome", "size", "sha256", "source_modified", "source_etag", "collected_at", "error_code",
+    "message", "custodian", "duplicate_of", "all_custodians", "all_paths",
+]  # fmt: skip
+
+
+def test_every_cell_of_the_table_is_compared(staging: Any, exports: DirectoryStore) -> None:
+    """A cell of items.csv with another value than items.parquet has is named, in every column, with or without text."""
+    staging.stage({"0.txt": b"0", "1.txt": b"1"})
+    for row in staging.rows:
+        row |= {"custodian": "@Ann", "source_etag": None}
+    staging.lose("gone.txt")
+    staging.directory(exports, custodians=True, deduplicate="global")
+    folder = Path(exports.locate("out"))
+    header, *good = csv.reader(io.StringIO((folder / "items.csv").read_text(), newline=""))
+    assert {*header} == {*COLUMNS, "path", "item_id"}
+    assert good[0][header.index("custodian")] == "'@Ann"
+    for number, column in enumerate(COLUMNS):
+        rows = [[*row] for row in good]
+        rows[number % 3][header.index(column)] += "0"
+        with open(folder / "items.csv", "w", newline="") as file:
+            csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows([header, *rows])
+        seal(folder)
+        assert what(folder) == f"items.csv: row {number % 3 + 1} has another {column!r} than items.parquet states"

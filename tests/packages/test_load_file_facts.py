@@ -115,12 +115,31 @@ def test_values_are_expected_as_they_are_written(encoding: Any) -> None:
         ("<no at>", ""),
         ("<a@b", ""),
         ("<ä@b>", ""),
+        ("<@b>", ""),
+        ("<a@b@c>", "a8de8f910779313074c4490065986d34"),
+        ("<" + "@" * 1_000_000, ""),
+        ("<" + "a@" * 500_000, ""),
         ("", ""),
     ],
 )
 def test_the_hash_of_a_message_id(message_id: str, digest: str) -> None:
     """The example that Relativity and Reveal publish for EDRM's specification; what is no Message-ID has no hash."""
     assert edrm_mih(message_id) == digest
+
+
+@pytest.mark.parametrize(("encoding", "kind"), [("utf-8", "dat"), ("cp1252", "dat"), ("cp1252", "csv")])
+def test_a_hash_beside_a_text_that_was_replaced(
+    staging: Any, exports: DirectoryStore, encoding: Any, kind: Any
+) -> None:
+    """A text that is no Message-ID, but looks like one in the load file, has no hash, and the package is valid."""
+    texts = ["<a®b@c>", "<\u0430@b>", "<a\x01@b>", "<a@b>"]
+    staging.stage({str(number): b"%d" % number for number in range(len(texts))})
+    for row, text in zip(staging.rows, texts, strict=True):
+        row["metadata"] = json.dumps({"message_id": text})
+    options = LoadFile(profile="relativity", encoding=encoding, unencodable="replace", tables=kind)
+    given = staging.input(staging.check(), staging.spec(load_file=options))
+    PACKAGE_FORMATS["loadfile-directory"].build(given, PackagePlace(exports, "out"))
+    assert verify(exports.locate("out")).problems == []
 
 
 def test_hashes_of_messages(staging: Any, exports: DirectoryStore) -> None:

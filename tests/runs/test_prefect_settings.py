@@ -51,6 +51,8 @@ _SERVED: Final[dict[str, tuple[dict[str, str], dict[str, str]]]] = {
 _NAMED: Final[dict[str, tuple[dict[str, str], dict[str, str]]]] = {
     "a variable with a password": ({"PREFECT_API_URL": "http://me:secret@a/api"}, {}),
     "Prefect Cloud": ({"PREFECT_API_URL": "https://api.prefect.cloud/api/accounts/a/workspaces/b"}, {}),
+    "a port that there is not": ({"PREFECT_API_URL": "http://a:99999/api", "PREFECT_API_KEY": "pnu_1"}, {}),
+    "port 0": ({"PREFECT_API_URL": "http://a:0/api"}, {}),
     "a proxy": ({"PREFECT_API_URL": "http://a/api", "http_proxy": "http://b:3128"}, {}),
     "certificates": ({"PREFECT_API_URL": "https://a/api", "SSL_CERT_FILE": "/there.pem"}, {}),
     "headers": ({"PREFECT_API_URL": "http://a/api", "PREFECT_CLIENT_CUSTOM_HEADERS": '{"X-A": "b"}'}, {}),
@@ -81,6 +83,11 @@ _OTHER: Final[dict[str, tuple[dict[str, str], dict[str, str]]]] = {
     ),
     "an active profile that is not there": ({}, {"home/profiles.toml": 'active = "b"\n[profiles.a]\n'}),
     "a value that Prefect refuses": ({"PREFECT_LOGGING_LEVEL": "LOUD"}, {}),
+    "an address that Prefect refuses": ({"PREFECT_API_URL": "http://[1:2]/api"}, {}),
+    "one that it refuses in the active profile": (
+        {},
+        {"home/profiles.toml": 'active = "b"\n[profiles.b]\nPREFECT_API_URL = "http://[1:2]/api"\n'},
+    ),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -212,6 +213,13 @@ def program(arguments: Sequence[str]) -> typer.Typer:
     The options of the commands that collect take longer to import than a command such as `show` to run. So they are
     left out if the arguments name another command.
     """
+    named = next((word for word in arguments if word != "--debug"), "")
+    return _program(looks=named in _LIGHT)
+
+
+@cache
+def _program(*, looks: bool) -> typer.Typer:
+    """Return all commands, or with `looks` those alone that do not collect."""
     app = typer.Typer(
         name="prefect-collect",
         help="Collect items from a source and export them as a package, accounting for every one of them.",
@@ -221,15 +229,14 @@ def program(arguments: Sequence[str]) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(common)
-    named = next((word for word in arguments if word != "--debug"), "")
-    if named not in _LIGHT:
+    if not looks:
         from prefect_collect.cli._job_commands import JOB_COMMANDS
 
         for command in JOB_COMMANDS:
             app.command(rich_help_panel="Jobs")(command)
     for looking in _LOOKING:
         app.command(rich_help_panel="Looking")(looking)
-    if named not in _LIGHT:
+    if not looks:
         from prefect_collect.cli import _source_commands
 
         app.command(rich_help_panel="Looking")(_source_commands.estimate)

@@ -154,7 +154,7 @@ class CollectingOptions:
     ] = None
     runner: Annotated[
         Runner, typer.Option(help="Where shards run: in threads, in processes on all cores, or on a cluster."), FLOW
-    ] = "threads"
+    ] = "auto"
     runner_address: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="The Dask or Ray cluster.", show_default="one started for the job"),

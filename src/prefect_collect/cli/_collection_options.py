@@ -97,8 +97,8 @@ class CollectionOptions(CollectingOptions):
 
         Raises UsageError if options contradict each other, InvalidQuery, InvalidLocation, JobNotFound.
         """
-        if self.runner_address is not None and self.runner in ("threads", "processes"):
-            raise UsageError(f"--runner-address needs --runner dask or ray; {self.runner} run on the job's machine.")
+        if self.runner_address is not None and self.runner in ("auto", "threads", "processes"):
+            raise UsageError(f"--runner-address needs --runner dask or ray; {self.runner} runs on the job's machine.")
         export = self.auto_export(store=store)
         return {"query": Query.of(self.query).to_json(), "auto_export": export, **self._of("flow")}
 

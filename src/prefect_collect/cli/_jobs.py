@@ -76,7 +76,7 @@ def prepared(named: str, options: CollectionOptions, store: str | None, *, singl
     if source is not None:
         require_apart(source, location, parameters["auto_export"])
     require_usable(location)
-    if (runner := parameters["runner"]) != "threads":
+    if (runner := parameters["runner"]) not in ("auto", "threads"):
         from prefect_collect.flows.runners import require_runner
 
         require_runner(runner, parameters.get("runner_address"))

@@ -51,16 +51,16 @@ def run_server(
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
 
-    def prepare() -> None:
+    def import_all() -> None:
         with importing(freeze=True):
-            from prefect_collect.deployments import start_importing
+            from prefect_collect.deployments import prepare
 
+            os.environ.update(of_jobs)  # Prefect's logging of this process is set up by now
             if console is not None:
                 import_module("prefect_collect.console.app")
-        os.environ.update(of_jobs)  # Prefect's logging of this process is set up by now
-        start_importing()
+            prepare()
 
-    with _server(host, port, prepare):
+    with _server(host, port, import_all):
         from prefect_collect.deployments import serve
 
         if automations:
@@ -72,8 +72,8 @@ def run_server(
 
 
 @contextmanager
-def _server(host: str | None, port: int | None, prepare: Callable[[], None]) -> Iterator[None]:
-    """Provide Prefect's server, and prepare to serve meanwhile."""
+def _server(host: str | None, port: int | None, import_all: Callable[[], None]) -> Iterator[None]:
+    """Provide Prefect's server, and import meanwhile what `serve` needs."""
     configured = configured_api()
     if configured is None:
         host, port = host or _HOST, _PORT if port is None else port
@@ -82,7 +82,7 @@ def _server(host: str | None, port: int | None, prepare: Callable[[], None]) -> 
         say("Starting Prefect's server (up to a minute).")
         ui_files = _ui_files()
         settings = {"PREFECT_UI_API_URL": f"http://{shown}:{port}/api", _UI_FILES: str(ui_files), **_SERVER_SETTINGS}
-        with started_server(host, port, ui=True, settings=settings, meanwhile=prepare) as url:
+        with started_server(host, port, ui=True, settings=settings, meanwhile=import_all) as url:
             _put_logos(ui_files)
             url = url if host not in _ANY else f"http://{shown}:{port}/api"
             say(f"Prefect's UI: {url.removesuffix('/api')}")
@@ -99,7 +99,7 @@ def _server(host: str | None, port: int | None, prepare: Callable[[], None]) -> 
 
     httpx.get(f"{configured}/health", timeout=30).raise_for_status()
     say(f"Using Prefect's server: {configured}")
-    prepare()
+    import_all()
     yield
 
 

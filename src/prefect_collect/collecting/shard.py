@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from operator import length_hint
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from prefect_collect.sources.item_checks import whole
 from prefect_collect.threads.pool import Pool, in_background
 from prefect_collect.threads.progress import Progress
 from prefect_collect.threads.stop import Stop, finished, stopped_by
+from prefect_collect.threads.turns import in_turns
 
 UNKNOWN_ITEM: Final = 2 << 20
 """Bytes of memory reserved for an item of unknown size; a larger one gets its own segment."""
@@ -125,10 +127,11 @@ class ShardReader:
         if self.stop:
             return
         try:
-            for item, got in self.source.read_many(wanted(), self.policy.concurrency):
-                row = self._row_of(item)
-                if row is not None:
-                    self._take_small(row, item, got)
+            with closing(in_turns(self.source.read_many(wanted(), self.policy.concurrency))) as answers:
+                for item, got in answers:
+                    row = self._row_of(item)
+                    if row is not None:
+                        self._take_small(row, item, got)
         except (StoreError, CutOff):
             raise
         except SOURCE_ERRORS:

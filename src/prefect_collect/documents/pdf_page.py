@@ -11,12 +11,13 @@ from what it says.
 from __future__ import annotations
 
 import hashlib
-import html
 import io
+import json
 import os
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from prefect_collect.documents.account import account_bytes
@@ -39,22 +40,28 @@ _ESCAPED: Final = (
 
 
 def pdf_of(account: Mapping[str, Any]) -> bytes:
-    """Return the document of the account."""
+    """Return the document of the account; the last ones are kept, as whoever verifies a package may have made it."""
+    return _pdf_of(account_bytes(account))
+
+
+@lru_cache(maxsize=4)
+def _pdf_of(data: bytes) -> bytes:
+    account: Mapping[str, Any] = json.loads(data)
     # ReportLab is imported only where a document is made: it takes a tenth of a second.
     from reportlab.pdfgen.canvas import Canvas
-    from reportlab.platypus import BaseDocTemplate, Frame, KeepInFrame, PageBreak, PageTemplate, Paragraph
+    from reportlab.platypus import BaseDocTemplate, Frame, KeepInFrame, PageBreak, PageTemplate
 
     written = _Writer()
     page = page_of(account)
     story: list[Any] = [
-        Paragraph(written.text(page.title), written.style("title")),
-        Paragraph(written.text(page.subtitle), written.style("about")),
+        written.paragraph(page.title, "title"),
+        written.paragraph(page.subtitle, "about"),
     ]
     story += [part for block in page.first for part in written.block(block)]
-    later: list[Any] = [Paragraph("Appendix", written.style("title"))]
+    later: list[Any] = [written.paragraph("Appendix", "title")]
     later += [part for block in page.appendix for part in written.block(block)]
     if written.escaped:
-        later.append(Paragraph(written.text(_ESCAPED), written.style("note")))
+        later.append(written.paragraph(_ESCAPED, "note"))
     out = io.BytesIO()
     ended = utc_of(account["result"]["ended"]) or datetime.min
 
@@ -62,7 +69,7 @@ def pdf_of(account: Mapping[str, Any]) -> bytes:
         made = Canvas(*arguments, **named)
         made.setDateFormatter(lambda *_: f"D:{ended.year:04}{ended:%m%d%H%M%S}Z")
         # ReportLab seeds the id with its own time, which is fixed, but is another one if SOURCE_DATE_EPOCH is set.
-        made._doc.signature = hashlib.md5(account_bytes(account), usedforsecurity=False)
+        made._doc.signature = hashlib.md5(data, usedforsecurity=False)
         return made
 
     millimetre = 72 / 25.4
@@ -94,6 +101,8 @@ class _Writer:
         from reportlab.pdfbase import pdfmetrics
         from reportlab.pdfbase.ttfonts import TTFont
 
+        from prefect_collect.documents.pdf_paragraph import PlainText
+
         for name, file in _FONTS.items():
             if name not in pdfmetrics.getRegisteredFontNames():
                 pdfmetrics.registerFont(TTFont(name, os.path.join(_FOLDER, file)))
@@ -104,7 +113,7 @@ class _Writer:
         base = ParagraphStyle(
             "cell", fontName="DejaVu", bulletFontName="DejaVu", fontSize=8, leading=10.2, splitLongWords=1
         )
-        self._styles = {
+        styles = {
             "cell": base,
             "number": ParagraphStyle("number", base, alignment=2),
             "code": ParagraphStyle("code", base, fontSize=6.9),
@@ -123,10 +132,7 @@ class _Writer:
                 keepWithNext=1,
             ),
         }
-
-    def style(self, name: str) -> Any:
-        """Return the style of that name."""
-        return self._styles[name]
+        self._texts = {name: PlainText(style) for name, style in styles.items()}
 
     def plain(self, value: str) -> str:
         """Return the text with escapes for what the font lacks."""
@@ -135,17 +141,17 @@ class _Writer:
         self.escaped = self.escaped or shown != line
         return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
 
-    def text(self, value: str) -> str:
-        """Return the text as ReportLab's paragraphs take it."""
-        return html.escape(self.plain(value), quote=False)
+    def paragraph(self, value: str, style: str) -> Any:
+        """Return the text as a paragraph in the style of that name."""
+        return self._texts[style].paragraph(self.plain(value))
 
     def block(self, block: Block) -> Iterator[Any]:
         """Yield the parts of a block."""
-        from reportlab.platypus import Paragraph, Table
+        from reportlab.platypus import Table
 
-        yield Paragraph(self.text(block.title), self._styles["section"])
+        yield self.paragraph(block.title, "section")
         if block.rows:
-            head = [[Paragraph(self.text(cell), self._styles["head"]) for cell in block.head]] if block.head else []
+            head = [[self.paragraph(cell, "head") for cell in block.head]] if block.head else []
             rows = [[self._cell(block, at, cell) for at, cell in enumerate(row)] for row in block.rows]
             heights = [None, 30.0] if block.blank else None
             yield Table(
@@ -153,14 +159,12 @@ class _Writer:
                 repeatRows=len(head), hAlign="LEFT", style=self._grid(bool(head)),
             )  # fmt: skip
         for note in block.notes:
-            yield Paragraph(self.text(note), self._styles["note"])
+            yield self.paragraph(note, "note")
 
     def _cell(self, block: Block, at: int, cell: str) -> Any:
-        from reportlab.platypus import Paragraph
-
         label = at == 0 and not block.head
         kind = "number" if at in block.numbers else "code" if at in block.codes else "head" if label else "cell"
-        return Paragraph(self.text(cell), self._styles[kind])
+        return self.paragraph(cell, kind)
 
     def _grid(self, has_head: bool) -> list[tuple[Any, ...]]:
         padding = [(f"{side}PADDING", (0, 0), (-1, -1), size) for side, size in _PADDING.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from prefect_collect.stores import Blob, Buffer
 from prefect_collect.untrusted.bounded_json import BadValue, parse_json
 
 _SEGMENTS = b"segments"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OF_ITEMS = [name for name in table_columns.INVENTORY.names if name not in table_columns.ADDED]
 
 
@@ -57,7 +59,7 @@ def _text(path: str) -> str:
 
 def table_items(table: pa.Table) -> list[Item]:
     """Return the items of an inventory part; `path` is the source's own."""
-    rows = zip(*(table[name].to_pylist() for name in _OF_ITEMS), strict=True)
+    rows = zip(*(_values(table[name]) for name in _OF_ITEMS), strict=True)
     items = []
     for id_, _, path, size, modified, etag, version, outcome, code, message, status, expands, since, is_current in rows:
         why = Failure(code, message, status) if outcome else None
@@ -72,6 +74,14 @@ def table_items(table: pa.Table) -> list[Item]:
             )
         )  # fmt: skip
     return items
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """Return a column as Python's values; Arrow itself takes six times as long for times."""
+    if not pa.types.is_timestamp(column.type) or column.null_count == len(column):
+        return column.to_pylist()  # type: ignore[no-any-return]
+    since_epoch = column.cast(pa.int64()).to_pylist()
+    return [None if count is None else _EPOCH + timedelta(microseconds=count) for count in since_epoch]
 
 
 def ledger_table(columns: dict[str, Any]) -> pa.Table:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import compress
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,7 +20,7 @@ def ledger_counts(table: pa.Table) -> Counts:
         failed=outcomes.count("failed"),
         skipped=outcomes.count("skipped"),
         not_attempted=outcomes.count("not_attempted"),
-        bytes=sum(size for size, outcome in zip(sizes, outcomes, strict=True) if outcome == "succeeded"),
+        bytes=sum(compress(sizes, map("succeeded".__eq__, outcomes))),
     )
 
 

@@ -14,6 +14,7 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from prefect_collect.runs.imports import importing
 from prefect_collect.stores.addresses import STORE_VARIABLE
@@ -37,8 +38,9 @@ _ADDRESS: Final = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?:
 
 _LOGIN: Final = re.compile(r"[!-~]+")
 
+_URL: Final = "PREFECT_API_URL"
 _SERVER: Final = {
-    "PREFECT_API_URL": _ADDRESS,
+    _URL: _ADDRESS,
     "PREFECT_API_KEY": _LOGIN,
     "PREFECT_API_AUTH_STRING": _LOGIN,
 }
@@ -138,8 +140,18 @@ def _is_plain(variable: tuple[str, str]) -> bool:
 def _is_understood(name: str, value: Any) -> bool:
     """Return whether the value of a setting of Prefect is one that is understood here."""
     if name in _SERVER:
-        return isinstance(value, str) and _SERVER[name].fullmatch(value) is not None
+        is_usual = isinstance(value, str) and _SERVER[name].fullmatch(value) is not None
+        return is_usual and (name != _URL or _has_host_and_port(value))
     return value in _IRRELEVANT.get(name, ())
+
+
+def _has_host_and_port(url: str) -> bool:
+    """Return whether a connection can be made to the address: the system takes a port that is too high for another."""
+    try:
+        address = urlsplit(url)
+        return bool(address.hostname) and address.port != 0
+    except ValueError:
+        return False
 
 
 def _may_hold_settings(name: str) -> bool:

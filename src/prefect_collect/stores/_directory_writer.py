@@ -39,13 +39,13 @@ class DirectoryWriter:
     def write(self, data: Buffer) -> None:
         """Append `data`. Raise StoreFull, StoreAccessDenied or StoreUnavailable."""
         size = memoryview(data).nbytes
-        with os_errors(self._location):
-            if len(self._gathered) + size > _GATHER:
+        if len(self._gathered) + size > _GATHER:
+            with os_errors(self._location):
                 self._flush()
-            if size >= _GATHER:
-                write_all(self._file.fd, data)
-            else:
-                self._gathered += data
+                if size >= _GATHER:
+                    write_all(self._file.fd, data)
+        if size < _GATHER:
+            self._gathered += data
         self.position += size
 
     def patch(self, offset: int, data: Buffer) -> None:

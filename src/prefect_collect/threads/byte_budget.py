@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import Final
 
 from prefect_collect.threads.pool import Pool
+from prefect_collect.threads.turns import while_waiting
 
 
 class ByteBudget:
@@ -28,7 +29,9 @@ class ByteBudget:
 
     def acquire(self, size: int) -> None:
         """Reserve `size` bytes; wait until they are free."""
-        with self._changed:
+        if self.try_acquire(size):
+            return
+        with while_waiting(), self._changed:
             self._changed.wait_for(lambda: not self.reserved or self.reserved + size <= self._size)
             self.reserved += size
 

@@ -17,6 +17,8 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
+from prefect_collect.threads.turns import while_waiting
+
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
@@ -169,7 +171,8 @@ def as_completed(call: Callable[[T], R], items: Iterable[T], concurrency: int) -
                 running[pool.submit(call, item)] = item
             if not running:
                 return
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            with while_waiting():
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 item = running.pop(future)
                 error = future.exception()

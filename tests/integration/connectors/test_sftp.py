@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from operator import length_hint
 from pathlib import Path
 from typing import Any
 
@@ -285,6 +286,23 @@ def test_servers_of_other_kinds(faulty: SftpServer, root: Path, tmp_path: Path, 
     check_account(folder, {**contents, "large": patterned(1_500_000)})
     assert len(held(folder)) == 121
     assert not faulty.faults_left
+
+
+@pytest.mark.parametrize(("fault", "most"), [({}, 50), ({"plain": True}, 2)], ids=["OpenSSH", "others"])
+def test_how_many_files_are_under_way(faulty: SftpServer, root: Path, fault: dict[str, Any], most: int) -> None:
+    """A server that answers in order has the next requests before it needs them; others as many as are asked for."""
+    contents = fill(root, 50)
+    items = [Item(id_, id_, len(data)) for id_, data in contents.items()]
+    taken = iter(items)
+    faulty.fault(fault)
+    reading = source_of(faulty, root).read_many(taken, 2)
+    found = [next(reading)]
+    assert most - 2 <= len(items) - length_hint(taken) <= most + 2
+    found += reading
+    assert len(found) == 50
+    for item, content in found:
+        assert isinstance(content, Content)
+        assert b"".join(bytes(chunk) for chunk in content.chunks) == contents[item.id]
 
 
 def test_a_server_that_allows_one_connection(faulty: SftpServer, root: Path, tmp_path: Path) -> None:

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFilter, LogFilterFlowRunId
 
-from prefect_collect import jobs
+from prefect_collect import FileSource, collect, jobs
+from prefect_collect.collecting import enumeration
+from prefect_collect.collecting.busy_core import AFTER, BusyCore
+from prefect_collect.flows import _worker_processes, shards_here
 from prefect_collect.statuses import JobStatus, NextStep, TaskStatus
 from tests import forked
 from tests.integration.jobs.every_status import until
@@ -98,3 +101,25 @@ def test_a_script_that_collects_in_processes(prefect: PrefectServer, tmp_path: P
     assert {row["error_code"] for row in unsuccessful(second.folder).values()} == {"canceled"}
     assert second.result.counts.succeeded >= 20
     assert NextStep.START in second.next_steps
+
+
+@pytest.mark.usefixtures("prefect")
+def test_a_job_that_keeps_a_core_busy_goes_on_in_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It begins in threads; each item is collected once, wherever, and the job's log says where."""
+    (tmp_path / "tree").mkdir()
+    for n in range(60):
+        (tmp_path / "tree" / f"{n:02d}").write_text(f"file {n}")
+    monkeypatch.setattr(enumeration, "SHARD_ITEMS", 20)
+    monkeypatch.setattr(_worker_processes, "usable_cores", lambda: 2)
+    # Busy from the second shard on: read at the start, and at each shard.
+    cpu = iter((0.0, 0.0, AFTER))
+    monkeypatch.setattr(shards_here, "BusyCore", lambda: BusyCore(lambda: next(cpu), lambda: 0.0))
+    state = collect(source=FileSource(root=tmp_path / "tree"), store=tmp_path / "store", return_state=True)
+    job = jobs.get(state.state_details.flow_run_id or "")
+    assert job.status is JobStatus.SUCCESSFULLY_COMPLETED
+    check_account(job.folder)
+    assert len(held(job.folder)) == 60
+    only = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[state.state_details.flow_run_id]))
+    with get_client(sync_client=True) as client:
+        said = until(lambda: [one.message for one in client.read_logs(only)], "its log")
+    assert "The job keeps a core busy, so its shards run in 2 processes from now on." in said

@@ -65,9 +65,9 @@ class Google(Bucket):
 
     lists = "list-type="
 
-    def __init__(self, server: GcsServer, proxy: FaultProxy | None = None) -> None:
+    def __init__(self, server: GcsServer, proxy: FaultProxy | None = None, root: Path | None = None) -> None:
         super().__init__(server.url, proxy)
-        self.server, self.bucket = server, server.new_bucket()
+        self.server, self.bucket, self.root = server, server.new_bucket(), root
 
     def source(self) -> ObjectStoreSource:
         """Return the source."""
@@ -84,9 +84,11 @@ class Google(Bucket):
         self.send("DELETE", f"/storage/v1/b/{self.bucket}/o/{quote(name, safe='')}")
 
     def put_huge(self, name: str, size: int) -> None:
-        """Upload an object in pieces."""
-        blob = self.server.client.bucket(self.bucket).blob(name, chunk_size=64 << 20)
-        blob.upload_from_file(Zeros(size), size=size)
+        """Upload a small object, and make a sparse file of it: the server would hold what is uploaded in memory."""
+        assert self.root is not None
+        self.put(name, b"\0")
+        with (self.root / self.bucket / name).open("r+b") as file:
+            file.truncate(size)
 
     def cause(self, fault: Fault, proxy: FaultProxy) -> None:
         """Cause a fault between the source and the server, which itself checks no token."""
@@ -183,10 +185,11 @@ class TestGoogle(OfClouds):
         return Google(gcs)
 
     @pytest.fixture
-    def roomy(self, tmp_path: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    def roomy(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         """An empty bucket on disk."""
-        with gcs_server(tmp_path_factory.mktemp("gcs"), on_disk=True) as server:
-            yield Google(server)
+        root = tmp_path_factory.mktemp("gcs")
+        with gcs_server(root, on_disk=True) as server:
+            yield Google(server, root=root)
 
 
 @pytest.fixture(scope="module")

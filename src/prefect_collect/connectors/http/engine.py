@@ -19,6 +19,10 @@ import pycurl
 
 from prefect_collect.connectors.errors import source_error
 from prefect_collect.errors import SourceError
+from prefect_collect.threads.turns import while_waiting
+
+_SOON: Final = 0.001
+"""Seconds within which an answer is waited for without giving the turn to other threads."""
 
 _EVENTS: Final = {
     pycurl.POLL_IN: select.EPOLLIN,
@@ -167,7 +171,11 @@ class Loop:
         """Wait for the network, and do what is due then."""
         if self._deadline is not None:
             seconds = min(seconds, max(0.0, self._deadline - time.monotonic()))
-        for descriptor, events in self._epoll.poll(seconds):
+        found = self._epoll.poll(min(seconds, _SOON))
+        if not found and seconds > _SOON:
+            with while_waiting():
+                found = self._epoll.poll(seconds)
+        for descriptor, events in found:
             if descriptor == self._bell:
                 os.eventfd_read(descriptor)
                 continue

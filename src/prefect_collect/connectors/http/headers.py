@@ -23,8 +23,13 @@ def whole_number(text: str) -> int | None:
 
 
 def plain_etag(etag: str | None) -> str | None:
-    """Return an ETag without its quotes; None if there is none."""
-    return etag.removeprefix("W/").strip('"') or None if etag else None
+    """Return an ETag without its quotes, and without the mark of a weak one; None if there is none.
+
+    Some servers list ETags without quotes, and a hash may begin as the mark does.
+    """
+    if not etag:
+        return None
+    return (etag[2:] if etag.startswith('W/"') else etag).strip('"') or None
 
 
 def modified_of(text: str | None, listed: datetime | None) -> datetime | None:

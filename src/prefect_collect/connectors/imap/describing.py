@@ -48,7 +48,7 @@ def metadata_of(attributes: dict[bytes, Any]) -> dict[str, Any]:
     ``labels``.
     """
     envelope = attributes.get(b"ENVELOPE")
-    found: dict[str, Any] = {"message_id": texts.shortened(text(_field(envelope, 9)))}
+    found: dict[str, Any] = {"message_id": texts.shortened(_plain(_field(envelope, 9)))}
     found |= texts.described_date(text(_field(envelope, 0)))
     received = internal_date(attributes.get(b"INTERNALDATE"))
     found["received"] = received.isoformat() if received is not None else None

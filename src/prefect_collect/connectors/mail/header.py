@@ -17,7 +17,7 @@ _LONGEST_LIST: Final = 16 << 10
 
 _NAME: Final = re.compile(rb"[!-9;-~]{1,998}")
 _PEOPLE: Final = ("from", "to", "cc", "bcc")
-_FIRST: Final = (b"message-id", b"date", b"subject", b"x-gmail-labels")
+_FIRST: Final = (b"date", b"subject", b"x-gmail-labels")
 
 
 class Header:
@@ -64,7 +64,8 @@ def metadata_of(header: Header) -> dict[str, Any]:
     ``message_id``, ``date`` (ISO 8601 with its zone; ``date_text`` if it is none), ``from``, ``to``, ``cc``, ``bcc``,
     ``subject`` and ``labels`` (Google's ``X-Gmail-Labels``).
     """
-    message_id, date, subject, labels = (header.text(name) for name in _FIRST)
+    date, subject, labels = (header.text(name) for name in _FIRST)
+    message_id = texts.plain(next(iter(header.all(b"message-id")), b"")).strip()
     found: dict[str, Any] = {"message_id": texts.shortened(message_id)}
     found |= texts.described_date(date)
     for name in _PEOPLE:

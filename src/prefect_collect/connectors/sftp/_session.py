@@ -177,15 +177,16 @@ class Session:
                     # The server may never answer: the next job needs another connection.
                     raise self._fail(source_error("connection_lost", "The job was canceled", self.place))
                 self._write()
+                if self._failure is not None:
+                    continue  # the pipes are closed, and their numbers may be those of what another thread opens
                 if self._is_receiving:
                     self._changed.wait(_LOOK)
                     continue
                 self._is_receiving = True
                 poll = select.poll()
-                if self._failure is None:
-                    poll.register(self._ssh.read, select.POLLIN)
-                    if self._out:
-                        poll.register(self._ssh.write, select.POLLOUT)
+                poll.register(self._ssh.read, select.POLLIN)
+                if self._out:
+                    poll.register(self._ssh.write, select.POLLOUT)
             received: bytes | None = None
             try:
                 received = self._received()

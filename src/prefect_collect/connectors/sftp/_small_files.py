@@ -23,6 +23,10 @@ _MOST_BYTES: Final = 16 << 20
 _TIMES: Final = 8
 """How often a file is read at once: it has grown, or the server answers with less than it was asked for."""
 
+_IN_ORDER: Final = 64
+"""Files under way at least, if the server works on a connection's requests one by one: more are no more work for it at
+once, and it does not wait for ours."""
+
 _REALPATH, _OPEN, _FSTAT, _CLOSE = -1, -2, -3, -4
 
 
@@ -79,12 +83,17 @@ class SmallFiles:
         """Yield each item with what was read of it, in the order in which the answers end.
 
         Raise SourceError if the connection breaks; `left` then has the items that were taken and not yielded.
+
+        Args:
+            waiting: The items.
+            concurrency: How many to read at once; more, if the server answers in order anyway.
         """
+        at_once = max(concurrency, _IN_ORDER) if self._session.reads_in_order else concurrency
         taken: Item | None = None
         done: list[tuple[_Read, Content | SourceError]] = []
         try:
             while True:
-                while len(self._active) < concurrency:
+                while len(self._active) < at_once:
                     if self._again:
                         if not self._has_room(self._again[0].expected):
                             break
@@ -96,11 +105,10 @@ class SmallFiles:
                     item, taken = taken, None
                     try:
                         path = self._root.relative(item)
-                        self._start(_Read(item, path, self._root.absolute(path), item.size or 0))
                     except SourceError as error:
-                        if not self._session.is_alive:
-                            raise
                         yield item, error
+                        continue
+                    self._start(_Read(item, path, self._root.absolute(path), item.size or 0))
                 if done:
                     self._exchange.flush()  # the server has something to do while these are used
                     yield from self._given(done)

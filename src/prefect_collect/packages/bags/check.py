@@ -111,7 +111,8 @@ class BagCheck:
 
     def _check_lists(self, manifests: Manifests, pause: Callable[[], None]) -> None:
         """Check the lists of items, and the form of the package; call `pause` now and then."""
-        from prefect_collect.packages.bags.items_check import check_items_list, check_items_table
+        from prefect_collect.packages.bags.items_check import check_items_list
+        from prefect_collect.packages.bags.table_check import check_items_table
 
         bag = self.bag
         in_group = {"bag-group-identifier", "bag-count"} <= self.info.values.keys()

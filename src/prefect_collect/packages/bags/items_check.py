@@ -7,14 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-import pyarrow as pa
-from pyarrow import csv
-
 from prefect_collect.archive.problems import Damaged, Problems, shown
-from prefect_collect.escaping import csv_text
+from prefect_collect.packages.bags.copies_check import check_copies
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.manifests import Manifest
-from prefect_collect.packages.bags.row_stream import RowStream
 from prefect_collect.packages.bags.tag_files import ITEMS, ITEMS_OPTIONAL
 from prefect_collect.packages.building.duplicate_columns import DUPLICATE_OF
 from prefect_collect.packages.building.duplicates_check import DuplicatesCheck, ListedItem
@@ -23,10 +19,7 @@ from prefect_collect.packages.contents.index import Entry
 from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
 
 NAME: Final = "items.parquet"
-TABLE: Final = "items.csv"
 _COLUMNS: Final = ["path", "item_id", "outcome", "size", "sha256", "error_code", DUPLICATE_OF]
-_SHOWN: Final = ["path", "item_id"]
-"""The columns of items.csv that must agree."""
 
 _MOST: Final = 10_000
 """The most ids that are named as repeated."""
@@ -112,11 +105,12 @@ def _compare(
         problems.add(path, f"{NAME} does not list it")
     _check_ids(bag, file, problems)
     repeats.finish(_as_listed(row) for rows in _batches(file) for row in rows)
+    check_copies(file, NAME, problems, pause)
     return absent
 
 
 def check_list_over_all(files: BagFiles, file: Any) -> None:
-    """Check duplicates and ids of the list over all bags of a group. Raises BadParquet."""
+    """Check duplicates, their copies and ids of the list over all bags of a group. Raises BadParquet."""
     problems = files.findings.problems
     repeats = DuplicatesCheck(files.index, NAME, problems, files.findings.warnings)
     for rows in _batches(file):
@@ -124,61 +118,11 @@ def check_list_over_all(files: BagFiles, file: Any) -> None:
         repeats.add(map(_as_listed, rows))
     _check_ids(files, file, problems)
     repeats.finish(_as_listed(row) for rows in _batches(file) for row in rows)
+    check_copies(file, NAME, problems)
 
 
 def _as_listed(row: tuple[Any, ...]) -> ListedItem:
     return row[1], row[2], row[4], row[5], row[6]
-
-
-def check_items_table(bag: BagFiles, pause: Callable[[], None] = lambda: None) -> None:
-    """Compare items.csv, which users read, with items.parquet: the same items in the same order.
-
-    `pause` is called again and again meanwhile.
-    """
-    table, exact, problems = bag.entry(TABLE), bag.entry(NAME), bag.findings.problems
-    if table is None or exact is None:
-        problems.add(TABLE, "it is missing" if table is None else f"there is no {NAME} to compare it with")
-        return
-    with unpacked(bag, table) as file, unpacked(bag, exact) as other:
-        at = 0
-        try:
-            cells = _cells(file)
-            for batch in BoundedParquet(other, ITEMS, ITEMS_OPTIONAL).batches(_SHOWN, 4096):
-                pause()
-                rows = pa.Table.from_batches([batch])
-                row = _first_other(rows, cells.take(rows.num_rows))
-                if row is not None:
-                    problems.add(TABLE, f"row {at + row + 1:,} is not the item that {NAME} has there")
-                    return
-                at += rows.num_rows
-            if cells.take(1).num_rows:
-                problems.add(TABLE, f"it has more than the {at:,} items of {NAME}")
-        except BadParquet:
-            return  # reported already
-        except pa.ArrowException as error:
-            problems.add(TABLE, f"it cannot be read as the list of items: {str(error).splitlines()[0][:200]}")
-
-
-def _cells(file: Any) -> RowStream:
-    """Return path and id of the rows of items.csv, read in blocks of 256 KiB; reading them raises ArrowException."""
-    text = {name: pa.string() for name in ITEMS.names}
-    convert = csv.ConvertOptions(column_types=text, include_columns=_SHOWN, strings_can_be_null=False)
-    parse = csv.ParseOptions(newlines_in_values=True)
-    reading = csv.ReadOptions(use_threads=False, block_size=1 << 18)
-    blocks = csv.open_csv(file, read_options=reading, parse_options=parse, convert_options=convert)
-    return RowStream(blocks, pa.schema([(name, pa.string()) for name in _SHOWN]))
-
-
-def _first_other(rows: pa.Table, cells: pa.Table) -> int | None:
-    """Return the first row whose cells are not its path and id, as written for spreadsheets; None if all are."""
-    if cells.equals(rows):
-        return None
-    found = zip(*(cells[name].to_pylist() for name in _SHOWN), strict=True)
-    for at, (path, item_id) in enumerate(zip(*(rows[name].to_pylist() for name in _SHOWN), strict=True)):
-        cell = next(found, None)
-        if cell is None or cell[0] != (path or "") or item_id not in (cell[1], csv_text(cell[1])):
-            return at
-    return None
 
 
 def _check_ids(bag: BagFiles, file: Any, problems: Problems) -> None:

@@ -74,7 +74,7 @@ _MOST_CUSTODIANS: Final = 1_000
 _GROUP_BYTES: Final = 32 << 20
 """Bytes of text in one row group of items.parquet: bounded readers refuse larger ones."""
 
-_FOREIGN: Final = {"original_path", "item_id", "source_etag", "message", "custodian", DUPLICATE_OF, *COPIES}
+FOREIGN: Final = {"original_path", "item_id", "source_etag", "message", "custodian", DUPLICATE_OF, *COPIES}
 """The columns whose text comes from outside; the text of the others cannot be a formula."""
 
 _LISTED: Final = ["original_path", "item_id", "size", "source_modified", "source_etag", "collected_at", "custodian"]
@@ -276,7 +276,7 @@ def tag_names(spec: PackageSpec) -> set[str]:
 def _neutralised(table: pa.Table) -> pa.Table:
     """Return the table with formulas neutralised by `csv_cell`; columns without any stay as they are."""
     for index, field in enumerate(table.schema):
-        if field.name not in _FOREIGN:
+        if field.name not in FOREIGN:
             continue
         column = table.column(index)
         if pc.any(pc.match_substring_regex(column, FORMULA)).as_py():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any, Final, NamedTuple
 
-_AT_ONCE: Final = 500
+AT_ONCE: Final = 500
 """Rows in one query: SQLite before 3.32 takes 999 parameters."""
 
 
@@ -33,8 +33,8 @@ class ItemTexts:
         """Return the texts of the rows (a NumPy array) that were added, by row."""
         wanted = sorted(set(rows.tolist()))
         found: dict[int, ItemText] = {}
-        for at in range(0, len(wanted), _AT_ONCE):
-            some = wanted[at : at + _AT_ONCE]
+        for at in range(0, len(wanted), AT_ONCE):
+            some = wanted[at : at + AT_ONCE]
             text = f"SELECT row, item_id, custodian, path FROM item WHERE row IN ({','.join('?' * len(some))})"
             found |= {row: ItemText(*values) for row, *values in self._database.execute(text, some)}
         return found

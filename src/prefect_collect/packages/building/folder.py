@@ -25,7 +25,7 @@ _REMOVED_AT_ONCE: Final = 1000
 
 
 def build_folder(contents: FolderContents, place: PackagePlace, stop: Stop | None = None) -> Built:
-    """Write the package into the folder at its `place`, hashing each item again on the way.
+    """Write the package into the folder at its `place`, with the items as `Payload` writes them.
 
     An item that cannot be written fails as an item (in `Built.failed`): ``path_collision`` if its name is taken (on
     file systems that ignore case), ``segment_corrupt``, or the store's own code if its name is not possible there. The

@@ -12,8 +12,9 @@ from prefect_collect.formats.bag_profile import BagProfile
 from prefect_collect.packages.bags.check import BagCheck
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.hashing import Progress
-from prefect_collect.packages.bags.items_check import check_items_table, check_list_over_all
+from prefect_collect.packages.bags.items_check import check_list_over_all
 from prefect_collect.packages.bags.safe_names import check_safe
+from prefect_collect.packages.bags.table_check import check_items_table
 from prefect_collect.packages.building.agent import AGENT
 from prefect_collect.packages.building.custody_documents import ITEM_LIST, count_items
 from prefect_collect.packages.contents.index import temporary_index

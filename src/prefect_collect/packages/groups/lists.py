@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from prefect_collect.archive.problems import Damaged
 from prefect_collect.packages.bags.files import BagFiles
-from prefect_collect.packages.bags.items_check import NAME, TABLE, unpacked
+from prefect_collect.packages.bags.items_check import NAME, unpacked
 from prefect_collect.packages.bags.row_stream import RowStream
+from prefect_collect.packages.bags.table_check import TABLE
 from prefect_collect.packages.bags.tag_files import ITEMS, ITEMS_OPTIONAL, METADATA
 from prefect_collect.packages.bags.text import lines as lines_in
 from prefect_collect.packages.building.duplicate_columns import COPIES, DUPLICATE_OF

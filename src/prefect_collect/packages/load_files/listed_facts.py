@@ -6,11 +6,10 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from prefect_collect.packages.building.duplicate_columns import COPIES, DUPLICATE_OF, joined
-from prefect_collect.packages.building.duplicate_texts import temporary_database
-from prefect_collect.packages.building.spec import DUPLICATE
+from prefect_collect.packages.building.duplicate_texts import AT_ONCE, temporary_database
+from prefect_collect.packages.building.listed_copies import COPY_COLUMNS, ListedCopies
 from prefect_collect.packages.load_files.lists import ITEMS_OPTIONAL, ITEMS_SCHEMA
 from prefect_collect.untrusted.bounded_parquet import BoundedParquet
 
@@ -18,8 +17,6 @@ STATED: Final = ("item_id", "original_path", "custodian", DUPLICATE_OF, *COPIES)
 """The facts that are known."""
 
 _ROWS: Final = 4096
-_AT_ONCE: Final = 500
-"""Values in one query: SQLite before 3.32 takes 999 parameters."""
 
 Listed = tuple[str, str | None, str | None, str | None]
 """What the list says of a delivered item: its id, original path, custodian and ``duplicate_of``."""
@@ -39,12 +36,13 @@ class ListedFacts:
         self._known = [fact for fact in STATED if fact in facts and fact not in unknown]
         self._database = temporary_database()
         self._database.execute("CREATE TABLE named(item_id TEXT PRIMARY KEY, control TEXT)")
-        self._database.execute("CREATE TABLE copy(original TEXT, custodian TEXT, path TEXT)")
+        self._copies = ListedCopies()
         self._has_marks = not {DUPLICATE_OF, *COPIES}.isdisjoint(self._known) and self._read_marks()
 
     def close(self) -> None:
-        """Remove the database."""
+        """Remove the databases."""
         self._database.close()
+        self._copies.close()
 
     def of(self, items: Sequence[Listed]) -> Iterator[dict[str, str]]:
         """Yield the known facts of these items."""
@@ -53,9 +51,7 @@ class ListedFacts:
         if self._has_marks:
             marks = [mark for *_, mark in items if mark is not None]
             numbers = dict(self._found("SELECT item_id, control FROM named WHERE item_id IN", marks))
-            text = "SELECT original, custodian, path FROM copy WHERE original IN"
-            for original, custodian, path in self._found(text, [item_id for item_id, *_ in items], "ORDER BY rowid"):
-                copies.setdefault(original, []).append((custodian, path))
+            copies = self._copies.of([item_id for item_id, *_ in items])
         for item_id, path, custodian, mark in items:
             every = [(custodian, path), *copies.get(item_id, [])]
             values = {
@@ -71,14 +67,12 @@ class ListedFacts:
     def _read_marks(self) -> bool:
         """Read what rows that repeat others say, and the numbers of these. Return whether there are any."""
         found, run = False, self._database.executemany
-        for batch in self._batches(["original_path", "custodian", "error_code", DUPLICATE_OF]):
-            marked = batch.filter(pc.is_valid(batch[DUPLICATE_OF]))
-            rows = list(zip(*(column.to_pylist() for column in marked.columns), strict=True))
-            run("INSERT OR IGNORE INTO named VALUES (?, NULL)", [(row[3],) for row in rows])
-            run("INSERT INTO copy VALUES (?, ?, ?)", [(row[3], row[1], row[0]) for row in rows if row[2] == DUPLICATE])
-            found = found or bool(rows)
+        for batch in self._batches([*COPY_COLUMNS]):
+            marks = batch[DUPLICATE_OF].drop_null().to_pylist()
+            run("INSERT OR IGNORE INTO named VALUES (?, NULL)", [(mark,) for mark in marks])
+            self._copies.add(batch)
+            found = found or bool(marks)
         if found:
-            self._database.execute("CREATE INDEX copies ON copy(original)")
             for batch in self._batches(["control_number", "item_id"]):
                 values = zip(*(column.to_pylist() for column in batch.columns), strict=True)
                 run("UPDATE named SET control = ? WHERE item_id = ?", values)
@@ -87,7 +81,7 @@ class ListedFacts:
     def _batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         return self._list.batches(columns, _ROWS)
 
-    def _found(self, query: str, values: Sequence[str], order: str = "") -> Iterator[tuple[Any, ...]]:
-        for at in range(0, len(values), _AT_ONCE):
-            some = values[at : at + _AT_ONCE]
-            yield from self._database.execute(f"{query} ({','.join('?' * len(some))}) {order}", some)
+    def _found(self, query: str, values: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        for at in range(0, len(values), AT_ONCE):
+            some = values[at : at + AT_ONCE]
+            yield from self._database.execute(f"{query} ({','.join('?' * len(some))})", some)

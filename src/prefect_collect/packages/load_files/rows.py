@@ -20,7 +20,7 @@ from prefect_collect.packages.load_files.description import Description
 from prefect_collect.packages.load_files.exceptions import EXCEPTION_COLUMNS
 from prefect_collect.packages.load_files.listed_facts import STATED, ListedFacts
 from prefect_collect.packages.load_files.lists import EXCEPTIONS, ITEMS, ITEMS_OPTIONAL, ITEMS_SCHEMA
-from prefect_collect.packages.load_files.message_hash import edrm_mih
+from prefect_collect.packages.load_files.message_hash import is_edrm_mih
 from prefect_collect.packages.load_files.reading import as_read, read_csv, read_dat
 from prefect_collect.packages.load_files.tables import comparable, read_table
 from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
@@ -216,7 +216,7 @@ class _Table:
             item = f"the item {shown(control[:99])} that {ITEMS} has there"
             self._rows.files.findings.problems.add(where, f"{what} is not {item}")
             return
-        if self._hash is not None and undo(row[self._hash[0]]) != edrm_mih(undo(row[self._hash[1]])):
+        if self._hash is not None and not is_edrm_mih(*(undo(row[at]) for at in self._hash)):
             name = self._described.columns[self._hash[0]][0]
             self._rows.files.findings.problems.add(where, f"{what} has a {name!r} that is not of its Message-ID")
         for fact, at in self._stated.items():

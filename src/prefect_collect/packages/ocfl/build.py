@@ -118,12 +118,14 @@ class _Version:
                 self.payload.failed[row.number] = WITH_ORIGINAL
 
     def add_list(self, file: PackageFile, staging: Store, destination: Store, stop: Stop) -> None:
-        """Write a list, if its bytes are not in the object yet."""
+        """Write a list, if its bytes are not in the object yet. Raise PackageError if they should be, and are not."""
         digest = file.hashes["sha256"]
         self.state[file.name] = digest
         if digest not in self.places:
             put_file(staging, destination, f"{self.stored.folder}/content/{file.name}", file, stop, replace=False)
             self._place(file.name, digest)
+        elif digest not in self.manifest:
+            self.stored.require_content(self.places[digest], file.size)
 
     def finish(self, said: Mapping[str, Any], failed: Mapping[int, Failure]) -> None:
         """Commit the version without the items that failed, unless it is just the last one."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from prefect_collect.errors import KeyExists, KeyMissing, PackageError, PackageExists
 from prefect_collect.packages.ocfl.names import LAYOUT, LAYOUT_NAME, ROOT, declared
-from prefect_collect.stores import Store
+from prefect_collect.stores import DirectoryStore, Store
 from prefect_collect.threads.abandoned import current_fence
 from prefect_collect.untrusted.bounded_json import BadValue, parse_json
 
@@ -26,9 +26,10 @@ def require_possible(destination: Store) -> None:
         StoreError: It cannot be read.
     """
     declaration = _read(destination, ROOT)
-    # A listing of a bucket is read whole, so one of a storage root is left out.
-    names = [ROOT] if declaration is not None else [blob.key for blob in islice(destination.list(), 2)]
+    names = [ROOT] if declaration is not None else _names(destination)
     # An export that was killed while it made the root may have left the layout alone.
+    if declaration is None and names not in ([], [LAYOUT]):
+        declaration = _read(destination, ROOT)  # another export may have made it meanwhile
     if declaration is None and names not in ([], [LAYOUT]):
         raise PackageExists(
             f"The destination is no OCFL 1.1 storage root and holds other things ({names[0]!r}); name an empty one, "
@@ -56,6 +57,16 @@ def require_storage_root(destination: Store) -> None:
         if _read(destination, name) is None:
             with contextlib.suppress(KeyExists), current_fence().passing():  # another export makes the same root
                 destination.create(name, data)
+
+
+def _names(destination: Store) -> list[str]:
+    """Return the names of some of the things at the destination, at most two of them files.
+
+    A listing of all that is in a bucket is read whole before it is sorted; its folders are few.
+    """
+    if not isinstance(destination, DirectoryStore) and (folders := [*islice(destination.folders(), 1)]):
+        return folders
+    return [blob.key for blob in islice(destination.list(), 2)]
 
 
 def _read(destination: Store, name: str) -> bytes | None:

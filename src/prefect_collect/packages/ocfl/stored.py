@@ -11,7 +11,7 @@ from prefect_collect.errors import KeyExists, KeyMissing, PackageError, PackageE
 from prefect_collect.packages.building.replacing import MARKERS, FolderLeft, Marker
 from prefect_collect.packages.ocfl.inventory import MOST_BYTES, Inventory, parsed_inventory
 from prefect_collect.packages.ocfl.names import INVENTORY, OBJECT, SIDECAR, declared
-from prefect_collect.stores import Blob, Store
+from prefect_collect.stores import Blob, DirectoryStore, Store
 from prefect_collect.threads.abandoned import current_fence
 from prefect_collect.untrusted.bounded_json import BadValue
 
@@ -58,17 +58,29 @@ class StoredObject:
         if not is_sealed and self._has(marker.name) and self._read(f"{head}/{INVENTORY}") == self.data:
             self._put(SIDECAR, self._sidecar())
             is_sealed = True
-        if not is_sealed or self._read(OBJECT) != declared(OBJECT):
-            raise PackageError(
-                "The object's declaration or the hash of its inventory is not what it should be: it was changed, or "
-                f"another export that wrote {head} was interrupted; retry that one, or restore the object from a "
-                f"backup. {self._at}"
-            )
-        # Who wrote the last version has nothing to do any more but to remove the marker.
+        if not is_sealed:
+            self._require_unchanged(self.data)
+            raise self._unsealed(head)
+        if self._read(OBJECT) != declared(OBJECT):
+            raise PackageError(f"The object's declaration was changed; restore it from a backup. {self._at}")
+        # The last version is complete, so its writer's marker is removed.
         for name in self.destination.folders(f"{self.key}/{head}/"):
             if name.startswith(MARKERS):
                 with current_fence().passing():
                     self.destination.delete(f"{self.key}/{head}/{name}/")
+
+    def _unsealed(self, head: str) -> PackageError:
+        """Return the error of an inventory whose hash does not fit, as long as it is still that inventory."""
+        if (self._read(f"{head}/{INVENTORY}"), self._read(f"{head}/{SIDECAR}")) == (self.data, self._sidecar()):
+            return PackageError(
+                f"The export that wrote {head} has not written the hash of the inventory yet: wait until it has ended, "
+                f"or retry it if it was interrupted. If that job is gone, copy {head}/{SIDECAR} to {SIDECAR}. "
+                f"{self._at}"
+            )
+        return PackageError(
+            f"The hash of the object's inventory is not what it should be, as one of them was changed; restore the "
+            f"object from a backup. {self._at}"
+        )
 
     @property
     def next(self) -> int:
@@ -140,9 +152,14 @@ class StoredObject:
         """Remove what was written of the version that is not committed, and the object's folder if it has no other."""
         with current_fence().passing():
             self.destination.delete(f"{self.folder}/")
-            if self.inventory is None and all(
-                blob.key == f"{self.key}/{OBJECT}" for blob in self.destination.list(f"{self.key}/")
-            ):
+            if self.inventory is not None:
+                return
+            # Only what was listed is removed: another export may begin here meanwhile.
+            left = [blob.key for blob in islice(self.destination.list(f"{self.key}/"), 2)]
+            if left == [f"{self.key}/{OBJECT}"]:
+                self.destination.remove(left)
+                left = []
+            if not left and isinstance(self.destination, DirectoryStore):
                 self.destination.delete(f"{self.key}/")
 
     def _taken(self, left: FolderLeft, other: str | None) -> str:

@@ -1,0 +1,139 @@
+"""Collect the shards of an attempt on the job's own machine: in threads of its process, or in worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from prefect.logging import get_run_logger
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.collecting.attempt import ShardFuture, Submit
+from prefect_collect.collecting.busy_core import BusyCore
+from prefect_collect.collecting.enumeration import Shard
+from prefect_collect.collecting.policy import ShardPolicy
+from prefect_collect.collecting.stop_signals import StopSignals
+from prefect_collect.collecting.worker_processes import WorkerProcesses
+from prefect_collect.flows._worker_processes import count_workers, worker_processes, workers_by_need
+from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.parameters import Runner
+from prefect_collect.tasks.collecting import collect_shard_task
+
+ON_THIS_MACHINE: Final = ("auto", "threads", "processes")
+"""The runners without a cluster."""
+
+WORKERS: Final = 2
+"""The threads of the job's process that collect one shard each; each reads up to `concurrency` items at once."""
+
+
+@dataclass(frozen=True)
+class ShardRunner:
+    """The function `submit` for `run_attempt`, and how many shards to submit at once: two for each worker."""
+
+    submit: Submit
+    in_flight: int
+
+
+def shard_parameters(
+    source: DataSource, folder: JobFolder, attempt: int, shard: Shard, policy: ShardPolicy, *, elsewhere: bool
+) -> dict[str, Any]:
+    """Return the parameters of the task run of a shard."""
+    return {
+        "source": source, "store": folder.store, "job_id": folder.job_id, "attempt": attempt, "part": shard.part,
+        "policy": policy, "elsewhere": elsewhere,
+    }  # fmt: skip
+
+
+@contextmanager
+def shards_here(
+    runner: Runner,
+    workers: int | None,
+    *,
+    source: DataSource,
+    folder: JobFolder,
+    attempt: int,
+    policy: ShardPolicy,
+    shared: StopSignals,
+) -> Iterator[ShardRunner]:
+    """Start a runner for the shards of an attempt on this machine; the arguments are those of `shard_runner`.
+
+    `auto` begins with threads. As soon as the job's process has kept a core busy for some seconds, the other shards go
+    to worker processes, if the source, the cores and the memory allow some.
+
+    Args:
+        runner: Which one.
+        workers: The number of threads (None: 2) or processes (None: one for each core, for `auto` at most 4).
+        source: The data source.
+        folder: The job's folder.
+        attempt: The attempt.
+        policy: The policy of each shard.
+        shared: The attempt's stop signals and progress.
+    """
+    count = 0
+    if runner == "processes":
+        count = count_workers(source, workers)
+        if not count:
+            get_run_logger().info("%s allows one connection at once, so its shards run in threads.", source.name)
+    later = workers_by_need(source, workers) if runner == "auto" else 0
+    with ExitStack() as stack:
+        shards = _Shards(source, folder, attempt, policy, shared, stack)
+        if count:
+            shards.start_processes(count)
+        else:
+            shards.start_threads(workers or WORKERS)
+        busy = BusyCore()
+
+        def submit(shard: Shard) -> ShardFuture:
+            if later and shards.processes is None and busy.is_busy():
+                shards.try_processes(later)
+            return shards.submit(shard)
+
+        yield ShardRunner(submit, 2 * (count or max(workers or WORKERS, later)))
+
+
+@dataclass
+class _Shards:
+    """The shards of an attempt, in threads or in processes; `stack` ends what runs them, the last one first."""
+
+    source: DataSource
+    folder: JobFolder
+    attempt: int
+    policy: ShardPolicy
+    shared: StopSignals
+    stack: ExitStack
+    processes: WorkerProcesses | None = None
+    tasks: Any = field(default=None, init=False)
+
+    def start_threads(self, count: int) -> None:
+        """Run the shards that are submitted from now on in so many threads."""
+        self.tasks = self.stack.enter_context(ThreadPoolTaskRunner(max_workers=count))
+
+    def start_processes(self, count: int) -> None:
+        """Run the shards that are submitted from now on in so many processes; those in threads go on there."""
+        self.processes = self.stack.enter_context(
+            worker_processes(
+                count, WORKERS,
+                source=self.source, folder=self.folder, attempt=self.attempt, policy=self.policy, shared=self.shared,
+                warn=get_run_logger().warning,
+            )
+        )  # fmt: skip
+        # One thread more than processes, so that the next task run has begun when a process is free.
+        self.start_threads(count + 1)
+
+    def try_processes(self, count: int) -> None:
+        """Run the shards that are submitted from now on in processes, if they can be started."""
+        try:
+            self.start_processes(count)
+        except OSError as error:
+            get_run_logger().warning("Worker processes could not be started, so shards go on in threads: %s", error)
+        else:
+            get_run_logger().info("The job keeps a core busy, so its shards run in %d processes from now on.", count)
+
+    def submit(self, shard: Shard) -> ShardFuture:
+        """Submit a shard."""
+        parameters = shard_parameters(self.source, self.folder, self.attempt, shard, self.policy, elsewhere=False)
+        future: ShardFuture = self.tasks.submit(collect_shard_task, {**parameters, "processes": self.processes})
+        return future
