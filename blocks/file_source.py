@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from pydantic import Field, HttpUrl, field_validator
 
@@ -95,6 +95,11 @@ class FileSource(DataSource):
                 f"root must be a local path; for a URL use ObjectStoreSource. [root={shown(str(value))}]"
             )
         return Path(os.path.abspath(os.path.expanduser(value)))
+
+    @classmethod
+    def from_url(cls, url: str, **fields: Any) -> Self:
+        """Return the source at a ``file://`` URL, whose rest is the path as it is."""
+        return cls.model_validate({"root": url.removeprefix("file://"), **fields})
 
     def location(self) -> str:
         """Return the root's absolute path."""

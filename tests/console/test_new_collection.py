@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from prefect_collect.blocks import FileSource, HttpListSource, MboxSource, ObjectStoreSource, SftpSource
+from prefect_collect.console.credential_choices import is_typed
 from prefect_collect.console.new_collection import collection_parameters, query_of, source_of, timing_of
 from prefect_collect.console.routes_packages import export_parameters
 from prefect_collect.console.samples import FIRST, MOST, Samples
@@ -27,6 +28,32 @@ def test_a_folder() -> None:
     source = source_of({**FOLDER, "source_name": "Docs", "follow_symlinks": "yes"})
     assert isinstance(source, FileSource)
     assert (str(source.root), source.name, source.follow_symlinks) == ("/srv/docs", "Docs", True)
+
+
+@pytest.mark.parametrize(("location", "shown"), [("file:///srv/docs", "/srv/docs"), ("mbox:file:///srv", "mbox:/srv")])
+def test_a_folder_by_its_url(location: str, shown: str) -> None:
+    """A file:// URL is the folder of its path, also after a kind of what lies inside files."""
+    assert source_of({"from": "new", "location": location, "follow_symlinks": "yes"}).location() == shown
+
+
+@pytest.mark.parametrize("location", ["/srv/docs", "mbox:/srv/docs", "file:///srv/docs"])
+@pytest.mark.parametrize(
+    "field", ["endpoint_url", "region", "anonymous", "request_payer", "allow_private", "saved_credentials"]
+)
+def test_an_option_that_a_folder_does_not_have(location: str, field: str) -> None:
+    """What goes with a URL only is refused by its name, and not passed over."""
+    with pytest.raises(UsageError, match=rf"\[{field.removeprefix('saved_')}=(yes|True)\]"):
+        source_of({"from": "new", "location": location, field: "yes"})
+
+
+@pytest.mark.parametrize(
+    ("location", "typed"),
+    [("", False), ("imaps", False), ("imaps:", False), ("imaps:/", False), ("mbox:", False), ("imaps://", True),
+     ("/srv", True), ("~/docs", True), ("./docs", True), ("mbox:/srv", True), ("mbox:s3://bucket", True)],
+)  # fmt: skip
+def test_a_location_that_is_being_typed(location: str, typed: bool) -> None:
+    """Only a path or a URL gets an answer about its credentials."""
+    assert is_typed({"location": f" {location}"}) is typed
 
 
 @pytest.mark.parametrize("url", ["s3://bucket/a", "gs://bucket", "az://container/p"])

@@ -9,9 +9,10 @@ from typing import Final
 from prefect_collect import jobs
 from prefect_collect.blocks.data_source import SECRETS, SavedBlocks
 from prefect_collect.blocks.locate import saved_fields
-from prefect_collect.stores.addresses import listed
+from prefect_collect.stores.addresses import INSIDE, listed
 
 _PICKED: Final = "saved_"
+_PATHS: Final = ("/", "~", ".")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,13 @@ def picked_of(fields: Mapping[str, str]) -> dict[str, str]:
     return {name.removeprefix(_PICKED): value for name, value in fields.items() if name.startswith(_PICKED) and value}
 
 
+def is_typed(fields: Mapping[str, str]) -> bool:
+    """Return whether the form's location is a URL or clearly a path, so neither empty nor the beginning of a URL."""
+    location = fields.get("location", "").strip()
+    kind, is_inside, rest = location.partition(":")
+    return "://" in location or (rest if is_inside and kind in INSIDE else location).startswith(_PATHS)
+
+
 def credential_choices(fields: Mapping[str, str]) -> list[CredentialChoice]:
     """Return what the form offers for its location. Raise InvalidLocation for a URL of no installed source."""
     location = fields.get("location", "").strip()
@@ -51,6 +59,9 @@ def credential_choices(fields: Mapping[str, str]) -> list[CredentialChoice]:
 
 
 def _sentence(blocks: SavedBlocks) -> str:
-    if blocks is SECRETS:
-        return f"It takes a Secret block whose name begins with {jobs.SECRET_PREFIX}; its value is copied."
-    return f"It takes a block {listed(blocks.types, 'or')}."
+    others = [slug for slug in blocks.types if slug not in SECRETS.types]
+    takes = [f"a block {listed(others, 'or')}"] if others else []
+    if len(others) < len(blocks.types):
+        copied = "" if blocks.by_name else "; its value is copied"
+        takes.append(f"a Secret block whose name begins with {jobs.SECRET_PREFIX}{copied}")
+    return f"It takes {', or '.join(takes)}."

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from prefect_collect import jobs
 from prefect_collect.blocks.data_source import DataSource
-from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.blocks.locate import inside_source, source_at
 from prefect_collect.collecting.custodians import Custodians
 from prefect_collect.console.credential_choices import picked_of
@@ -65,14 +64,11 @@ def source_of(fields: Fields) -> DataSource:
 
 def _new_source(fields: Fields, location: str, naming: dict[str, Any]) -> DataSource:
     """Return the source at a path or URL, with the form's options. Raise UsageError for one that it does not have."""
-    if "://" not in location:
-        follow = is_checked(fields, "follow_symlinks")
-        fields_of_folder = {"root": location, "follow_symlinks": follow, **naming}
-        return cast("DataSource", _checked(lambda: FileSource.model_validate(fields_of_folder)))
     given: dict[str, Any] = {name: text for name in _TEXTS if (text := fields.get(name, "").strip())}
     given |= {name: True for name in _CHOICES if is_checked(fields, name)}
     given |= jobs.picked_credentials(location, picked_of(fields))
-    return cast("DataSource", _checked(lambda: source_at(location, {**given, **naming})))
+    url = location if "://" in location else f"file://{location}"
+    return cast("DataSource", _checked(lambda: source_at(url, {**given, **naming})))
 
 
 def saved_source(fields: Fields) -> DataSource:

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from prefect_collect import jobs
 from prefect_collect.codes import CODES
-from prefect_collect.console.credential_choices import credential_choices
+from prefect_collect.console.credential_choices import credential_choices, is_typed
 from prefect_collect.console.forms import form_fields, require_worker
 from prefect_collect.console.job_index import JobIndex
 from prefect_collect.console.new_collection import (
@@ -61,7 +61,7 @@ def new_routes(index: JobIndex, pages: Pages) -> APIRouter:
             choices, problem = credential_choices(fields), ""
         except UsageError as error:  # the location is being typed
             choices, problem = [], str(error)
-        return pages.answer(request, "_credentials.html", choices=choices, problem=problem)
+        return pages.answer(request, "_credentials.html", is_typed=is_typed(fields), choices=choices, problem=problem)
 
     @routes.post("/new/test")
     def test(request: Request, fields: Fields) -> Response:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import BlockDocument
 
 from prefect_collect.blocks.data_source import SECRETS, SavedBlocks
 from prefect_collect.blocks.locate import saved_fields
@@ -33,6 +34,8 @@ def list_credentials(location: str) -> dict[str, list[SavedBlock]]:
         PrefectError: Prefect's server refuses the request.
     """
     taken = saved_fields(location)
+    if not taken:
+        return {}
     with get_client(sync_client=True) as client:
         found = {blocks: _offered(client, blocks) for blocks in set(taken.values())}
     return {field: found[blocks] for field, blocks in taken.items()}
@@ -70,6 +73,10 @@ def _offered(client: SyncPrefectClient, blocks: SavedBlocks) -> list[SavedBlock]
     found = (
         SavedBlock(one.id, reference_of(one))
         for one in saved_documents(client, blocks.types)
-        if blocks is not SECRETS or str(one.name).startswith(SECRET_PREFIX)
+        if not _is_secret(one) or str(one.name).startswith(SECRET_PREFIX)
     )
     return sorted(found, key=by_reference)
+
+
+def _is_secret(document: BlockDocument) -> bool:
+    return reference_of(document).partition("/")[0] in SECRETS.types

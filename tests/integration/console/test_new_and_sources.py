@@ -19,8 +19,8 @@ from prefect_aws import AwsCredentials
 from pydantic import SecretStr
 
 from prefect_collect import jobs
-from prefect_collect.blocks import FileSource, ObjectStoreSource
-from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.blocks import FileSource, ObjectStoreSource, SftpSource
+from prefect_collect.blocks.data_source import DataSource, SavedBlocks
 from prefect_collect.console.new_collection import source_of
 from prefect_collect.console.pages import time_text
 from prefect_collect.errors import JobNotFound, SourceNotFound, UsageError
@@ -177,9 +177,36 @@ def test_saved_credentials(
     assert (answer.status_code, "takes no such block" in answer.text) == (422, True)
 
 
+@pytest.mark.parametrize(
+    ("takes", "sentence"),
+    [
+        (SavedBlocks(("secret",)), "It takes a Secret block whose name begins with collect-; its value is copied."),
+        (SavedBlocks(("secret",), by_name=True), "It takes a Secret block whose name begins with collect-."),
+        (SavedBlocks(("aws-credentials", "secret")),
+         "It takes a block aws-credentials, or a Secret block whose name begins with collect-; its value is copied."),
+    ],
+)  # fmt: skip
+def test_secrets_that_a_source_takes_in_words_of_its_own(
+    anna: ConsoleClient, vault: dict[str, str], monkeypatch: pytest.MonkeyPatch, takes: SavedBlocks, sentence: str
+) -> None:
+    """However a kind of source says that it takes Secret blocks, only those of collect- are offered and accepted."""
+    monkeypatch.setattr(SftpSource, "takes_saved", classmethod(lambda cls, url: {"password": takes}))
+    picked = {"from": "new", "location": "sftp://ann@host/x", "saved_password": vault["secret/signing"]}
+    shown = anna.post("/new/credentials", picked).text
+    assert (vault["secret/collect-mail"] in shown, vault["secret/signing"] in shown) == (True, False)
+    assert (vault["aws-credentials/eu"] in shown) == ("aws-credentials" in takes.types)
+    assert sentence in shown
+    answer = anna.post("/new/test", picked)
+    assert (answer.status_code, "takes no such block" in answer.text) == (422, True)
+
+
 def test_no_saved_credentials(anna: ConsoleClient, folder: Path) -> None:
-    """A folder takes none; a kind of which none is saved says what it takes; an unknown one is said in words."""
+    """A folder takes none, and what is half typed gets the first hint again; a kind of which none is saved says what it
+    takes; an unknown one is said in words.
+    """
     assert "No saved credentials" in anna.post("/new/credentials", described(folder)).text
+    for unfinished in ("", "imaps:"):
+        assert "when the location is typed" in anna.post("/new/credentials", {"location": unfinished}).text
     assert "azure-blob-storage-credentials" in anna.post("/new/credentials", {"location": "az://container"}).text
     assert "No installed source" in anna.post("/new/credentials", {"location": "ftp://host"}).text
     vera = ConsoleClient(new_console(), VERA)
