@@ -118,6 +118,9 @@ class MemoryStore:
             writer.write(data)
         return writer.commit()
 
+    def copy_range(self, key: str, piece: CopyRange, source: Store) -> Blob | None:
+        return None
+
     def copies_from(self, source: Store) -> bool:
         return False
 

@@ -112,8 +112,18 @@ class Store(Protocol):
             CorruptSegment: A range is not there, or not as described.
         """
 
+    def copy_range(self, key: str, piece: CopyRange, source: Store) -> Blob | None:
+        """Have the server copy a large range of `source` into a new blob, on condition of its ETag.
+
+        Return None, having written nothing, if it cannot: the bytes never pass through this process unproven.
+
+        Raises:
+            KeyExists: The key exists.
+            CorruptSegment: The range is not there, or not as described.
+        """
+
     def copies_from(self, source: Store) -> bool:
-        """Return whether `compose` has the server copy large ranges of `source`, each only if its ETag is still right.
+        """Return whether `copy_range` and `compose` have the server copy large ranges whose ETags are right.
 
         True as long as the server has not said that it cannot.
         """

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar, Final, Protocol
 
 from prefect_collect.errors import InvalidLocation, KeyExists, StoreError, StoreUnsafe
-from prefect_collect.stores._base import Blob, Piece, Store
+from prefect_collect.stores._base import Blob, CopyRange, Piece, Store
 from prefect_collect.stores._object_compose import Composition, stream
 from prefect_collect.stores._object_reader import BUFFER, RangedReader
 from prefect_collect.stores._object_store import PROBES, ObjectStore, StoreBucket
@@ -82,6 +82,10 @@ class CloudStore(ObjectStore):
             return stream(self._writer(key, replace=replace), composition.pieces(), source)
         finally:
             composition.close()
+
+    def copy_range(self, key: str, piece: CopyRange, source: Store) -> Blob | None:
+        """Return None: all bytes pass through this process."""
+        return None
 
     def copies_from(self, source: Store) -> bool:
         """Return False: all bytes pass through this process."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from prefect_collect.errors import InvalidLocation
-from prefect_collect.stores._base import Blob, Piece, Store
+from prefect_collect.stores._base import Blob, CopyRange, Piece, Store
 from prefect_collect.stores._keys import prefix_parts
 from prefect_collect.stores._object_compose import stream
 from prefect_collect.stores._object_store import ObjectStore
@@ -98,16 +98,21 @@ class S3Store(ObjectStore):
         """Write a blob that consists of ranges of `source` and new bytes; see `Store.compose`."""
         if not isinstance(source, S3Store) or not self.copies_from(source):
             return self._stream(key, pieces, source, replace=replace)
-        pool = self._threads()
-        copy = ServerCopy(self._bucket, key, source._bucket, pool, replace=replace, limits=self.limits)
+        copy = self._server_copy(key, source, replace=replace)
         try:
             copy.take(pieces)
-            try:
-                blob = copy.run()
-            except CopiesUnsupported:
-                note_no_copies(self._bucket)
-                blob = None
-            return blob or self._stream(key, copy.pieces(), source, replace=replace)
+            return self._run(copy) or self._stream(key, copy.pieces(), source, replace=replace)
+        finally:
+            copy.close()
+
+    def copy_range(self, key: str, piece: CopyRange, source: Store) -> Blob | None:
+        """Have the server copy a range into a new blob, or return None; see `Store.copy_range`."""
+        if not piece.etag or not isinstance(source, S3Store) or not self.copies_from(source):
+            return None
+        copy = self._server_copy(key, source, replace=False)
+        try:
+            copy.take([piece])
+            return self._run(copy)
         finally:
             copy.close()
 
@@ -178,6 +183,17 @@ class S3Store(ObjectStore):
         if not replace:
             self._require_free(key)
         return stream(self._writer(key, replace=replace), pieces, source)
+
+    def _server_copy(self, key: str, source: S3Store, *, replace: bool) -> ServerCopy:
+        pool = self._threads()
+        return ServerCopy(self._bucket, key, source._bucket, pool, replace=replace, limits=self.limits)
+
+    def _run(self, copy: ServerCopy) -> Blob | None:
+        try:
+            return copy.run()
+        except CopiesUnsupported:
+            note_no_copies(self._bucket)
+            return None
 
     def _same_server(self, source: S3Store) -> bool:
         same_keys = access_key(self._session) == access_key(source._session)

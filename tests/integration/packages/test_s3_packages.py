@@ -34,7 +34,11 @@ from prefect_collect.packages import (
     check_items,
     verify,
 )
+from prefect_collect.packages.building.payload import Payload
+from prefect_collect.packages.building.rows import read_rows
 from prefect_collect.stores import Blob, DirectoryStore, S3Store, Store
+from prefect_collect.threads.pool import Pool
+from prefect_collect.threads.stop import Stop
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
 
@@ -44,15 +48,17 @@ JOB = "job"
 SPEC = PackageSpec("docs", JOB, date(2024, 6, 1), "docs")
 WHEN = datetime(2024, 5, 6, 7, 8, 10, tzinfo=UTC)
 SEGMENTS, ITEMS, SIZE = 3, 20, 300_000
+LARGE = (8 << 20) + 1
+"""The bytes of an item that a server copies into a folder."""
 
 
 class Collected:
-    """Three segments of 6 MB each in a store."""
+    """Three segments of 6 MB each in a store, or another number."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, segments: int = SEGMENTS) -> None:
         self.store, self.rows, self.known = store, [], dict[str, Blob]()
         noise = random.Random(1)
-        for number in range(SEGMENTS):
+        for number in range(segments):
             self.add([(f"{number}/item {item} %.bin", noise.randbytes(SIZE)) for item in range(ITEMS)])
 
     def add(self, items: list[tuple[str, bytes]]) -> None:
@@ -186,6 +192,44 @@ def test_mbox_files_are_put_together_by_the_server(
     local = DirectoryStore(tmp_path)
     PACKAGE_FORMATS["mail"].build(collected.input(checked), PackagePlace(local, "out.zip"))
     assert local.read("out.zip") == exports.read("out.zip")
+
+
+def test_what_the_server_does_not_copy(seaweedfs: S3Server, fault_proxy: Callable[[S3Server], FaultProxy]) -> None:
+    """A large item of a folder fails if its segment was replaced after the check, or if its name is taken.
+
+    Where the server refuses to copy, items are read and hashed: one with another hash fails, as small ones do.
+    """
+    proxy = fault_proxy(seaweedfs)
+    bucket, server = seaweedfs.new_bucket(), seaweedfs.at(proxy.url)
+    store = S3Store(bucket, "staging", endpoint_url=server.url, session=server.session())
+    exports = S3Store(bucket, "exports", endpoint_url=server.url, session=server.session())
+    collected = Collected(store, 0)
+    for name in ("altered", "good", "taken", "replaced"):
+        collected.add([(name, name[:1].encode() * LARGE)])
+    collected.rows[0]["sha256"] = bytes(32)
+    checked = check_items(collected.manifest, store, SPEC, known=collected.known)
+    key = store_keys.segment_key(JOB, collected.rows[3]["segment"])
+    writer = store.writer(key, replace=True)
+    writer.write(store.read(key)[:-1] + b"!")
+    writer.commit()
+
+    def written(folder: str) -> dict[int, str]:
+        exports.create(f"{folder}taken", b"of another writer")
+        payload = Payload(collected.input(checked), exports, folder, Stop())
+        with Pool(1, "package") as pool:
+            for rows in read_rows(collected.manifest):
+                payload.write(rows, pool)
+        assert exports.read(f"{folder}good") == b"g" * LARGE
+        assert exports.read(f"{folder}taken") == b"of another writer"
+        return {number: failure.code for number, failure in payload.failed.items()}
+
+    proxy.clear()
+    assert written("copied/") == {2: "path_collision", 3: "segment_corrupt"}
+    assert proxy.bytes_down < 12 << 20, "only what is compared here passes through this process"
+    proxy.fail_next(1, 501, "NotImplemented", method="PUT", path="partNumber")
+    assert written("read/") == {0: "segment_corrupt", 2: "path_collision"}, "the replaced segment has the item's bytes"
+    assert proxy.hits == 1
+    assert not {"copied/replaced", "read/altered"} & {blob.key for blob in exports.list()}
 
 
 def test_the_same_bytes_wherever_it_is_staged(store: S3Store, tmp_path: Path) -> None:

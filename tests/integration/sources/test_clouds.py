@@ -22,7 +22,7 @@ from tests.integration.faults import FaultProxy
 from tests.integration.servers import free_port
 from tests.integration.sources.contract import BreakingContract, Fault, Place, SourceContract, by_path, collected
 from tests.integration.sources.proxied import ProxiedPlace
-from tests.support.run_attempts import held, unsuccessful
+from tests.support.run_attempts import held, job_rows, unsuccessful
 from tests.support.zeros import Zeros
 
 pytestmark = pytest.mark.integration
@@ -167,13 +167,41 @@ class OfClouds(SourceContract):
         assert caught.value.code == "enumeration_failed"
 
     def test_folder_markers(self, place: Place, tmp_path: Path) -> None:
-        """A folder marker is skipped; an empty object, and what lies in the folder, is collected."""
-        for name, data in {"folder/": b"", "folder/in": b"x", "empty": b""}.items():
+        """A folder marker is skipped, also beside an object with its name; what lies in the folder is collected.
+
+        So is an empty object.
+        """
+        for name, data in {
+            "folder/": b"",
+            "folder/in": b"x",
+            "empty": b"",
+            "logs": b"y",
+            "logs.1": b"z",
+            "logs/": b"",
+        }.items():
             place.put(name, data)
         folder, status = collected(tmp_path, place.source())
         assert status is JobStatus.SUCCESSFULLY_COMPLETED
-        assert {row["original_path"] for row in held(folder).values()} == {"folder/in", "empty"}
-        assert [row["error_code"] for row in unsuccessful(folder).values()] == ["empty_folder"]
+        assert {row["original_path"] for row in held(folder).values()} == {"folder/in", "empty", "logs", "logs.1"}
+        assert [row["error_code"] for row in unsuccessful(folder).values()] == ["empty_folder"] * 2
+
+
+class OfBreakingClouds(BreakingContract):
+    """The contract, and what a server refuses."""
+
+    def test_an_empty_object_that_is_refused(self, place: Place, tmp_path: Path) -> None:
+        """An object of 0 bytes that may not be read fails by itself, and does not end the listing."""
+        assert isinstance(place, Bucket)
+        assert place.proxy is not None
+        for name in ("denied", "empty"):
+            place.put(name, b"")
+        place.proxy.clear()
+        place.proxy.fail_next(100, 403, "AccessDenied", path="/denied")
+        folder, _ = collected(tmp_path, place.source())
+        place.proxy.clear()
+        assert job_rows(folder) == []
+        assert {row["original_path"] for row in held(folder).values()} == {"empty"}
+        assert {name: row["error_code"] for name, row in unsuccessful(folder).items()} == {"denied": "access_denied"}
 
 
 class TestGoogle(OfClouds):
@@ -202,7 +230,7 @@ def before_google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultPro
             yield proxy
 
 
-class TestBreakingGoogle(BreakingContract):
+class TestBreakingGoogle(OfBreakingClouds):
     """A bucket of Google Cloud Storage keeps the contract where its connections break."""
 
     @pytest.fixture
@@ -220,7 +248,7 @@ class TestAzure(OfClouds):
         return Azure(azure)
 
 
-class TestBreakingAzure(BreakingContract):
+class TestBreakingAzure(OfBreakingClouds):
     """A container keeps the contract where its connections break, and where its signature is taken back."""
 
     @pytest.fixture

@@ -36,6 +36,9 @@ _BY_CLASS: Final = {
     "UnauthenticatedError": "bad_credentials",
     "PreconditionError": "changed_during_read",
 }
+_OF_THE_ITEM: Final = {"access_denied", "archived_object", "encrypted_object", "unexpected_error"}
+"""An object that cannot be asked for with one of these codes is an item, which then fails by itself when it is read."""
+
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _NAME: Final = re.compile(r"<Code>([^<]{1,100})</Code>|\"reason\": *\"([^\"]{1,100})\"")
 
@@ -58,7 +61,7 @@ class Bucket:
         began = datetime.now(UTC)
         before, last = "", ""
         for item in self._told_apart(_item(meta, folder) for meta in self._listed(prefix)):
-            before, last = _largest(before, last, item.id)
+            before, last = _largest(before, last, item.id.removesuffix("/"))
             yield item
         if not self._place.startswith("gs://"):
             yield ListingEnd("every page had its list of blobs, and the last one named no next page")
@@ -149,9 +152,21 @@ class Bucket:
             raise obstore_error(error, self.place(item)) from error
 
     def _told_apart(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Yield the items, folder markers as skipped ones: obstore lists their keys without the slash at the end."""
+        """Yield the items, folder markers as skipped ones: obstore lists their keys without the slash at the end.
+
+        A key that was listed before is a marker beside an object with its name. Between the two, all keys begin with
+        it, so that only the keys that the present one begins with are kept.
+        """
         empty: list[Item] = []
+        before: list[str] = []
         for item in items:
+            while before and not item.id.startswith(before[-1]):
+                before.pop()
+            if not before or before[-1] != item.id:
+                before.append(item.id)
+            elif not item.size:
+                yield self._marker(item)
+                continue
             if item.size:
                 yield item
                 continue
@@ -163,10 +178,14 @@ class Bucket:
 
     def _markers(self, empty: list[Item]) -> Iterator[Item]:
         for item, now in as_completed(self.head, empty, _HEADS):
-            if isinstance(now, Exception):
+            if isinstance(now, Exception) and not (isinstance(now, SourceError) and now.code in _OF_THE_ITEM):
                 raise now
-            what = f"A folder marker of 0 bytes: its key has a slash more. [{self.place(item)}]"
-            yield item if now is not None else replace(item, skipped=Failure("empty_folder", what))
+            yield self._marker(item) if now is None else item
+
+    def _marker(self, listed: Item) -> Item:
+        item = replace(listed, id=f"{listed.id}/", path=f"{listed.path}/")
+        what = f"A folder marker of 0 bytes: its key ends in a slash. [{self.place(item)}]"
+        return replace(item, skipped=Failure("empty_folder", what))
 
 
 def _item(meta: ObjectMeta, folder: int) -> Item:

@@ -67,7 +67,7 @@ class Payload:
     """Writes payload files below a folder of the destination, a few at once; `failed` has why those of rows could not.
 
     Each item is hashed again on the way, but for large ones that a server copies by itself out of the segments that
-    were recognised: their ETags prove the bytes.
+    were recognised: their ETags prove the bytes. Where the server refuses to copy, they are hashed as well.
     """
 
     def __init__(self, given: PackageInput, destination: Store, folder: str, stop: Stop) -> None:
@@ -96,17 +96,13 @@ class Payload:
     def _share(self, rows: list[Row]) -> None:
         key = segment_key(self._job_id, rows[0].segment)
         is_known = rows[0].segment in self._known
-        copied = [row for row in rows if is_known and not row.deflated and row.stored_size > _COPIED]
-        read = [row for row in rows if row not in copied] if copied else rows
+        read = [row for row in rows if not (is_known and self._copy(row))]
         try:
             if read:
                 each_item(self._staging, key, read, self._item, self._stop)
         except KeyMissing:
             for row in read:
                 self._fail(row, "segment_corrupt", "its segment was lost after it was checked")
-        for row in copied:
-            with self._failing(row):
-                self._copy(row)
 
     def _item(self, reader: SegmentReader, row: Row, ahead: int) -> None:
         self._stop.require_going()
@@ -122,12 +118,17 @@ class Payload:
                 with current_fence().passing():
                     self._destination.create(key, data)
 
-    def _copy(self, row: Row) -> None:
+    def _copy(self, row: Row) -> bool:
+        """Have the server copy a large item; return whether it did, or the item failed, and so need not be read."""
+        if row.deflated or row.stored_size <= _COPIED:
+            return False
+        self._stop.require_going()
         segment = self._known[row.segment]
         piece = CopyRange(segment.key, row.offset, row.end, segment.etag)
-        pieces = (part for part in until_canceled(iter([piece]), self._stop) if not isinstance(part, Deflated))
-        with stopped_by(self._stop):
-            self._destination.compose(self._folder + row.path, pieces, self._staging)
+        is_settled = True
+        with self._failing(row), stopped_by(self._stop):
+            is_settled = self._destination.copy_range(self._folder + row.path, piece, self._staging) is not None
+        return is_settled
 
     @contextmanager
     def _failing(self, row: Row) -> Iterator[None]:
