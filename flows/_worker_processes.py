@@ -68,8 +68,20 @@ def free_memory() -> int:
     with suppress(OSError, ValueError):
         most = (_CONTAINER / "memory.max").read_text().strip()
         if most != "max":
-            free = min(free, int(most) - int((_CONTAINER / "memory.current").read_text()))
+            used = int((_CONTAINER / "memory.current").read_text())
+            free = min(free, int(most) - used + _page_cache())
     return free
+
+
+def _page_cache() -> int:
+    """Return how many bytes of the container's memory hold files that were not read for a while: the kernel drops them.
+
+    Return 0 if it does not tell.
+    """
+    with suppress(OSError, ValueError):
+        told = dict(line.split() for line in (_CONTAINER / "memory.stat").read_text().splitlines())
+        return int(told.get("inactive_file", 0))
+    return 0
 
 
 def worker_processes(

@@ -86,12 +86,17 @@ def shards_here(
             shards.start_threads(workers or WORKERS)
         busy = BusyCore()
 
+        in_flight = 2 * (count or max(workers or WORKERS, later))
+
         def submit(shard: Shard) -> ShardFuture:
-            if later and shards.processes is None and busy.is_busy():
-                shards.try_processes(later)
+            nonlocal later
+            if later and busy.is_busy():
+                later = 0
+                if needed := workers_by_need(source, workers):  # there may be less memory by now
+                    shards.try_processes(needed)
             return shards.submit(shard)
 
-        yield ShardRunner(submit, 2 * (count or max(workers or WORKERS, later)))
+        yield ShardRunner(submit, in_flight)
 
 
 @dataclass
@@ -113,24 +118,32 @@ class _Shards:
 
     def start_processes(self, count: int) -> None:
         """Run the shards that are submitted from now on in so many processes; those in threads go on there."""
-        self.processes = self.stack.enter_context(
+        self._go_on_in(self._entered(count), count)
+
+    def try_processes(self, count: int) -> None:
+        """Run the shards that are submitted from now on in processes, if all of them can be started."""
+        try:
+            processes = self._entered(count)
+            processes.start_all()
+        except (OSError, EOFError) as error:
+            get_run_logger().warning("Worker processes could not be started, so shards go on in threads: %s", error)
+            return
+        self._go_on_in(processes, count)
+        get_run_logger().info("The job keeps a core busy, so its shards run in %d processes from now on.", count)
+
+    def _entered(self, count: int) -> WorkerProcesses:
+        return self.stack.enter_context(
             worker_processes(
                 count, WORKERS,
                 source=self.source, folder=self.folder, attempt=self.attempt, policy=self.policy, shared=self.shared,
                 warn=get_run_logger().warning,
             )
         )  # fmt: skip
+
+    def _go_on_in(self, processes: WorkerProcesses, count: int) -> None:
+        self.processes = processes
         # One thread more than processes, so that the next task run has begun when a process is free.
         self.start_threads(count + 1)
-
-    def try_processes(self, count: int) -> None:
-        """Run the shards that are submitted from now on in processes, if they can be started."""
-        try:
-            self.start_processes(count)
-        except OSError as error:
-            get_run_logger().warning("Worker processes could not be started, so shards go on in threads: %s", error)
-        else:
-            get_run_logger().info("The job keeps a core busy, so its shards run in %d processes from now on.", count)
 
     def submit(self, shard: Shard) -> ShardFuture:
         """Submit a shard."""

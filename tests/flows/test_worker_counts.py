@@ -63,3 +63,5 @@ def test_workers_that_are_not_asked_for(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "memory.max").write_text(f"{(2 << 30) - 1}\n")
     assert workers_by_need(folder, None) == 0
     assert workers_by_need(folder, 3) == 3
+    (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 1\n")  # the kernel drops these when memory is short
+    assert workers_by_need(folder, None) == 4

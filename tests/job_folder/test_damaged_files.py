@@ -68,7 +68,7 @@ def test_damage_is_found_or_harmless(key: str, how: str) -> None:
     key = f"{folder.job_id}/{key}"
     data = store.blobs[key]
     found = 0
-    for at in range(0, len(data), 7 if key.endswith("json") else 37 * STEP):
+    for at in range(0, len(data), (7 if key.endswith("json") else 37) * STEP):
         store.blobs[key] = damaged(data, at, how)
         try:
             seen = essence(folder)

@@ -28,7 +28,7 @@ from prefect_collect.packages import fetch_package
 from prefect_collect.stores import Blob, DirectoryStore
 from prefect_collect.untrusted.bounded_json import BadValue, Check, anything, parse_json
 from prefect_collect.verification import verify_job
-from tests.examples import examples
+from tests.examples import STEP, examples
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.memory_store import Killed, MemoryStore
 from tests.support.run_attempts import attempt, check_account, enter_all, export, held, new_job, unsuccessful
@@ -354,7 +354,7 @@ def read_everything(folder: JobFolder) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("what", HOSTILE)
+@pytest.mark.parametrize("what", [*HOSTILE][::STEP])
 def test_a_hostile_file_is_an_error_of_ours(job: JobFolder, what: str, name: str) -> None:
     """Every reader of the job reports what is wrong, or ignores it; another job beside it is not affected."""
     other = JobFolder(job.store, OTHER)

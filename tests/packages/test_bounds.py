@@ -14,6 +14,7 @@ import pytest
 
 from prefect_collect.errors import PackageError
 from prefect_collect.packages import Verification, verify
+from tests.examples import QUICK
 from tests.packages.foreign_bags import as_folder, bag, manifest
 from tests.packages.hostile_bags import MAKERS
 
@@ -33,6 +34,7 @@ STOPPED: Final = {
 """The reason for each package that is not valid."""
 
 
+@pytest.mark.skipif(QUICK, reason="it takes long because of its size")
 def test_no_package_takes_more_than_512_mib(tmp_path: Path) -> None:
     """Packages of kilobytes that expand to gigabytes, and packages that take squared time in careless code."""
     for make in MAKERS:

@@ -18,6 +18,7 @@ from prefect_collect.errors import CorruptPart
 from prefect_collect.job_folder import table_columns
 from prefect_collect.job_folder.parquet import PartWriter, part_bytes, read_batches, read_part
 from prefect_collect.stores import DirectoryStore
+from tests.examples import QUICK
 from tests.support.thrift import BINARY, I32, I64, LIST, STRUCT, read_struct, write_struct
 
 KEY = "job/reports/0001/errors.parquet"
@@ -218,6 +219,7 @@ def test_no_damage_to_a_footer_ends_the_process() -> None:
     assert int(done.stdout) > 100
 
 
+@pytest.mark.skipif(QUICK, reason="it takes long because of its size")
 def test_bombs_are_refused_in_little_memory(tmp_path: Path) -> None:
     """Each forged file, of at most some MB, is refused by name, and reading all of them takes under 512 MiB."""
     store = DirectoryStore(tmp_path)

@@ -153,7 +153,12 @@ class CollectingOptions:
         FLOW,
     ] = None
     runner: Annotated[
-        Runner, typer.Option(help="Where shards run: in threads, in processes on all cores, or on a cluster."), FLOW
+        Runner,
+        typer.Option(
+            help="Where shards run: in threads, in processes on all cores, or on a cluster; auto: in threads, and in "
+            "processes once a folder keeps a core busy."
+        ),
+        FLOW,
     ] = "auto"
     runner_address: Annotated[
         str | None,

@@ -110,7 +110,7 @@ class OwnForks:
 
         def exchange(*, wait: bool = False) -> None:
             nonlocal more
-            while more and self._forks and (free := min(self._forks, key=lambda fork: fork.work)).has_room:
+            while more and (free := self._freest()) is not None:
                 numbered = next(given, None)
                 more = numbered is not None
                 if numbered is not None:
@@ -131,6 +131,10 @@ class OwnForks:
             if more and all(fork.is_gone for fork in self._forks):
                 yield from (self._answer(request) for _, request in given)
                 more = False
+
+    def _freest(self) -> _Fork | None:
+        """Return the fork that has the least to do of those that have room for more."""
+        return min((fork for fork in self._forks if fork.has_room), key=lambda fork: fork.load, default=None)
 
     def _exchange(self, *, wait: bool) -> Iterator[tuple[int, Any]]:
         """Send what pipes take, and yield the numbers and answers that have come."""
@@ -186,6 +190,11 @@ class _Fork:
     def is_gone(self) -> bool:
         """Return whether it was killed, and owes no answer."""
         return self.work == sys.maxsize
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """What it has to do, in bytes to read and in bytes of messages."""
+        return self.work, self._held
 
     @property
     def has_room(self) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -16,8 +18,10 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFi
 from prefect_collect import FileSource, collect, jobs
 from prefect_collect.collecting import enumeration
 from prefect_collect.collecting.busy_core import AFTER, BusyCore
+from prefect_collect.collecting.worker_processes import WorkerProcesses
 from prefect_collect.flows import _worker_processes, shards_here
 from prefect_collect.statuses import JobStatus, NextStep, TaskStatus
+from prefect_collect.threads.forked import ForkedProcess
 from tests import forked
 from tests.integration.jobs.every_status import until
 from tests.integration.prefect_server import PrefectServer
@@ -104,8 +108,13 @@ def test_a_script_that_collects_in_processes(prefect: PrefectServer, tmp_path: P
 
 
 @pytest.mark.usefixtures("prefect")
-def test_a_job_that_keeps_a_core_busy_goes_on_in_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It begins in threads; each item is collected once, wherever, and the job's log says where."""
+@pytest.mark.parametrize("can_start", [True, False])
+def test_a_job_that_keeps_a_core_busy_goes_on_in_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, can_start: bool
+) -> None:
+    """It begins in threads, and ends there if no process can be started; each item is collected once, and the log says
+    where.
+    """
     (tmp_path / "tree").mkdir()
     for n in range(60):
         (tmp_path / "tree" / f"{n:02d}").write_text(f"file {n}")
@@ -114,6 +123,19 @@ def test_a_job_that_keeps_a_core_busy_goes_on_in_processes(tmp_path: Path, monke
     # Busy from the second shard on: read at the start, and at each shard.
     cpu = iter((0.0, 0.0, AFTER))
     monkeypatch.setattr(shards_here, "BusyCore", lambda: BusyCore(lambda: next(cpu), lambda: 0.0))
+    apart: list[int] = []
+    collect_apart = WorkerProcesses.collect
+
+    def recorded(self: WorkerProcesses, part: int) -> Any:
+        apart.append(part)
+        return collect_apart(self, part)
+
+    def refused(self: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(WorkerProcesses, "collect", recorded)
+    if not can_start:
+        monkeypatch.setattr(ForkedProcess, "start", refused)
     state = collect(source=FileSource(root=tmp_path / "tree"), store=tmp_path / "store", return_state=True)
     job = jobs.get(state.state_details.flow_run_id or "")
     assert job.status is JobStatus.SUCCESSFULLY_COMPLETED
@@ -122,4 +144,6 @@ def test_a_job_that_keeps_a_core_busy_goes_on_in_processes(tmp_path: Path, monke
     only = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[state.state_details.flow_run_id]))
     with get_client(sync_client=True) as client:
         said = until(lambda: [one.message for one in client.read_logs(only)], "its log")
-    assert "The job keeps a core busy, so its shards run in 2 processes from now on." in said
+    expected = "so its shards run in 2 processes from now on" if can_start else "so shards go on in threads"
+    assert expected in "\n".join(said)
+    assert sorted(apart) == ([1, 2] if can_start else [])
