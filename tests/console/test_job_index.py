@@ -34,6 +34,14 @@ class _SlowIndex(JobIndex):
         self._show(rows)
 
 
+def end_look(index: _SlowIndex) -> None:
+    """Let the look show what it read, and wait for its end: it lists sources, which the test has in its hand."""
+    look = index._look
+    assert look is not None
+    index.shows.release()
+    look.join(30)
+
+
 def test_a_job_that_was_deleted_does_not_come_back_with_a_look_that_had_read_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -45,10 +53,7 @@ def test_a_job_that_was_deleted_does_not_come_back_with_a_look_that_had_read_it(
     assert index.rows() == {}
     assert index.reads.acquire(timeout=30)
     index.expire(deleted=_ENDED.id)
-    look = index._look
-    assert look is not None
-    index.shows.release()
-    look.join(30)
+    end_look(index)
     assert index.rows() == {}
     assert index.reads.acquire(timeout=30), "no other look followed"
-    index.shows.release()
+    end_look(index)
