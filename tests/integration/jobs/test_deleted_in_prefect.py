@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
 from prefect_collect import jobs
 from prefect_collect.cli import run
@@ -49,7 +50,7 @@ def test_they_are_found_and_deleted_or_kept(desk: Desk, capsys: pytest.CaptureFi
     job = found[gone.id]
     assert (job.origin, job.status, job.items) == (Origin.HERE, JobStatus.SUCCESSFULLY_COMPLETED, FILES)
     with get_client(sync_client=True) as client:
-        (artifact,) = [one for one in client.read_artifacts() if one.key == DELETED_JOBS]
+        (artifact,) = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[DELETED_JOBS])))
     assert gone.id in str(artifact.data)
 
     capsys.readouterr()
