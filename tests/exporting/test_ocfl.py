@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,15 @@ def content(root: Path, version: int) -> set[str]:
     return {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
 
 
+ODD = {
+    "line\nbreak": b"1",
+    "re\rturn/a": b"2",
+    "CON": b"3",
+    "%41 =": b"4",
+    "é ü/日本": b"5",
+    "'$(x)": b"6",
+    "x" * 250: b"7",
+}
 FIRST = {"a.txt": b"one", "b/c.txt": b"two", "b/same.txt": b"one", "empty": b"", "bagit.txt": b"no bag", "Grüße": b"4"}
 
 
@@ -77,6 +87,19 @@ def test_later_exports_are_versions_that_share_files(tmp_path: Path) -> None:
         assert found.bytes == sum(map(len, files.values()))
         assert found.fingerprint == result.fingerprint
     assert verify(root).problems[0].what.startswith("it is an OCFL storage root")
+
+
+def test_odd_names(tmp_path: Path) -> None:
+    """Names with line breaks and the like are delivered as they are, and ocfl-py, verify and sha256sum agree."""
+    root = tmp_path / "root"
+    _, result = export(collected(tmp_path, ODD), DirectoryStore(root), "ocfl")
+    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    require_valid(root)
+    found = verify(root / NAME)
+    assert (found.problems, found.items) == ([], len(ODD))
+    assert content(root, 1) == {*ODD}
+    listed = ["sha256sum", "--quiet", "--strict", "-c", "manifest-sha256.txt"]
+    subprocess.run(listed, cwd=root / NAME / "v1" / "content", check=True)
 
 
 def test_the_same_files_make_no_version(tmp_path: Path) -> None:

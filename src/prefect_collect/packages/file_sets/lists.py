@@ -25,6 +25,7 @@ from prefect_collect.packages.building.custody_documents import custody_document
 from prefect_collect.packages.building.duplicate_columns import DUPLICATE_OF, duplicate_columns
 from prefect_collect.packages.building.spec import NOT_DELIVERED, PackageSpec, outcome_of
 from prefect_collect.packages.building.tag_file import PackageFile, hashed
+from prefect_collect.packages.contents.hash_lines import hash_line
 from prefect_collect.packages.file_sets.plan import SetPlan
 from prefect_collect.packages.load_files.item_lists import ItemLists
 from prefect_collect.packages.seals import SET_SEAL
@@ -118,9 +119,9 @@ class SetLists:
         self._own.add(batch, places, given)
         self._manifest.write(
             b"".join(
-                f"{digest}  {path}\n".encode()
+                hash_line(digest, path).encode()
                 for digest, path, is_own, one in zip(digests, paths, own, given, strict=True)
-                if one and is_own
+                if one and is_own and digest is not None
             )
         )
         self.items += sum(given)
@@ -162,7 +163,7 @@ class SetLists:
         lists = [*own, *(hashed(name, self._folder / name) for name in (self._description, EXCEPTIONS, ITEMS))]
         lists += custody_documents(self._folder, self._spec, lists)
         files: list[PackageFile] = [*self._plan.files, *lists]
-        self._manifest.write(b"".join(f"{file.hashes['sha256']}  {file.name}\n".encode() for file in files))
+        self._manifest.write(b"".join(hash_line(file.hashes["sha256"], file.name).encode() for file in files))
         self._manifest.close()
         return [*files, hashed(SEAL, self._folder / SEAL)]
 

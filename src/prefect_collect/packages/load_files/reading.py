@@ -1,25 +1,25 @@
 """Reads the lists of a load file package again: strictly, as they are written, and within bounds.
 
-It shares no code with what writes them but the names of the characters, so that one proves the other.
+It shares no code with what writes them but the names of the characters and a line of hash lists, so that one proves the
+other.
 """
 
 from __future__ import annotations
 
 import codecs
 import csv
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from prefect_collect.archive.problems import Damaged
+from prefect_collect.packages.contents.hash_lines import parsed_hash_line
 from prefect_collect.packages.load_files.text import CODECS, END, MARKS, NEW_LINE, QUOTE, SEPARATOR
 
 _LONGEST: Final = 1 << 20
 """The most characters of a row: a path has at most 60,000 bytes, an item's metadata 64 KiB, and a fact one column."""
 
 _STEP: Final = 64 << 10
-_LINE: Final = re.compile(r"([0-9a-f]{64})  ([^\r\n\\]+)")
 
 
 def read_dat(chunks: Iterable[bytes | memoryview], encoding: str) -> Iterator[list[str]]:
@@ -58,10 +58,10 @@ def as_read(text: str, kind: str, encoding: str) -> str:
 def read_hashes(chunks: Iterable[bytes | memoryview]) -> Iterator[tuple[str, bytes]]:
     """Yield path and SHA-256 of the lines of a manifest. Raises Damaged."""
     for number, line in enumerate(_lines(chunks, "", "\n"), 1):
-        found = _LINE.fullmatch(line)
+        found = parsed_hash_line(line)
         if found is None:
             raise Damaged(f"line {number:,} is not a SHA-256, two spaces and a path")
-        yield found[2], bytes.fromhex(found[1])
+        yield found
 
 
 def _lines(chunks: Iterable[bytes | memoryview], encoding: str, end: str) -> Iterator[str]:
