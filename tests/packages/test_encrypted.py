@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import random
+import struct
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -137,8 +139,18 @@ def test_what_is_refused(deliver: Callable[[str], Delivered], tmp_path: Path) ->
     assert [one.name for one in (tmp_path / "out").iterdir()] == [path.name]
     with pytest.raises(PackageError, match="is encrypted; give its passphrase"):
         verify(path)
+    other = "correct horse batteries"
     with pytest.raises(PackageError, match="another passphrase"):
-        verify(path, passphrase="correct horse batteries")
+        verify(path, passphrase=other)
+    whole = path.read_bytes()
+    with path.open("r+b") as file:  # as if the two bytes that WinZip keeps of a passphrase were the same of both
+        name, extra = struct.unpack_from("<2H", whole, 26)
+        at = 30 + name + extra
+        file.seek(at + 16)
+        file.write(hashlib.pbkdf2_hmac("sha1", other.encode(), whole[at : at + 16], 1000, 66)[64:])
+    with pytest.raises(PackageError, match="another passphrase"):
+        verify(path, passphrase=other)
+    path.write_bytes(whole)
     with path.open("r+b") as file:
         file.seek(path.stat().st_size // 2)
         file.write(b"changed")

@@ -18,7 +18,10 @@ from typing import IO, Any, Final
 from prefect_collect.archive import zip64 as z
 from prefect_collect.archive.problems import Damaged, Problems
 from prefect_collect.archive.random_access import Bytes
+from prefect_collect.archive.tar import BLOCK
+from prefect_collect.archive.tar_entries import is_tar
 from prefect_collect.archive.zip_directory import find_directory, read_entries
+from prefect_collect.archive.zstd_frames import MAGIC
 from prefect_collect.errors import PackageError, UsageError
 
 SHORTEST_PASSPHRASE: Final = 12
@@ -101,6 +104,12 @@ class EncryptedBytes:
             raise PackageError("The package is encrypted with another passphrase; give the right one. [passphrase]")
         self._key, self._mac_key = keys[:_KEY], keys[_KEY : 2 * _KEY]
         self._start += _BEFORE
+        # One passphrase in 65,536 passes: what WinZip keeps of the right one is two bytes.
+        if not _begins_a_package(self.read(0, BLOCK)):
+            raise PackageError(
+                "The package is encrypted with another passphrase, or its beginning was changed; give the right one. "
+                "[passphrase]"
+            )
 
     def read(self, start: int, end: int) -> bytes:
         """Return the bytes from `start` to `end`, or to the package's end."""
@@ -155,6 +164,11 @@ def _find(source: Bytes) -> tuple[int, int]:
     if size != entry.size or start + entry.stored_size > directory.start:
         raise Damaged("its entry has not the size that its directory states")
     return start, size
+
+
+def _begins_a_package(start: bytes) -> bool:
+    """Return whether bytes are the first of a ZIP, TAR or Zstandard file."""
+    return start.startswith((z.LOCAL_SIGNATURE, z.END_SIGNATURE, MAGIC)) or is_tar(start)
 
 
 def _is_aes_256(extra: bytes) -> bool:
