@@ -104,12 +104,6 @@ class EncryptedBytes:
             raise PackageError("The package is encrypted with another passphrase; give the right one. [passphrase]")
         self._key, self._mac_key = keys[:_KEY], keys[_KEY : 2 * _KEY]
         self._start += _BEFORE
-        # One passphrase in 65,536 passes: what WinZip keeps of the right one is two bytes.
-        if not _begins_a_package(self.read(0, BLOCK)):
-            raise PackageError(
-                "The package is encrypted with another passphrase, or its beginning was changed; give the right one. "
-                "[passphrase]"
-            )
 
     def read(self, start: int, end: int) -> bytes:
         """Return the bytes from `start` to `end`, or to the package's end."""
@@ -132,12 +126,23 @@ class EncryptedBytes:
         return AES.new(self._key, AES.MODE_CTR, counter=Counter.new(128, little_endian=True, initial_value=block + 1))
 
     def require_authentic(self) -> None:
-        """Read all encrypted bytes. Raises Damaged if they, or the passphrase, are not those of the writer."""
+        """Read all encrypted bytes.
+
+        Raises:
+            Damaged: They are not those of the writer.
+            PackageError: What they are decrypted to is no package: one passphrase in 65,536 looks like the right one,
+                of which WinZip keeps two bytes.
+        """
         mac = hmac.new(self._mac_key, digestmod="sha1")
         for start in range(0, self.size, _STEP):
             mac.update(self._read(start, min(start + _STEP, self.size)))
         stated = self._read(self.size, self.size + _AFTER)
         if not hmac.compare_digest(mac.digest()[:_AFTER], stated):
+            if not _begins_a_package(self.read(0, BLOCK)):
+                raise PackageError(
+                    "The package is encrypted with another passphrase, or its beginning was changed; give the right "
+                    "one, or copy it again. [passphrase]"
+                )
             raise Damaged("its encrypted bytes were changed (the authentication code differs)")
 
     def close(self) -> None:
