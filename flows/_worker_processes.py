@@ -16,11 +16,9 @@ from prefect.settings import get_current_settings
 
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.blocks.file_source import FileSource
-from prefect_collect.collecting.policy import ShardPolicy
-from prefect_collect.collecting.stop_signals import StopSignals
 from prefect_collect.collecting.worker import ShardWork
 from prefect_collect.collecting.worker_processes import WorkerProcesses
-from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.flows.attempt_work import AttemptWork
 from prefect_collect.threads.forked import CAN_FORK
 
 _CONTAINER: Final = Path("/sys/fs/cgroup")
@@ -87,12 +85,7 @@ def _page_cache() -> int:
 def worker_processes(
     count: int,
     threads: int,
-    *,
-    source: DataSource,
-    folder: JobFolder,
-    attempt: int,
-    policy: ShardPolicy,
-    shared: StopSignals,
+    work: AttemptWork,
     warn: Any,
 ) -> WorkerProcesses:
     """Return `count` worker processes for an attempt.
@@ -100,14 +93,13 @@ def worker_processes(
     All of them together hold as many connections as the source allows, read as many small items at once as `threads`
     shards in one process, and read ahead as many bytes.
     """
-    at_once = max(1, ceil(policy.collection.concurrency * threads / max(count, threads)))
-    work = ShardWork(
-        source.for_worker(count), folder, attempt,
-        replace(policy, collection=replace(policy.collection, concurrency=at_once)), count,
-    )  # fmt: skip
+    collection = work.policy.collection
+    at_once = max(1, ceil(collection.concurrency * threads / max(count, threads)))
+    policy = replace(work.policy, collection=replace(collection, concurrency=at_once))
+    shards = ShardWork(work.source.for_worker(count), work.folder, work.attempt, policy, count)
     # A source of the user's own script is pickled as a whole, so that the workers need not import that script.
     return WorkerProcesses(
-        work, shared, warn,
+        shards, work.shared, warn,
         pickled=cloudpickle.dumps,
         environment=os.environ | get_current_settings().to_environment_variables(exclude_unset=True),
         prepare=refresh_global_settings_context,

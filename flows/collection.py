@@ -22,6 +22,7 @@ from prefect_collect.collecting.stop_signals import send_signals
 from prefect_collect.errors import UsageError
 from prefect_collect.escaping import one_line
 from prefect_collect.flows._job_flow import flow
+from prefect_collect.flows.attempt_work import AttemptWork
 from prefect_collect.flows.auto_exports import AutoExport, ensure_export, require_possible
 from prefect_collect.flows.places import require_places
 from prefect_collect.flows.runners import require_runner, shard_runner
@@ -42,6 +43,7 @@ from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 from prefect_collect.job_folder.long_queries import keep
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.parameters import (
+    IN_THREADS,
     Concurrency,
     Custodian,
     CustodianFolder,
@@ -183,15 +185,14 @@ def collect(
                 attempt=attempt, previous=folder.result()),
             shard_runner(
                 runner, runner_address, workers,
-                source=source, folder=folder, attempt=attempt, policy=ShardPolicy(record.package_base, policy),
-                shared=shared,
+                AttemptWork(source, folder, attempt, ShardPolicy(record.package_base, policy), shared),
             ) as shards,
         ):  # fmt: skip
             announce(folder.job_id, shared.progress)
             result = run_attempt(
                 folder, record, attempt, source, shards.submit, policy,
                 in_flight=shards.in_flight, only=redo, stop=shared.stop, progress=shared.progress,
-                elsewhere=runner not in ("auto", "threads"),
+                elsewhere=runner not in IN_THREADS,
             )  # fmt: skip
         return job.ended(result, show=lambda: _shown(result, record, source))
 

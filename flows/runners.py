@@ -15,18 +15,16 @@ from typing import Any, Final
 from prefect.logging import get_run_logger
 from prefect.task_runners import TaskRunner
 
-from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.collecting.attempt import ShardFuture
 from prefect_collect.collecting.enumeration import Shard
-from prefect_collect.collecting.policy import ShardPolicy
-from prefect_collect.collecting.stop_signals import StopSignals, mark_stop
+from prefect_collect.collecting.stop_signals import mark_stop
 from prefect_collect.errors import CollectError, UsageError
-from prefect_collect.flows.shards_here import ON_THIS_MACHINE, ShardRunner, shard_parameters, shards_here
-from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.flows.attempt_work import AttemptWork
+from prefect_collect.flows.shards_here import ShardRunner, shards_here
 from prefect_collect.job_folder.ledger import read_ledger
 from prefect_collect.job_folder.ledger_counts import ledger_counts
 from prefect_collect.job_folder.result import Counts
-from prefect_collect.parameters import Runner
+from prefect_collect.parameters import ON_THIS_MACHINE, Runner
 from prefect_collect.tasks.collecting import collect_shard_task
 from prefect_collect.threads.forked import CAN_FORK
 from prefect_collect.threads.pool import Pool
@@ -62,20 +60,10 @@ def require_runner(runner: Runner, address: str | None = None) -> None:
 
 
 @contextmanager
-def shard_runner(
-    runner: Runner,
-    address: str | None,
-    workers: int | None,
-    *,
-    source: DataSource,
-    folder: JobFolder,
-    attempt: int,
-    policy: ShardPolicy,
-    shared: StopSignals,
-) -> Iterator[ShardRunner]:
+def shard_runner(runner: Runner, address: str | None, workers: int | None, work: AttemptWork) -> Iterator[ShardRunner]:
     """Start a runner for the shards of an attempt; enter it in the job's flow.
 
-    A shard on a cluster is counted in `shared.progress` when it ends, and sees `shared.stop` within seconds.
+    A shard on a cluster is counted in the attempt's progress when it ends, and sees the attempt's stop within seconds.
 
     Args:
         runner: Where the shards run.
@@ -83,20 +71,14 @@ def shard_runner(
             starts a cluster on this machine for the job.
         workers: How many shards to collect at once: the number of threads or processes (`shards_here`), of processes of
             the local cluster (None: one for each CPU), or the most workers of a cluster that grows.
-        source: The data source.
-        folder: The job's folder.
-        attempt: The attempt.
-        policy: The policy of each shard.
-        shared: The attempt's stop signals and progress.
+        work: What the attempt is to collect.
 
     Raises:
         UsageError: The extra is not installed, the cluster does not answer, or it has no worker.
     """
     require_runner(runner, address)
     if runner in ON_THIS_MACHINE:
-        with shards_here(
-            runner, workers, source=source, folder=folder, attempt=attempt, policy=policy, shared=shared
-        ) as shards:
+        with shards_here(runner, workers, work) as shards:
             yield shards
         return
     start = _dask if runner == "dask" else _ray
@@ -104,12 +86,12 @@ def shard_runner(
         start(address, workers) as cluster,
         Pool(_SETTLERS, "shard-results") as settlers,
         Pool(1, "shard-submit") as submitter,
-        mark_stop(folder, attempt, shared.stop),
+        mark_stop(work.folder, work.attempt, work.shared.stop),
     ):
-        elsewhere = _Elsewhere(cluster, folder, attempt, shared, settlers, get_run_logger().warning)
+        elsewhere = _Elsewhere(cluster, work, settlers, get_run_logger().warning)
 
         def submit_elsewhere(shard: Shard) -> ShardFuture:
-            parameters = shard_parameters(source, folder, attempt, shard, policy, elsewhere=True)
+            parameters = work.parameters(shard, elsewhere=True)
             local: Future[Counts] = Future()
             # In a thread, as Prefect would turn a Ctrl-C during its serializing into another error.
             submitter.submit(copy_context().run, elsewhere.start, parameters, shard, local)
@@ -123,9 +105,7 @@ class _Elsewhere:
     """Submits shards to a cluster, and counts their results; a shard that is lost with its workers counts as none."""
 
     cluster: _Cluster
-    folder: JobFolder
-    attempt: int
-    shared: StopSignals
+    work: AttemptWork
     settlers: Pool
     warn: Callable[..., None]
 
@@ -151,7 +131,7 @@ class _Elsewhere:
             counts: Counts = remote.result()
         except self.cluster.lost as error:
             # The worker may have committed it before it was lost.
-            table = read_ledger(self.folder, self.attempt, shard.part)
+            table = read_ledger(self.work.folder, self.work.attempt, shard.part)
             if table is not None:
                 return ledger_counts(table)
             self.warn("Shard %d was lost with its workers; its items are not attempted: %s", shard.part, error)
@@ -159,7 +139,7 @@ class _Elsewhere:
         return counts
 
     def _counted(self, counts: Counts) -> Counts:
-        self.shared.progress.add(
+        self.work.shared.progress.add(
             succeeded=counts.succeeded, failed=counts.failed, skipped=counts.skipped, bytes=counts.bytes
         )
         return counts

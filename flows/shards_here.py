@@ -10,20 +10,14 @@ from typing import Any, Final
 from prefect.logging import get_run_logger
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.collecting.attempt import ShardFuture, Submit
 from prefect_collect.collecting.busy_core import BusyCore
 from prefect_collect.collecting.enumeration import Shard
-from prefect_collect.collecting.policy import ShardPolicy
-from prefect_collect.collecting.stop_signals import StopSignals
 from prefect_collect.collecting.worker_processes import WorkerProcesses
 from prefect_collect.flows._worker_processes import count_workers, worker_processes, workers_by_need
-from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.flows.attempt_work import AttemptWork
 from prefect_collect.parameters import Runner
 from prefect_collect.tasks.collecting import collect_shard_task
-
-ON_THIS_MACHINE: Final = ("auto", "threads", "processes")
-"""The runners without a cluster."""
 
 WORKERS: Final = 2
 """The threads of the job's process that collect one shard each; each reads up to `concurrency` items at once."""
@@ -37,28 +31,9 @@ class ShardRunner:
     in_flight: int
 
 
-def shard_parameters(
-    source: DataSource, folder: JobFolder, attempt: int, shard: Shard, policy: ShardPolicy, *, elsewhere: bool
-) -> dict[str, Any]:
-    """Return the parameters of the task run of a shard."""
-    return {
-        "source": source, "store": folder.store, "job_id": folder.job_id, "attempt": attempt, "part": shard.part,
-        "policy": policy, "elsewhere": elsewhere,
-    }  # fmt: skip
-
-
 @contextmanager
-def shards_here(
-    runner: Runner,
-    workers: int | None,
-    *,
-    source: DataSource,
-    folder: JobFolder,
-    attempt: int,
-    policy: ShardPolicy,
-    shared: StopSignals,
-) -> Iterator[ShardRunner]:
-    """Start a runner for the shards of an attempt on this machine; the arguments are those of `shard_runner`.
+def shards_here(runner: Runner, workers: int | None, work: AttemptWork) -> Iterator[ShardRunner]:
+    """Start a runner for the shards of an attempt on this machine.
 
     `auto` begins with threads. As soon as the job's process has kept a core busy for some seconds, the other shards go
     to worker processes, if the source, the cores and the memory allow some.
@@ -66,27 +41,22 @@ def shards_here(
     Args:
         runner: Which one.
         workers: The number of threads (None: 2) or processes (None: one for each core, for `auto` at most 4).
-        source: The data source.
-        folder: The job's folder.
-        attempt: The attempt.
-        policy: The policy of each shard.
-        shared: The attempt's stop signals and progress.
+        work: What the attempt is to collect.
     """
-    count = 0
+    source, count = work.source, 0
     if runner == "processes":
         count = count_workers(source, workers)
         if not count:
             get_run_logger().info("%s allows one connection at once, so its shards run in threads.", source.name)
     later = workers_by_need(source, workers) if runner == "auto" else 0
     with ExitStack() as stack:
-        shards = _Shards(source, folder, attempt, policy, shared, stack)
+        shards = _Shards(work, stack)
         if count:
             shards.start_processes(count)
         else:
             shards.start_threads(workers or WORKERS)
-        busy = BusyCore()
-
         in_flight = 2 * (count or max(workers or WORKERS, later))
+        busy = BusyCore()
 
         def submit(shard: Shard) -> ShardFuture:
             nonlocal later
@@ -103,11 +73,7 @@ def shards_here(
 class _Shards:
     """The shards of an attempt, in threads or in processes; `stack` ends what runs them, the last one first."""
 
-    source: DataSource
-    folder: JobFolder
-    attempt: int
-    policy: ShardPolicy
-    shared: StopSignals
+    work: AttemptWork
     stack: ExitStack
     processes: WorkerProcesses | None = None
     tasks: Any = field(default=None, init=False)
@@ -132,13 +98,7 @@ class _Shards:
         get_run_logger().info("The job keeps a core busy, so its shards run in %d processes from now on.", count)
 
     def _entered(self, count: int) -> WorkerProcesses:
-        return self.stack.enter_context(
-            worker_processes(
-                count, WORKERS,
-                source=self.source, folder=self.folder, attempt=self.attempt, policy=self.policy, shared=self.shared,
-                warn=get_run_logger().warning,
-            )
-        )  # fmt: skip
+        return self.stack.enter_context(worker_processes(count, WORKERS, self.work, get_run_logger().warning))
 
     def _go_on_in(self, processes: WorkerProcesses, count: int) -> None:
         self.processes = processes
@@ -147,6 +107,6 @@ class _Shards:
 
     def submit(self, shard: Shard) -> ShardFuture:
         """Submit a shard."""
-        parameters = shard_parameters(self.source, self.folder, self.attempt, shard, self.policy, elsewhere=False)
-        future: ShardFuture = self.tasks.submit(collect_shard_task, {**parameters, "processes": self.processes})
+        parameters = self.work.parameters(shard, elsewhere=False) | {"processes": self.processes}
+        future: ShardFuture = self.tasks.submit(collect_shard_task, parameters)
         return future

@@ -25,6 +25,12 @@ Runner = Literal["auto", "threads", "processes", "dask", "ray"]
 `auto` is threads, and processes as soon as the job keeps a core busy.
 """
 
+IN_THREADS: Final = ("auto", "threads")
+"""The runners that begin in threads of the job's process, and work on every machine."""
+
+ON_THIS_MACHINE: Final = (*IN_THREADS, "processes")
+"""The runners without a cluster."""
+
 Hash = Literal["md5", "sha1"]
 """A hash that a collection computes of every item beside SHA-256, if it is asked to: receivers match items by it."""
 

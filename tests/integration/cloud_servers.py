@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from google.cloud import storage
 from prefect_collect.stores.azure_access import AzureAccess
 from prefect_collect.stores.gcs_access import GcsAccess
 from tests.integration.servers import free_port, served
+from tests.support.local_http import serving
 
 ACCOUNT = "collecttests"
 KEY = "bm90IGEgc2VjcmV0IG9mIGFueWJvZHksIGJ1dCBvZiB0aGUgdGVzdHM="
@@ -183,10 +183,7 @@ def tokens() -> Iterator[Tokens]:
         def log_message(self, *_: object) -> None:
             """Print nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        server = Tokens(http.server_address[1])
-        threading.Thread(target=http.serve_forever, daemon=True).start()
-        try:
-            yield server
-        finally:
-            http.shutdown()
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Tokens(http.server_port)
+    with serving(http):
+        yield server

@@ -9,7 +9,7 @@ import re
 import socket
 import struct
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
@@ -31,6 +31,7 @@ class Fault:
     share: float = 1.0
     method: str = ""
     path: str = ""
+    caused: threading.Event = field(default_factory=threading.Event)
 
     def hits(self, method: str, path: str) -> bool:
         """Return whether the fault hits this request."""
@@ -92,9 +93,11 @@ class FaultProxy:
         """Forward the request, wait for the server's answer, and reset the connection instead of answering."""
         self._add(Fault("lose", n, method=method, path=path))
 
-    def hang_next(self, n: int = 1, *, method: str = "", path: str = "") -> None:
-        """Hold the request until `release` or `close`, then reset the connection."""
-        self._add(Fault("hang", n, method=method, path=path))
+    def hang_next(self, n: int = 1, *, method: str = "", path: str = "") -> threading.Event:
+        """Hold the request until `release` or `close`, then reset the connection. Signal when one is held."""
+        fault = Fault("hang", n, method=method, path=path)
+        self._add(fault)
+        return fault.caused
 
     def release(self) -> None:
         """End the held requests, and hold no more."""
@@ -152,6 +155,7 @@ class FaultProxy:
                 if fault.hits(method, path):
                     fault.left -= 1
                     self.hits += 1
+                    fault.caused.set()
                     return fault
         return None
 

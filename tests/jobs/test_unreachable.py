@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -29,6 +28,7 @@ from prefect_collect.errors import PrefectError, PrefectUnavailable
 from prefect_collect.runs.queries import kinds_of_flows
 from prefect_collect.runs.refusals import prefect_errors
 from tests.integration.servers import free_port
+from tests.support.local_http import serving
 
 ID = str(uuid4())
 
@@ -86,12 +86,8 @@ class Refusing(BaseHTTPRequestHandler):
 @pytest.fixture
 def refusing() -> Iterator[str]:
     """Yield the address of a server that refuses."""
-    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving(HTTPServer(("127.0.0.1", 0), Refusing)) as address:
+        yield address
 
 
 @pytest.mark.parametrize("name", CALLS)

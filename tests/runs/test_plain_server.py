@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import pytest
 
 from prefect_collect.runs.plain_server import AskPrefect, connected
 from prefect_collect.runs.prefect_settings import ConfiguredServer
+from tests.support.local_http import serving
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,8 @@ def answering(*answers: Answer) -> Iterator[tuple[str, list[tuple[str, str | Non
         def log_message(self, *_: object) -> None:
             """Log nothing."""
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/below/api", asked
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(HTTPServer(("127.0.0.1", 0), Handler)) as address:
+        yield f"{address}/below/api", asked
 
 
 def test_requests_of_one_connection() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+
+from tests.support.local_http import serving
 
 _CONFIG = """
 [tsa]
@@ -94,12 +95,6 @@ def time_stamp_server(folder: Path) -> Iterator[TimeStampServer]:
         def log_message(self, format: str, *args: object) -> None:
             """Print nothing."""
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as http:
-        server = TimeStampServer(f"http://127.0.0.1:{http.server_address[1]}/tsr", folder)
-        thread = threading.Thread(target=http.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            http.shutdown()
-            thread.join()
+    with serving(HTTPServer(("127.0.0.1", 0), Handler)) as address:
+        server = TimeStampServer(f"{address}/tsr", folder)
+        yield server

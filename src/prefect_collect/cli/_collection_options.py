@@ -17,7 +17,7 @@ from prefect_collect.cli._collecting_options import EXPORT, FORMAT, CollectingOp
 from prefect_collect.cli._format_options import resolved
 from prefect_collect.errors import UsageError
 from prefect_collect.formats import FORMAT_WORDS, Format, fitting_options, grouped_options
-from prefect_collect.parameters import When
+from prefect_collect.parameters import ON_THIS_MACHINE, When
 from prefect_collect.sources.pattern_files import read_patterns
 from prefect_collect.sources.query import Query
 
@@ -97,7 +97,7 @@ class CollectionOptions(CollectingOptions):
 
         Raises UsageError if options contradict each other, InvalidQuery, InvalidLocation, JobNotFound.
         """
-        if self.runner_address is not None and self.runner in ("auto", "threads", "processes"):
+        if self.runner_address is not None and self.runner in ON_THIS_MACHINE:
             raise UsageError(f"--runner-address needs --runner dask or ray; {self.runner} runs on the job's machine.")
         export = self.auto_export(store=store)
         return {"query": Query.of(self.query).to_json(), "auto_export": export, **self._of("flow")}

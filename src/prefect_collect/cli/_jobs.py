@@ -20,6 +20,7 @@ from prefect_collect.cli._server import prefect_server
 from prefect_collect.cli._summary import print_job_summary
 from prefect_collect.cli._vouching import require_bucket, vouched
 from prefect_collect.formats import LIMITED, parsed_options, require_options, require_source
+from prefect_collect.parameters import IN_THREADS
 from prefect_collect.runs.imports import importing
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, should_poll
 from prefect_collect.stores import open_store
@@ -76,7 +77,7 @@ def prepared(named: str, options: CollectionOptions, store: str | None, *, singl
     if source is not None:
         require_apart(source, location, parameters["auto_export"])
     require_usable(location)
-    if (runner := parameters["runner"]) not in ("auto", "threads"):
+    if (runner := parameters["runner"]) not in IN_THREADS:
         from prefect_collect.flows.runners import require_runner
 
         require_runner(runner, parameters.get("runner_address"))

@@ -55,19 +55,9 @@ def test_a_server_that_does_not_answer(
     for name in ("a", "b", "hangs"):
         client.put_object(Bucket=bucket, Key=name, Body=bytes(size))
     proxy = fault_proxy(seaweedfs)
-    proxy.hang_next(100, method="GET", path="/hangs")
+    asked = proxy.hang_next(100, method="GET", path="/hangs")
     source: ObjectStoreSource = source_at(seaweedfs.at(proxy.url), bucket, read_timeout=3600)
     folder = new_job(DirectoryStore(tmp_path), source)
-    asked = threading.Event()
-    met = proxy.met
-
-    def noticed(method: str, path: str) -> object:
-        fault = met(method, path)
-        if fault is not None:
-            asked.set()
-        return fault
-
-    monkeypatch.setattr(proxy, "met", noticed)
     result = canceled_attempt(folder, source, asked)
     assert result.status is JobStatus.CANCELED
     receipt = result.receipt

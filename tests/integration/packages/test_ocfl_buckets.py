@@ -6,10 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -107,7 +105,7 @@ def test_a_retry_repairs_what_kill_9_left(
     export(collected(folder, FIRST), root, "ocfl")
     collection = collected(folder, SECOND)
     job = new_export(bind_collection(folder, collection.job_id, None))
-    asked = hanging(proxy, f"root/{NAME}/inventory.json.sha256")
+    asked = proxy.hang_next(1000, method="PUT", path=f"root/{NAME}/inventory.json.sha256$")
     process = forked.Popen(
         [sys.executable, engine_child.__file__, "export", folder.url, job.job_id, root.url, collection.job_id, "ocfl"],
         stdout=subprocess.PIPE, text=True, env={**os.environ, **seaweedfs.at(proxy.url).environment()},
@@ -122,18 +120,3 @@ def test_a_retry_repairs_what_kill_9_left(
     assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
     assert verify(NAME, store=root).problems == []
     judged(root, tmp_path / "judged")
-
-
-def hanging(proxy: FaultProxy, path: str) -> threading.Event:
-    """Answer no request that writes the object; signal when there is one."""
-    asked, met = threading.Event(), proxy.met
-
-    def noticed(method: str, asked_for: str) -> Any:
-        fault = met(method, asked_for)
-        if fault is not None:
-            asked.set()
-        return fault
-
-    proxy.met = noticed  # type: ignore[method-assign]
-    proxy.hang_next(1000, method="PUT", path=f"{path}$")
-    return asked

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import ClassVar
 from urllib.parse import quote, urlsplit
 
@@ -23,7 +24,6 @@ from tests.integration.servers import free_port
 from tests.integration.sources.contract import BreakingContract, Fault, Place, SourceContract, by_path, collected
 from tests.integration.sources.proxied import ProxiedPlace
 from tests.support.run_attempts import held, job_rows, unsuccessful
-from tests.support.zeros import Zeros
 
 pytestmark = pytest.mark.integration
 
@@ -135,7 +135,9 @@ class Azure(Bucket):
 
     def put_huge(self, name: str, size: int) -> None:
         """Upload a blob in blocks."""
-        self.client.upload_blob(name, Zeros(size), length=size)
+        with TemporaryFile() as zeros:
+            zeros.truncate(size)
+            self.client.upload_blob(name, zeros, length=size)
 
     @contextmanager
     def broken(self, fault: Fault) -> Iterator[None]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-AT_ONCE: Final = 500
-"""Rows in one query: SQLite before 3.32 takes 999 parameters."""
+_AT_ONCE: Final = 500
+"""Values in one query: SQLite before 3.32 takes 999 parameters."""
 
 
 class ItemText(NamedTuple):
@@ -31,13 +32,9 @@ class ItemTexts:
 
     def of(self, rows: Any) -> dict[int, ItemText]:
         """Return the texts of the rows (a NumPy array) that were added, by row."""
-        wanted = sorted(set(rows.tolist()))
-        found: dict[int, ItemText] = {}
-        for at in range(0, len(wanted), AT_ONCE):
-            some = wanted[at : at + AT_ONCE]
-            text = f"SELECT row, item_id, custodian, path FROM item WHERE row IN ({','.join('?' * len(some))})"
-            found |= {row: ItemText(*values) for row, *values in self._database.execute(text, some)}
-        return found
+        query = "SELECT row, item_id, custodian, path FROM item WHERE row IN"
+        found = rows_among(self._database, query, sorted(set(rows.tolist())))
+        return {row: ItemText(*values) for row, *values in found}
 
 
 def temporary_database() -> sqlite3.Connection:
@@ -46,3 +43,10 @@ def temporary_database() -> sqlite3.Connection:
     for line in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "BEGIN"):
         database.execute(line)
     return database
+
+
+def rows_among(database: sqlite3.Connection, query: str, values: Sequence[Any], end: str = "") -> Iterator[Any]:
+    """Yield the rows of a query that stops after its ``IN``, for some of the values at a time; `end` follows them."""
+    for at in range(0, len(values), _AT_ONCE):
+        some = values[at : at + _AT_ONCE]
+        yield from database.execute(f"{query} ({','.join('?' * len(some))}) {end}", some)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_collect.packages.building.duplicate_columns import DUPLICATE_OF
-from prefect_collect.packages.building.duplicate_texts import AT_ONCE, temporary_database
+from prefect_collect.packages.building.duplicate_texts import rows_among, temporary_database
 from prefect_collect.packages.building.spec import DUPLICATE
 
 COPY_COLUMNS: Final = ("original_path", "custodian", "error_code", DUPLICATE_OF)
@@ -45,13 +45,7 @@ class ListedCopies:
         if not self._is_indexed:
             self._database.execute("CREATE INDEX copies ON copy(original)")
             self._is_indexed = True
-        for original, custodian, path in self._rows(ids):
+        query = "SELECT original, custodian, path FROM copy WHERE original IN"
+        for original, custodian, path in rows_among(self._database, query, ids, "ORDER BY rowid"):
             found.setdefault(original, []).append((custodian, path))
         return found
-
-    def _rows(self, ids: Sequence[str]) -> Iterable[tuple[str, str | None, str | None]]:
-        for at in range(0, len(ids), AT_ONCE):
-            some = ids[at : at + AT_ONCE]
-            marks = ",".join("?" * len(some))
-            text = f"SELECT original, custodian, path FROM copy WHERE original IN ({marks}) ORDER BY rowid"
-            yield from self._database.execute(text, some)

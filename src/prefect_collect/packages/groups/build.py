@@ -24,6 +24,7 @@ from prefect_collect.packages.building.replacing import FolderLeft, Marker, refu
 from prefect_collect.packages.building.rows import read_rows
 from prefect_collect.packages.building.spec import Built
 from prefect_collect.packages.building.tag_file import TagFile, hashed, temporary_folder
+from prefect_collect.packages.contents.hash_lines import hash_line
 from prefect_collect.packages.groups.volumes import Volume, volumes_of
 from prefect_collect.packages.seals import GROUP_SEAL
 from prefect_collect.stores import Blob, DirectoryStore, Store
@@ -193,7 +194,7 @@ class _Group:
             tags.list_missing(self.given.not_delivered)
             (folder / DESCRIPTION).write_text(json.dumps(self._described(), indent=1) + "\n", encoding="utf-8")
             files = tags.lists(DESCRIPTION)
-        lines = (f"{file.hashes['sha256']}  {file.name}\n" for file in sorted(files, key=lambda file: file.name))
+        lines = (hash_line(file.hashes["sha256"], file.name) for file in sorted(files, key=lambda file: file.name))
         (folder / SEAL).write_text("".join(lines), encoding="utf-8", newline="\n")
         return [*files, hashed(SEAL, folder / SEAL)]
 

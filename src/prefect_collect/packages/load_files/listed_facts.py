@@ -8,7 +8,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from prefect_collect.packages.building.duplicate_columns import COPIES, DUPLICATE_OF, joined
-from prefect_collect.packages.building.duplicate_texts import AT_ONCE, temporary_database
+from prefect_collect.packages.building.duplicate_texts import rows_among, temporary_database
 from prefect_collect.packages.building.listed_copies import COPY_COLUMNS, ListedCopies
 from prefect_collect.packages.load_files.lists import ITEMS_OPTIONAL, ITEMS_SCHEMA
 from prefect_collect.untrusted.bounded_parquet import BoundedParquet
@@ -50,7 +50,7 @@ class ListedFacts:
         copies: dict[str, list[tuple[str | None, str | None]]] = {}
         if self._has_marks:
             marks = [mark for *_, mark in items if mark is not None]
-            numbers = dict(self._found("SELECT item_id, control FROM named WHERE item_id IN", marks))
+            numbers = dict(rows_among(self._database, "SELECT item_id, control FROM named WHERE item_id IN", marks))
             copies = self._copies.of([item_id for item_id, *_ in items])
         for item_id, path, custodian, mark in items:
             every = [(custodian, path), *copies.get(item_id, [])]
@@ -80,8 +80,3 @@ class ListedFacts:
 
     def _batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         return self._list.batches(columns, _ROWS)
-
-    def _found(self, query: str, values: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-        for at in range(0, len(values), AT_ONCE):
-            some = values[at : at + AT_ONCE]
-            yield from self._database.execute(f"{query} ({','.join('?' * len(some))})", some)

@@ -29,6 +29,7 @@ from prefect_collect.packages.building.custody_documents import custody_document
 from prefect_collect.packages.building.duplicate_columns import COPIES, DUPLICATE_OF, duplicate_columns
 from prefect_collect.packages.building.spec import NOT_DELIVERED, PackageSpec, outcome_of
 from prefect_collect.packages.building.tag_file import TagFile, hashed
+from prefect_collect.packages.contents.hash_lines import hash_line
 from prefect_collect.packages.load_files.item_lists import ItemLists
 from prefect_collect.packages.load_files.plan import Place, Plan, volume_name
 from prefect_collect.packages.load_files.text import MARKS, RowWriter
@@ -142,9 +143,9 @@ class LoadFileLists:
                 )
             about = self._volumes[-1]
             for row in rows:
-                lines = [f"{digests[row]}  {places[row].native.partition('/')[2]}\n"]
+                lines = [hash_line(digests[row], places[row].native.partition("/")[2])]
                 if is_text[row]:
-                    lines.append(f"{digests[row]}  {places[row].text.partition('/')[2]}\n")
+                    lines.append(hash_line(digests[row], places[row].text.partition("/")[2]))
                     about["texts"] += 1
                 self._open["manifest"].write("".join(lines).encode())
                 about["bytes"] += sizes[row]
@@ -201,7 +202,7 @@ class LoadFileLists:
             self._open[kind].close()
             name = f"{volume}.{kind}"
             tables.append(hashed(f"{volume}/{name}", self._folder / name))
-        lines = "".join(f"{file.hashes['sha256']}  {file.name.partition('/')[2]}\n" for file in tables)
+        lines = "".join(hash_line(file.hashes["sha256"], file.name.partition("/")[2]) for file in tables)
         self._open["manifest"].write(lines.encode())
         self._open["manifest"].close()
         self._files += [*tables, hashed(f"{volume}/{SEAL}", self._folder / f"{volume}.manifest")]
@@ -223,7 +224,7 @@ class LoadFileLists:
         top = [hashed(name, self._folder / name) for name in (DESCRIPTION, EXCEPTIONS, ITEMS)]
         top += custody_documents(self._folder, self._spec, [*self._files, *top])
         manifests = [file for file in self._files if file.name.endswith(f"/{SEAL}")]
-        lines = (f"{file.hashes['sha256']}  {file.name}\n" for file in (*top, *manifests))
+        lines = (hash_line(file.hashes["sha256"], file.name) for file in (*top, *manifests))
         (self._folder / SEAL).write_text("".join(lines), encoding="utf-8", newline="\n")
         return [*self._files, *top, hashed(SEAL, self._folder / SEAL)]
 
