@@ -72,15 +72,16 @@ def draft_collection(
     given = {"source": source, "query": query, "name": name, "auto_export": auto_export, **options}
     parameters = checked_collection(source, given, store)
     title = name or source.name
-    expected = draft_estimate(source, query, store_of(parameters["store"]), parameters.get("since"))
     custodian = custodian_labels(parameters.get("custodian") or source.custodian)
     state = state_of(JobKind.COLLECTION, JobStatus.DRAFTED, "Saved, and not started yet.")
     with get_client(sync_client=True) as client:
         # Prefect can resume only a run that has a deployment.
         deployment = ensure_deployment(client, JobKind.COLLECTION)
         with unless_refused(), prefect_errors():
+            serialized = collect.serialize_parameters(parameters)
+            expected = draft_estimate(source, query, store_of(parameters["store"]), parameters.get("since"))
             run = client.create_flow_run_from_deployment(
-                deployment.id, parameters=collect.serialize_parameters(parameters), state=state, name=one_line(title),
+                deployment.id, parameters=serialized, state=state, name=one_line(title),
                 tags=deployment.tags,
                 labels=labels_of({SOURCE: source.name, **custodian}),
             )  # fmt: skip
