@@ -129,9 +129,7 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
     source = block.name if "source" in changes else job.source
     _require_places(job, checked)
     require_possible(job.folder.store, job.id, checked.get("auto_export"))
-    asked = changes["query"] if "query" in changes else job.parameters.get("query")
-    since = checked["since"] if "since" in changes else job.parameters.get("since")
-    expected = draft_estimate(block, asked, job.folder.store, since, known=True)
+    asked = checked["query"] if "query" in changes else job.parameters.get("query")
     if "source" not in changes:
         del checked["source"]
     renamed = bool({"source", "name"} & changes.keys())
@@ -142,7 +140,8 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
                 checked["query"] = travelling(Query.of(checked["query"]), job.folder.store)
             merged = {**job.parameters, **collect.serialize_parameters(checked)}
             parameters = {name: value for name, value in merged.items() if value is not None}
-            # Saving the source's block took time: the draft may have been started since it was read.
+            expected = draft_estimate(block, asked, job.folder.store, parameters.get("since"), known=True)
+            # Saving the source's block and listing it took time: the draft may have been started since it was read.
             _require_draft(job.id, status_of(JobKind.COLLECTION, read_run(client, run_id)))
             client.update_flow_run(
                 run_id, parameters=parameters, name=one_line(parameters.get("name") or source) if renamed else None
