@@ -9,7 +9,7 @@ OBJECT_TABLE = (
         "unreadable_key",
         Category.NAME,
         "The object's key is none that can be asked for.",
-        "Copy or rename the object to another key (the message says what is in the way), then collect it with a new job.",
+        "Copy or rename the object to another key (the message says why), then collect it with a new job.",
         Who.SOURCE_OWNER,
     ),
     Code(
