@@ -127,6 +127,15 @@ def _cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("| ") else []
 
 
+def test_every_block_is_on_the_page_of_prefects_ui() -> None:
+    """docs/prefect-ui.md names each block type that a user can add: sources, staging stores."""
+    from prefect_collect import blocks
+
+    page = (DOCS / "prefect-ui.md").read_text(encoding="utf-8")
+    kinds = {getattr(blocks, name) for name in blocks.__all__ if name not in ("DataSource", "source_from")}
+    assert [name for kind in kinds if f"*{(name := kind.get_block_type_name())}*" not in page] == []
+
+
 def test_every_command_is_on_the_page_of_the_command_line() -> None:
     """The table in docs/command-line.md names every command that there is."""
     from prefect_collect.cli._app import program
