@@ -17,6 +17,7 @@ import yaml  # type: ignore[import-untyped]
 
 from prefect_collect.job_folder import store_keys
 from prefect_collect.statuses import JobKind, JobStatus, next_steps
+from tests.support.documented_examples import RUN, all_examples
 from tools import columns_table, python_page
 
 ROOT: Final = Path(__file__).parents[1]
@@ -38,6 +39,19 @@ def _texts() -> list[Path]:
 
 
 PAGES: Final = [path for path in _texts() if path.suffix == ".md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_example_is_run_or_says_why_not(page: Path) -> None:
+    """Each block of `sh` or `python` is of a page whose blocks of that language a test runs, or the comment before it
+    names the test that runs it, which names the page, or says why none does.
+    """
+    name = str(page.relative_to(ROOT))
+    for example in all_examples(name):
+        if test := re.fullmatch(r"run by (\S+\.py)", example.comment):
+            assert page.name in (ROOT / test[1]).read_text(encoding="utf-8"), example
+        elif not re.fullmatch(r"not run: \w.+", example.comment):
+            assert name in RUN[example.language], example
 
 
 def test_every_named_page_exists() -> None:
