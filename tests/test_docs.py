@@ -15,6 +15,7 @@ from typing import Any, Final
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+import prefect_collect
 from prefect_collect.job_folder import store_keys
 from prefect_collect.statuses import JobKind, JobStatus, next_steps
 from tests.support.documented_examples import RUN, all_examples
@@ -139,6 +140,12 @@ def test_the_table_of_statuses_is_the_specifications() -> None:
 
 def _cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("| ") else []
+
+
+def test_the_docstring_of_the_package_names_what_is_public() -> None:
+    """`help(prefect_collect)` begins with a list of every public name."""
+    words = set(re.findall(r"\w+", prefect_collect.__doc__ or ""))
+    assert set(prefect_collect.__all__) - words == {"__version__"}
 
 
 def test_every_block_is_on_the_page_of_prefects_ui() -> None:
