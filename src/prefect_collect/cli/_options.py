@@ -68,8 +68,9 @@ StoreOption = Annotated[
     str | None,
     typer.Option(
         "--store",
-        metavar="DIR|S3-URL",
-        help="The staging store; by default Prefect's setting integrations.collect.store, else PREFECT_HOME/collect.",
+        metavar="DIR|URL",
+        help="The staging store: a folder or s3://bucket/prefix (gs:// and az:// alike); by default Prefect's setting "
+        "integrations.collect.store, else PREFECT_HOME/collect.",
         show_default=False,
     ),
 ]

@@ -32,7 +32,8 @@ def verify(
         str,
         typer.Argument(
             metavar="JOB|PACKAGE",
-            help="A job's id, or its beginning; or a package: a ZIP or TAR file, a bag's folder, or an s3:// URL.",
+            help="A job's id, or its beginning; or a package: a ZIP or TAR file, a folder, or the URL of one in a "
+            "bucket (s3://, gs://, az://).",
         ),
     ],
     public_key: Annotated[
@@ -74,7 +75,10 @@ def verify(
 
 def sign(
     package: Annotated[
-        str, typer.Argument(metavar="PACKAGE", help="A package: a ZIP file, a folder, or an s3:// URL.")
+        str,
+        typer.Argument(
+            metavar="PACKAGE", help="A package: a ZIP or TAR file, a folder, or the URL of one in a bucket."
+        ),
     ],
     key: Annotated[
         Path | None,
