@@ -30,7 +30,7 @@ def python_for_workers(arguments: Sequence[str]) -> str:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
         listening.bind(address)
         listening.listen(100)
-        _started.append(forked.Popen([sys.executable, "-m", forked.COLLECTED, *arguments], stdin=listening))
+        _started.append(forked.Popen([sys.executable, "-m", forked.COLLECTED, *arguments], stdin=listening.fileno()))
     os.environ[shim.ASKED] = address
     return python
 

@@ -107,7 +107,10 @@ _PROGRAMS: Final = ("python", "prefect", "prefect-collect")
 
 
 class Popen(subprocess.Popen):  # type: ignore[type-arg]
-    """A Python program in a process of its own, with the interface of `subprocess.Popen`."""
+    """A Python program in a process of its own, with the interface of `subprocess.Popen`.
+
+    It replaces methods of that class that typeshed leaves out.
+    """
 
     def _execute_child(self, args: Any, *rest: Any) -> None:
         (_executable, _preexec, _close, _pass, cwd, env, _info, _flags, _shell, p2cread, p2cwrite, c2pread, c2pwrite,
@@ -130,14 +133,14 @@ class Popen(subprocess.Popen):  # type: ignore[type-arg]
             socket.send_fds(self._status, [b"!"], [*fds, described])
         finally:
             os.close(described)
-            self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)
+            self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)  # type: ignore[attr-defined]
         self.pid = self._number()
         self._child_created = True
 
     def _number(self) -> int:
         data = self._status.recv(_NUMBER.size)
         if len(data) < _NUMBER.size:
-            raise RuntimeError(f"The process that forks programs has ended [args={self.args}]")
+            raise RuntimeError(f"The process that forks programs has ended [args={self.args!r}]")
         return int(_NUMBER.unpack(data)[0])
 
     def _try_wait(self, wait_flags: int) -> tuple[int, int]:
@@ -149,7 +152,7 @@ class Popen(subprocess.Popen):  # type: ignore[type-arg]
         if self.returncode is None:
             pid, status = self._try_wait(os.WNOHANG)
             if pid == self.pid:
-                self._handle_exitstatus(status)
+                self._handle_exitstatus(status)  # type: ignore[attr-defined]
         return self.returncode
 
     def __del__(self, *_: Any) -> None:
@@ -264,7 +267,8 @@ class _Forks:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
         while True:
-            ready, _, _ = select.select([*self._ours(), waking, *self.programs], [], [])
+            watched: list[Any] = [*self._ours(), waking, *self.programs]
+            ready, _, _ = select.select(watched, [], [])
             if self.tests in ready:
                 os._exit(0)
             if waking in ready:

@@ -68,10 +68,10 @@ def _main() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         status = _number(forks)
     if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        if number not in (signal.SIGKILL, signal.SIGSTOP):
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+        fatal = os.WTERMSIG(status)
+        if fatal not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(fatal, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [fatal])
         os.kill(os.getpid(), number)
     os._exit(os.waitstatus_to_exitcode(status))
 

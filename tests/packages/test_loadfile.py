@@ -265,9 +265,8 @@ def test_volumes_are_complete_in_themselves(filled: Any, exports: DirectoryStore
     files = contents(exports, format)
     assert [len(rows(files[f"VOL{n:03d}/VOL{n:03d}.dat"])) for n in (1, 2, 3)] == [3, 3, 1]
     for volume in ("VOL001", "VOL002", "VOL003"):
-        listed = dict(
-            reversed(line.split("  ")) for line in files[f"{volume}/manifest-sha256.txt"].decode().splitlines()
-        )
+        lines = files[f"{volume}/manifest-sha256.txt"].decode().splitlines()
+        listed = {name: digest for digest, name in (line.split("  ") for line in lines)}
         mine = {name.removeprefix(f"{volume}/"): data for name, data in files.items() if name.startswith(volume)}
         del mine["manifest-sha256.txt"]
         assert listed == {name: hashlib.sha256(data).hexdigest() for name, data in mine.items()}
