@@ -178,7 +178,11 @@ def test_a_staging_store_that_lies(store: HostileStore, what: str) -> None:
     assert [blob.key for blob in staging.list()] == [*OBJECTS]
     for first in (1, 2):
         store.pages_asked = 0
-        store.listing = lambda asked, query, first=first: LIES[what](store) if asked >= first else None
+
+        def listing(asked: int, query: dict[str, str], first: int = first) -> Reply | None:
+            return LIES[what](store) if asked >= first else None
+
+        store.listing = listing
         with pytest.raises(StoreError, match=r"no whole page|broke|busy or failing|cannot be used with"):
             list(staging.list())
 
