@@ -221,7 +221,7 @@ def _resume(client: SyncPrefectClient, run: FlowRun, kind: JobKind, *, counted: 
     )
     note_recovered(run, JobStatus.QUEUED, state.message)
     publish_status(kind, JobStatus.QUEUED, run, state.message, occasion=run.state_id)
-    leave_queue(client, run, keep=PLACE, notes={RESUMED: str(times)}, state=state)
+    leave_queue(client, run, keep=PLACE, labels={RESUMED: str(times)}, state=state)
     return state.message
 
 

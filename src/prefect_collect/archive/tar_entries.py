@@ -226,7 +226,7 @@ def _is_header(block: bytes) -> bool:
 
 
 def _number(text: bytes) -> int:
-    """Return a number in octal digits, or as GNU tar writes large ones; -1 if it is none."""
+    """Return a number in octal digits, or as GNU tar writes large ones; -1 for anything else."""
     if text[0] in (0x80, 0xFF):
         return int.from_bytes(text[1:], "big") if text[0] == 0x80 else -1
     found = _OCTAL.fullmatch(text)

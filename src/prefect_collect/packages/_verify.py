@@ -42,8 +42,8 @@ def verify(
     a package made here every byte is accounted for, and its item list is compared with the payload. `progress` is
     called with the files and bytes done since the last call, which may be none. An encrypted copy is checked by its
     `passphrase`. With a BagIt `profile` (its JSON), a bag must conform to it too. Raises PackageError if nothing is
-    there, it cannot be read at all, or it is encrypted and the passphrase is not given or another one,
-    InvalidLocation, and UsageError for a profile that is none.
+    there, it cannot be read at all, or it is encrypted and the passphrase is missing or wrong, InvalidLocation, and
+    UsageError if the profile is not a BagIt profile.
     """
     rules = None if profile is None else read_profile(profile)
     text = os.fspath(location)

@@ -88,7 +88,7 @@ def connected(server: ConfiguredServer) -> Iterator[PlainServer]:
     """Yield a connection to the server, which is made by the first request.
 
     Raises:
-        AskPrefect: The address is none, or the certificates that are trusted cannot be read.
+        AskPrefect: The address is not a URL, or the certificates that are trusted cannot be read.
     """
     from http.client import HTTPException
 

@@ -245,7 +245,7 @@ class Session:
         set_labels(client, self.run.id, {BEAT: server_now().isoformat(), **lease})
 
     def _retake(self, client: SyncPrefectClient, queue: SourceQueue) -> None:
-        """The server has forgotten the lease: it ran out while the server was out of reach, or the server restarted.
+        """Take the slot again after the server has lost its lease, which ran out, or was lost at a restart.
 
         A restarted server keeps its leases only if it is told to (`server.concurrency.lease_storage`), but the count
         of taken slots always: then the slot is still this job's, and is given back without the lease.

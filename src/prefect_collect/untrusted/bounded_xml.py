@@ -64,9 +64,7 @@ class XmlReader:
         except (ValueError, LookupError) as error:
             if self._has_begun:
                 raise
-            raise self._bad(
-                "its encoding is none that is read: it has to be UTF-8, UTF-16 or of single bytes"
-            ) from error
+            raise self._bad("its encoding is not read here: it has to be UTF-8, UTF-16 or of single bytes") from error
         if self._fed - max(self._parser.CurrentByteIndex, 0) > LONGEST_TAG:
             raise self._bad(f"a tag or comment in it has more than {LONGEST_TAG >> 20} MiB")
 

@@ -84,7 +84,7 @@ class _Planner:
             what = named(item_id)
         except SourceError as error:
             raise PackageError(
-                f"A dataset has the tables of a database, and an item is none; export the collection in another "
+                f"A dataset has the tables of a database, and an item is not a table; export the collection in another "
                 f"format. [item={row.path}]"
             ) from error
         is_csv = self._spec.dataset.rows == "csv" and not what.is_schema

@@ -34,7 +34,7 @@ class StoredObject:
     def read(self) -> None:
         """Read the object, and end what an interrupted attempt of the job had all but ended.
 
-        Raises PackageError if the object is damaged or cannot be continued, PackageExists if it is none.
+        Raises PackageError if the object is damaged or cannot be continued, PackageExists if it is not an object.
         """
         self.inventory, self.data = None, self._read(INVENTORY)
         if not self.data:
