@@ -4,7 +4,9 @@
     values = read_json(store, key, RECORD)
 
 An error names the field and ends with the file. pydantic is not used: its reader refuses names of files that are not
-UTF-8 (PEP 383), which the jobs of such files hold, and limits neither the number of values nor the total size of texts.
+UTF-8 (PEP 383), which the jobs of such files hold, and limits neither the number of values nor the total size of texts:
+of 32 MiB of empty objects, which are refused here before they are parsed, it makes 1.2 GB, and the standard library's
+`json` 840 MB.
 """
 
 from __future__ import annotations

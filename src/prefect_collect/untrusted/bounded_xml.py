@@ -1,7 +1,7 @@
 """Reads XML that others wrote, piece by piece as it arrives: bounded in depth and in the length of a tag, no entities.
 
 It drives expat itself: defusedxml, which refuses entities too, bounds neither the depth nor what has to be held of a
-tag that has not ended.
+tag that has not ended: 3 MB of a million nested tags make its parser use 413 MB.
 """
 
 from __future__ import annotations
