@@ -167,7 +167,11 @@ def test_all_jobs_are_counted_from_their_runs(prefect_server: PrefectServer) -> 
     source = f"source {uuid4()}"
     with prefect_server.used(), get_client(sync_client=True) as client:
         run = client.create_flow_run(job, state=state)
-        labels = {"prefect-collect.source": source, "prefect-collect.items": 3, "prefect-collect.bytes": 2048}
+        labels: dict[str, Any] = {
+            "prefect-collect.source": source,
+            "prefect-collect.items": 3,
+            "prefect-collect.bytes": 2048,
+        }
         client.update_flow_run_labels(run.id, labels)
         client.update_flow_run_labels(client.create_flow_run(others, state=state).id, labels)
         refresh_snapshot()

@@ -288,7 +288,7 @@ class Browser:
 
         self.wait(clicked, lambda: f"{xpath} to be clicked on {self.driver.current_url}")
 
-    def wait(self, condition: Callable[[], T], what: Callable[[], str]) -> T:
+    def wait(self, condition: Callable[[], T | None], what: Callable[[], str]) -> T:
         """Wait for a condition, and return its value; raise AssertionError that names what was not seen."""
         deadline, pause = time.monotonic() + _PATIENCE, 0.1
         while True:
