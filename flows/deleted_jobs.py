@@ -85,7 +85,7 @@ def _look_if_due(client: SyncPrefectClient) -> list[str]:
 def look(client: SyncPrefectClient, stores: Iterable[KnownStore] | None = None) -> Record:
     """Look into these stores, by default all known ones, and return the record of all jobs found, now or earlier.
 
-    A store that cannot be read keeps what was found in it before. Raises httpx.TransportError.
+    A store that cannot be read keeps what was found in it before. Raise httpx.TransportError.
     """
     before, began = read_record(client), datetime.now(UTC)
     flows = {str(flow) for flow in kinds_of_flows(client)}

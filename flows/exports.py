@@ -165,7 +165,7 @@ def export(
 def _require_collected(job: RunningJob) -> None:
     """Put an export back to Awaiting collection if it was started before its collection was done.
 
-    Called before it is bound. Raises Pause then; JobNotFound if the collection was deleted.
+    Called before it is bound. Raise Pause then; JobNotFound if the collection was deleted.
     """
     if not label_of(job.run, EXPORT_WHEN):
         return

@@ -94,7 +94,7 @@ class TarReader:
     _step: int = 0
 
     def entries(self) -> Iterator[TarEntry]:
-        """Yield all entries. Raises Damaged if what follows cannot be read."""
+        """Yield all entries. Raise Damaged if what follows cannot be read."""
         position, unused, last = 0, 0, ""
         while True:
             block = self._read(position, unused + BLOCK)
@@ -248,7 +248,7 @@ def _name(fields: tuple[bytes, ...], values: dict[str, bytes]) -> str:
 
 
 def _records(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield the records of a pax header. Raises Damaged."""
+    """Yield the records of a pax header. Raise Damaged."""
     at = 0
     while at < len(data):
         found = _LENGTH.match(data, at)

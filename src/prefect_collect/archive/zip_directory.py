@@ -67,7 +67,7 @@ class Directory:
 
 
 def find_directory(source: Bytes, problems: Problems) -> Directory:
-    """Find the central directory from the file's end. Raises Damaged if there is none."""
+    """Find the central directory from the file's end. Raise Damaged if there is none."""
     tail_start = max(0, source.size - _TAIL)
     tail = source.read(tail_start, source.size)
     at, fitting = _find_end(tail)
@@ -178,7 +178,7 @@ def read_entries(source: Bytes, directory: Directory, problems: Problems) -> Ite
 
 
 def read_entry(source: Bytes, at: int) -> ZipEntry:
-    """Return the entry whose record begins at a place. Raises Damaged if there is none."""
+    """Return the entry whose record begins at a place. Raise Damaged if there is none."""
     record = source.read(at, at + z.CENTRAL_SIZE + _MOST_NAMES)
     end = _record_end(record, 0)
     if end > len(record) or not record.startswith(z.CENTRAL_SIGNATURE):

@@ -134,7 +134,7 @@ class Session:
         waiting: Callable[[str], None],
         recover_holders: Callable[[QueueState], None],
     ) -> bool:
-        """Wait for the job's turn and take a slot; False if it was stopped meanwhile. Raises Pause."""
+        """Wait for the job's turn and take a slot; False if it was stopped meanwhile. Raise Pause."""
         self.queue = queue
         join_queue(client, self.run, queue, self.states)
         self.lease = wait_for_turn(client, self.run, queue, self._stopped, waiting, recover_holders)
@@ -153,7 +153,7 @@ class Session:
     def wait_for_server(self, ask: Ask = HELLO) -> httpx.Response:
         """Wait until Prefect's server answers `ask`, and return its answer, which may be a refusal.
 
-        Raises Unreached after a quarter of an hour, or when asked to end.
+        Raise Unreached after a quarter of an hour, or when asked to end.
         """
         is_new = self.heed_interrupts()
         try:

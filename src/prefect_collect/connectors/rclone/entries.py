@@ -32,7 +32,7 @@ class Entry:
 def entries_of(answer: Any, place: str) -> list[Entry]:
     """Return the entries of an answer to ``operations/list``.
 
-    Raises SourceError (`enumeration_failed`) if it is not one.
+    Raise SourceError (`enumeration_failed`) if it is not one.
     """
     listed = answer.get("list") if isinstance(answer, dict) else None
     if listed is None and isinstance(answer, dict) and "list" in answer:

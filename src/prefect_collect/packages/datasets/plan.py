@@ -52,7 +52,7 @@ class _Table:
 def plan_dataset(given: PackageInput, folder: Path, stop: Stop) -> SetPlan:
     """Return the places of all schemas and slices.
 
-    A slice that is no readable Parquet file is refused. Raises PackageError if an item is neither schema nor slice,
+    A slice that is no readable Parquet file is refused. Raise PackageError if an item is neither schema nor slice,
     StoreError, JobCanceled.
     """
     manifest, checked = given.manifest, given.checked
