@@ -100,7 +100,7 @@ class Client:
         return url
 
     def ask_again(self, head: Head) -> bool:
-        """Note an answer at the pace; return whether it is "too many requests", and the request is to be repeated."""
+        """Count an answer at the pace; return whether the request is to be repeated after "too many requests"."""
         return self.pace.answered(head.status, head.stated_pause)
 
 

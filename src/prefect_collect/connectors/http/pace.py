@@ -25,7 +25,7 @@ _NO_LIMIT: Final = 1 << 30
 
 
 def retry_after(text: str | None) -> float | None:
-    """Return the seconds that a Retry-After header states, as a number or as a date (RFC 9110); None if it is none."""
+    """Return the seconds that a Retry-After header states, as a number or as a date (RFC 9110), or None."""
     if not text:
         return None
     if text.isascii() and text.isdigit():
@@ -121,7 +121,7 @@ class Pace:
         return is_worth_it and (status == 429 or stated is not None)
 
     def passed(self) -> None:
-        """Note an answer that is none of "too many requests"."""
+        """Count an answer that does not refuse the request for too many requests."""
         if self._since is None and self._most == _NO_LIMIT:
             return
         with self._changed:
@@ -131,7 +131,7 @@ class Pace:
                 self._most, self._passed = self._most + 1, 0
 
     def too_many(self, stated: float | None) -> bool:
-        """Note an answer of "too many requests"; return whether to ask again after the pause.
+        """Count an answer of "too many requests"; return whether to ask again after the pause.
 
         Args:
             stated: The seconds of its Retry-After.

@@ -116,7 +116,7 @@ class RangedStream:
         self._thread.start()
 
     def begin(self) -> None:
-        """Wait for the first range's answer. Raise SourceError if it is none of a range."""
+        """Wait for the first range's answer. Raise SourceError if it is not an answer to a range."""
         with self._changed:
             self._changed.wait_for(lambda: self._failure is not None or (self._ranges and self._ranges[0].is_proven))
             if self._failure is not None:
