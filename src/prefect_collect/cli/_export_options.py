@@ -17,6 +17,7 @@ from prefect_collect.cli._option_groups import EXPORT, FORMAT, groups_of
 from prefect_collect.cli._options import size
 from prefect_collect.formats.bag_options import BagOptions, Volumes
 from prefect_collect.formats.dataset import Dataset, Rows
+from prefect_collect.formats.export_texts import EXPORT_TEXTS
 from prefect_collect.formats.load_file import WIDTHS, Encoding, LoadFile, Tables, Unencodable
 from prefect_collect.formats.mail_set import MailSet, MboxOf, Messages
 from prefect_collect.formats.profiles import PRESETS
@@ -32,18 +33,18 @@ _DATASETS: Final = "Datasets (--format dataset)"
 class ExportOptions:
     """The values of the options, with their defaults; None is the default of the format."""
 
-    sha512: Annotated[bool, typer.Option("--sha512", help="Put SHA-512 manifests into the bag too."), EXPORT] = False
+    sha512: Annotated[bool, typer.Option("--sha512", help=EXPORT_TEXTS["sha512"]), EXPORT] = False
     portable_names: Annotated[
         bool,
         typer.Option(
             "--portable-names",
-            help="Rename items whose names Windows or macOS cannot unpack; items.csv has the original names.",
+            help=EXPORT_TEXTS["portable_names"],
         ),
         EXPORT,
     ] = False
     deduplicate: Annotated[
         Deduplicate | None,
-        typer.Option(help="Deliver items with the same bytes once: one in all, or one for each custodian."),
+        typer.Option(help=EXPORT_TEXTS["deduplicate"]),
         EXPORT,
     ] = None
     duplicates_of: Annotated[
