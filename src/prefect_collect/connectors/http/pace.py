@@ -105,7 +105,7 @@ class Pace:
         return self._not_before
 
     def answered(self, status: int, stated: float | None) -> bool:
-        """Note an answer; return whether it is "too many requests", and the request is to be repeated.
+        """Count an answer; return whether it is "too many requests", and the request is to be repeated.
 
         A server may be down for any time with 503: without a stated pause, that is an error of the request.
 
