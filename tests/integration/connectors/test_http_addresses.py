@@ -18,7 +18,7 @@ from prefect_collect.sources.sampling import take_sample, taken
 from prefect_collect.statuses import JobStatus
 from tests.integration.connectors.url_lists import BIG, anew, failure, only, source_of
 from tests.integration.http_files import Fault, File, HttpFiles
-from tests.integration.sources.contract import collected, patterned
+from tests.integration.sources.places import collected, patterned
 from tests.support.run_attempts import attempt, check_account, held, unsuccessful
 
 pytestmark = pytest.mark.integration

@@ -15,7 +15,7 @@ from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
 from tests.integration.connectors.url_lists import BIG, failure, only, source_of
 from tests.integration.http_files import Fault, HttpFiles
-from tests.integration.sources.contract import collected, patterned, read
+from tests.integration.sources.places import collected, patterned, read
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
 

@@ -16,7 +16,7 @@ from prefect_collect.sources.listing import items_of, proven
 from prefect_collect.statuses import JobStatus
 from tests.integration.connectors.url_lists import BIG, failure, source_of
 from tests.integration.http_files import Fault, File, HttpFiles
-from tests.integration.sources.contract import collected, patterned, read
+from tests.integration.sources.places import collected, patterned, read
 from tests.support.run_attempts import attempt, check_account, held, unsuccessful
 
 pytestmark = pytest.mark.integration

@@ -19,7 +19,7 @@ from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
 from tests.integration.connectors.sftp_sources import codes, failed, source_of
 from tests.integration.sftp import SftpServer, rclone_sftp
-from tests.integration.sources.contract import NAMES, patterned, read
+from tests.integration.sources.places import NAMES, patterned, read
 from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
 
 pytestmark = pytest.mark.integration

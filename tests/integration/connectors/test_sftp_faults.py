@@ -17,7 +17,7 @@ from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
 from tests.integration.connectors.sftp_sources import failed, source_of
 from tests.integration.sftp import SftpServer
-from tests.integration.sources.contract import patterned, read
+from tests.integration.sources.places import patterned, read
 from tests.support.run_attempts import attempt, check_account, held, new_job
 
 pytestmark = pytest.mark.integration

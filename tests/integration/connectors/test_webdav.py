@@ -19,7 +19,7 @@ from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
 from tests.integration.faults import FaultProxy
 from tests.integration.http_files import Fault, HttpFiles, http_files
-from tests.integration.sources.contract import collected, patterned, read
+from tests.integration.sources.places import collected, patterned, read
 from tests.integration.webdav import PASSWORD, USER, WebDavServer, webdav
 from tests.support.multistatus import failed, file, folder, multistatus
 from tests.support.run_attempts import attempt, check_account, held, unsuccessful

@@ -13,7 +13,7 @@ from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item
 from prefect_collect.sources.listing import items_of
 from tests.integration.http_files import HttpFiles
-from tests.integration.sources.contract import read
+from tests.integration.sources.places import read
 
 BIG = (5 << 20) + 123
 """Bytes of a content that is streamed, in several pieces."""

@@ -21,8 +21,9 @@ from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
 from tests.integration.mail_proxy import MailProxy, mail_proxy
 from tests.integration.mail_server import PASSWORD, Mailbox
-from tests.integration.sources.contract import BreakingContract, Fault, Place, collected
+from tests.integration.sources.contract import BreakingContract
 from tests.integration.sources.imap_messages import LARGE, incremental, message
+from tests.integration.sources.places import Fault, Place, collected
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
 

@@ -27,7 +27,7 @@ from tests.integration.connectors.test_s3 import source_at
 from tests.integration.faults import FaultProxy
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server
-from tests.integration.sources.contract import LARGE, STREAMED, by_path, patterned, read
+from tests.integration.sources.places import LARGE, STREAMED, by_path, patterned, read
 from tests.support.mbox_bytes import mail, mbox, separator
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful

@@ -21,7 +21,8 @@ from prefect_collect.statuses import JobStatus
 from prefect_collect.threads.stop import Stop
 from tests.integration.databases import Database
 from tests.integration.mail_proxy import MailProxy, mail_proxy
-from tests.integration.sources.contract import BreakingContract, Fault, Place, collected
+from tests.integration.sources.contract import BreakingContract
+from tests.integration.sources.places import Fault, Place, collected
 from tests.integration.sources.test_sql import Meanwhile, filled, short
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, held, job_rows, new_job, unsuccessful

@@ -16,7 +16,7 @@ from prefect_collect.sources import Content, Item
 from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
 from tests.integration.databases import Database
-from tests.integration.sources.contract import read
+from tests.integration.sources.places import read
 from tests.integration.sources.test_sql import Meanwhile, filled
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, held, new_job

@@ -23,7 +23,7 @@ from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
 from tests.integration.databases import Database, sqlite_database
-from tests.integration.sources.contract import read
+from tests.integration.sources.places import read
 from tests.support.run_attempts import attempt, export, new_job
 
 pytestmark = pytest.mark.integration
