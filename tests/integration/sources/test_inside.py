@@ -15,7 +15,7 @@ from prefect_collect.connectors.foreign_exports.purview import PURVIEW
 from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
-from tests.integration.connectors.test_s3 import source_at
+from tests.integration.connectors.s3_sources import source_at
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
 from tests.integration.sources.contract import BreakingContract, SourceContract

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from prefect_collect.blocks import DataSource
-from tests.integration.connectors.test_s3 import source_at
+from tests.integration.connectors.s3_sources import source_at
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
 from tests.integration.sources.contract import BreakingContract, SourceContract
