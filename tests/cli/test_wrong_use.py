@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
+import typer
 
 from prefect_collect.cli import run
+from prefect_collect.cli._app import program
+from prefect_collect.cli._options import local_path
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.job_folder.lifecycle import create_job
 from prefect_collect.statuses import JobKind
@@ -81,6 +85,8 @@ pytestmark = pytest.mark.usefixtures("no_server")
         (["preview", UNKNOWN_ID], f"[job={UNKNOWN_ID}]"),
         (["report", UNKNOWN_ID], f"[job={UNKNOWN_ID}]"),
         (["download", UNKNOWN_ID, "--to", "x"], f"[job={UNKNOWN_ID}]"),
+        (["download", UNKNOWN_ID, "--to", "s3://bucket/x"], "must be a path on this machine, not a URL"),
+        (["report", UNKNOWN_ID, "--pdf", "s3://bucket/x.pdf"], "must be a path on this machine, not a URL"),
         (["verify", "/no/such/package.zip"], "There is no package"),
         (["demo", "/proc/1"], "/proc/1"),
     ],
@@ -96,6 +102,23 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     assert len(err.splitlines()) == 1, err
     assert err.startswith("prefect-collect: ")
     assert says in err
+
+
+@pytest.mark.parametrize("arguments", [[], ["verify"]])
+def test_no_local_path_takes_a_url(arguments: list[str]) -> None:
+    """Every option that is a file or folder of this machine refuses a URL, instead of making a folder ``s3:``."""
+    paths = {}
+    for command in program(arguments).registered_commands:
+        assert command.callback is not None
+        for name, hint in get_type_hints(command.callback, include_extras=True).items():
+            if "pathlib" in str(hint):
+                paths[name] = hint.__metadata__[0].parser
+    assert {"to", "pdf", "html", "public_key", "token_file"} <= set(paths)
+    assert set(paths.values()) == {local_path}
+    for url in ("s3://bucket/x", "gs:/bucket/x", "file:///x"):
+        with pytest.raises(typer.BadParameter, match="must be a path on this machine, not a URL"):
+            local_path(url)
+    assert local_path("./s3:/x") == Path("s3:/x")
 
 
 def test_a_prefix_that_fits_two_jobs_names_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,8 +22,6 @@ from tests.integration.cli.conftest import Command, Done, run_here, used_quietly
 from tests.integration.prefect_server import PrefectServer
 
 pytestmark = pytest.mark.integration
-
-
 JOB_FIELDS = {
     "job_id", "kind", "name", "source", "status", "task_status", "next_steps", "found", "succeeded", "failed",
     "skipped", "not_attempted", "bytes", "success_rate", "error_report",

@@ -21,15 +21,11 @@ from tests.integration.connectors.s3_sources import Proxies, failing, fill, read
 from tests.integration.servers import MOTO_PAGE, S3Server
 
 pytestmark = pytest.mark.integration
-
-
 ODD = [
     "plain", "sp ace", "plus+", "per%cent", "%41", "amp&x", "q?x=1", "hash#x", "q\"uote'", "new\nline", "é/ü", "日本",
     "=cmd()", "back\\slash", "tab\tx", "star*", "(a)", "semi;x", "colon:x", "at@x", "comma,x", "!", "$x", "[b]", "{c}",
     "a|b", "^", "`", "~t", "bytes:x", "k" * 255,
 ]  # fmt: skip
-
-
 PATHS = ["a//b", "/abs", "x/../y", "x/./y", "..", "../up", "a/", "."]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from prefect_collect.blocks import ObjectStoreSource
 from prefect_collect.codes import CANCELED
-from prefect_collect.connectors.s3 import _listing
+from prefect_collect.connectors.s3 import _listing, progress
 from prefect_collect.errors import StoreError
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.statuses import JobStatus
@@ -21,8 +21,6 @@ from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, job_rows, new_job
 
 pytestmark = pytest.mark.integration
-
-
 LOOPS: dict[str, Callable[[HostileStore, int], Reply]] = {
     "the same token again": lambda bucket, asked: Reply(bucket.page_of([f"k{asked % 5}"], token="same")),
     "two tokens in turn": lambda bucket, asked: Reply(bucket.page_of([f"k{asked % 5}"], token=f"t{asked % 2}")),
@@ -46,7 +44,7 @@ def test_a_staging_store_that_turns_in_circles(bucket: HostileStore, how: str, m
 @pytest.mark.parametrize("how", LOOPS)
 def test_a_listing_that_turns_in_circles(bucket: HostileStore, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is recognized and ended, whether tokens or pages repeat, or empty pages follow each other."""
-    monkeypatch.setattr(_listing, "MOST_EMPTY_PAGES", 20)
+    monkeypatch.setattr(progress, "MOST_EMPTY_PAGES", 20)
     bucket.listing = lambda asked, query: LOOPS[how](bucket, asked)
     source = ObjectStoreSource(url="s3://bucket/", endpoint_url=bucket.url, anonymous=True)
     folder = new_job(MemoryStore(), source)
