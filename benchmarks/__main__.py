@@ -49,7 +49,7 @@ def _arguments() -> argparse.Namespace:
 def _measured(bench: Bench, name: str, patience: float) -> Measured:
     """Measure one group of rows; what fails, or takes longer than the patience, is in the answer."""
     bench.settle()
-    found = Measured(name, load(), bench.rounds)
+    found, used = Measured(name, load(), bench.rounds), bench.used()
     busy = "" if found.load.is_idle else f"; others use {found.load.others:.0%} of the machine"
     say(f"\n{name} (at most about {bench.allowance.seconds:.0f} s; load {found.load.average:.1f}{busy})")
     try:
@@ -68,7 +68,7 @@ def _measured(bench: Bench, name: str, patience: float) -> Measured:
     except (Exception, pytest.skip.Exception) as error:
         found.failures.append(_said(error, name))
     bench.stack = ExitStack()
-    found.seconds = bench.allowance.used
+    found.seconds, found.cpu = bench.allowance.used, bench.used() - used
     return found
 
 
@@ -99,7 +99,8 @@ def main() -> int:
             bench.rounds = budget.rounds(name, bench.allowance, rounds)
             measured.append(_measured(bench, name, budget.patience(bench.allowance)))
             done = f"{len(measured)} of {len(names)} rows"
-            say(f"  {name}: {measured[-1].seconds:.0f} s; {done} in {budget.used / 60:.1f} minutes")
+            took = f"{measured[-1].seconds:.0f} s, {measured[-1].cpu:.0f} s of CPU"
+            say(f"  {name}: {took}; {done} in {budget.used / 60:.1f} minutes")
     command = "make bench" if not args.only and not args.quick else "python -m benchmarks"
     run = Run(command, began, time.monotonic() - clock, str(args.work), args.quick, args.rounds)
     report = document(measured, run)

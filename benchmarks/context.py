@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from benchmarks.budget import Allowance
 from benchmarks.data import DataSet, remove
 from benchmarks.measure import Contender, Place
 from benchmarks.peers import Command, credentials
-from benchmarks.servers import PrefectServer, S3Bench, SeaweedFS, Server, build_s3bench, settle
+from benchmarks.servers import PrefectServer, S3Bench, SeaweedFS, Server, build_s3bench, cpu_seconds, settle
 from benchmarks.took import Took
 from benchmarks.worker import Worker
 
@@ -127,6 +128,11 @@ class Bench:
         self.stack.callback(worker.stop)
         worker.call("product.warm")
         return worker
+
+    def used(self) -> float:
+        """Return the CPU seconds of this process, of all that it started and that have ended, and of the servers."""
+        ended = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return sum(one.ru_utime + one.ru_stime for one in ended) + sum(cpu_seconds(one.pid) for one in self.servers)
 
     def cpus(self) -> int:
         """Return the number of CPUs that this process may use."""

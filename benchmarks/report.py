@@ -29,15 +29,16 @@ _SIDES: Final = (
 )
 _IDLE: Final = "The machine was idle before each row."
 _LOADS: Final = (
-    "The load average before a row is of the rows before it, too; the CPU of others is what was used in half a second "
-    "without work of this run. Instructions are counted by Valgrind, of whole commands without a server alone, as all "
-    "else would take it too long; {}."
+    "Seconds and CPU seconds are of all that a row needs: servers, data, runs that do not count, and waiting until the "
+    "servers are idle. The load average before a row is of the rows before it, too; the CPU of others is what was used "
+    "in half a second without work of this run. Instructions are counted by Valgrind, of whole commands without a "
+    "server alone, as all else would take it too long; {}."
 )
 
 
 @dataclass
 class Measured:
-    """What one group of rows gave; `load` is that before it, `seconds` what it took in all."""
+    """What one group of rows gave; `load` is that before it, `seconds` and `cpu` what it took in all."""
 
     name: str
     load: Load
@@ -46,6 +47,7 @@ class Measured:
     limits: list[Limit] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    cpu: float = 0.0
 
     @property
     def is_met(self) -> bool:
@@ -159,11 +161,15 @@ def _values(measured: Sequence[Measured]) -> list[str]:
 
 def _times(measured: Sequence[Measured]) -> list[str]:
     cells = [
-        [f"`{one.name}`", f"{one.seconds:.0f}", f"{one.load.average:.1f}", f"{one.load.others:.0%}",
+        [f"`{one.name}`", f"{one.seconds:.0f}", f"{one.cpu:.0f}", f"{one.load.average:.1f}", f"{one.load.others:.0%}",
          "yes" if one.load.is_idle else "**no**"]
         for one in measured
     ]  # fmt: skip
-    return table(["rows", "seconds in all", "load average before", "CPU of others before", "idle"], cells, (1, 2, 3))
+    return table(
+        ["rows", "seconds in all", "CPU seconds", "load average before", "CPU of others before", "idle"],
+        cells,
+        (1, 2, 3, 4),
+    )
 
 
 def reasons(text: str) -> dict[str, dict[str, str]]:
