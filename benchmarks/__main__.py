@@ -94,13 +94,17 @@ def main() -> int:
         whole.callback(remove, work)
         rounds = 1 if args.quick else args.rounds
         bench = Bench(work, args.quick, rounds, whole)
-        for name in names:
-            bench.allowance = budget.allowance(name)
-            bench.rounds = budget.rounds(name, bench.allowance, rounds)
-            measured.append(_measured(bench, name, budget.patience(bench.allowance)))
-            done = f"{len(measured)} of {len(names)} rows"
-            took = f"{measured[-1].seconds:.0f} s, {measured[-1].cpu:.0f} s of CPU"
-            say(f"  {name}: {took}; {done} in {budget.used / 60:.1f} minutes")
+        try:
+            for name in names:
+                bench.allowance = budget.allowance(name)
+                bench.rounds = budget.rounds(name, bench.allowance, rounds)
+                measured.append(_measured(bench, name, budget.patience(bench.allowance)))
+                done = f"{len(measured)} of {len(names)} rows"
+                took = f"{measured[-1].seconds:.0f} s, {measured[-1].cpu:.0f} s of CPU"
+                say(f"  {name}: {took}; {done} in {budget.used / 60:.1f} minutes")
+        except KeyboardInterrupt:
+            say("\nInterrupted; the report is of what was measured, and is not written to RESULTS.md.")
+            args.only = args.only or names
     command = "make bench" if not args.only and not args.quick else "python -m benchmarks"
     run = Run(command, began, time.monotonic() - clock, str(args.work), args.quick, args.rounds)
     report = document(measured, run)
