@@ -77,6 +77,7 @@ class Target:
     target: str
     reached: str
     share: float
+    load: Load
     note: str = ""
 
     @property
@@ -94,12 +95,18 @@ def targets(measured: Sequence[Measured]) -> list[Target]:
                 peer = row.peer.contender.name
                 what, low_high = f"{row.title}: beside {peer}", "{:.2f} to {:.2f}".format(*row.spread)
                 key, reached = f"{group.name} {peer}", f"{row.ratio:.2f} ×"
-                found.append(Target(key, what, f"{row.target:g} ×", reached, row.ratio / row.target, low_high))
+                found.append(
+                    Target(key, what, f"{row.target:g} ×", reached, row.ratio / row.target, group.load, low_high)
+                )
         for limit in group.limits:
             if limit.target is not None:
                 most = f"{'at least' if limit.is_least else 'at most'} {limit.target:g} {limit.unit}"
                 reached = f"{_number(limit.value)} {limit.unit}"
-                found.append(Target(f"{group.name} {limit.title}", limit.title, most, reached, limit.share, limit.note))
+                found.append(
+                    Target(
+                        f"{group.name} {limit.title}", limit.title, most, reached, limit.share, group.load, limit.note
+                    )
+                )
     return found
 
 
@@ -115,9 +122,20 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[
 
 def _summary(every: Sequence[Target]) -> list[str]:
     cells = [
-        [one.what, one.target, one.reached, f"{min(one.share, 99):.2f}", _MET[one.is_met], one.note] for one in every
+        [
+            one.what,
+            one.target,
+            one.reached,
+            f"{min(one.share, 99):.2f}",
+            _MET[one.is_met],
+            one.note,
+            f"{one.load.average:.1f}{'' if one.load.is_idle else ' (busy)'}",
+        ]
+        for one in every
     ]
-    return table(["what", "target", "reached", "reached ÷ target", "", "rounds, or more"], cells, (1, 2, 3))
+    return table(
+        ["what", "target", "reached", "reached ÷ target", "", "rounds, or more", "load before"], cells, (1, 2, 3, 6)
+    )
 
 
 def _whole(measured: Sequence[Measured]) -> list[str]:
