@@ -121,7 +121,7 @@ class Times:
     def net_of(self, took: Took) -> float:
         """Return the seconds of one run without the constant part, but not less than the job's own work.
 
-        The constant part of a flow run is mostly a sleep that a short job's work hides in.
+        What a flow run takes to start and end may pass while a short job works.
         """
         return max(took.seconds - self.constant, took.work, 0.001)
 
