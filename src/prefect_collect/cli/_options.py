@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
 
+from prefect_collect.errors import InvalidLocation
 from prefect_collect.parameters import Hash, checked_custodian, checked_custodian_folder, checked_custodians, size_of
 from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.stores import addresses
 from prefect_collect.stores.addresses import INSIDE, SOURCE_URLS, listed
 
 
@@ -18,6 +21,14 @@ def size(text: str) -> int:
     if found is None:
         raise typer.BadParameter(f"{text!r} is not a size; write bytes, or 10k, 1.5M, 2G.")
     return found
+
+
+def local_path(text: str) -> Path:
+    """Return the path of a local file or folder. Raise BadParameter if it is a URL."""
+    try:
+        return addresses.local_path(text, "path")
+    except InvalidLocation as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def custodian(text: str) -> str:
@@ -64,8 +75,9 @@ StoreOption = Annotated[
     str | None,
     typer.Option(
         "--store",
-        metavar="DIR|S3-URL",
-        help="The staging store; by default Prefect's setting integrations.collect.store, else PREFECT_HOME/collect.",
+        metavar="DIR|URL",
+        help="The staging store: a folder or s3://bucket/prefix (gs:// and az:// alike); by default Prefect's setting "
+        "integrations.collect.store, else PREFECT_HOME/collect.",
         show_default=False,
     ),
 ]
