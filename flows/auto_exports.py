@@ -114,7 +114,7 @@ class AutoExport(BaseModel):
 def require_possible(store: Store, collection: str, wanted: AutoExport | None) -> None:
     """Raise UsageError if the export names an earlier job that it cannot continue, or be compared with.
 
-    Raises EvidenceError and StoreError, too.
+    Raise EvidenceError and StoreError, too.
 
     Args:
         store: The collection's staging store.
@@ -163,7 +163,7 @@ def _make_export(
 
 
 def load_destination(reference: str) -> Block:
-    """Load the store block that an export is written to. Raises InvalidLocation if Prefect has none of that name."""
+    """Load the store block that an export is written to. Raise InvalidLocation if Prefect has none of that name."""
     load: Any = Block.load
     try:
         block: Block = load(reference)

@@ -168,7 +168,7 @@ CustodianPatterns = Annotated[
     list[dict[str, str]] | None,
     _Checked(checked_custodians, {"items": _CUSTODIAN_ENTRY, "maxItems": MOST_CUSTODIAN_PATTERNS}),
 ]
-"""Whose the items are whose paths match a pattern (`checked_custodians`)."""
+"""The custodians of items by patterns over their paths (`checked_custodians`)."""
 
 
 Custodian = Annotated[

@@ -60,7 +60,7 @@ class CollectionOptions(ExportOptions, _ExportToMake):
     def query(self) -> dict[str, Any]:
         """Return the fields of the query that were given, with the patterns of files.
 
-        Raises UsageError, InvalidQuery.
+        Raise UsageError, InvalidQuery.
         """
         fields = {name: value for name, value in self._of("query").items() if value != []}
         for name, files in (("include", self.include_from), ("exclude", self.exclude_from)):
@@ -78,7 +78,7 @@ class CollectionOptions(ExportOptions, _ExportToMake):
 
         `store` is the staging store in which earlier jobs are looked for; None for the default one.
 
-        Raises UsageError if options contradict each other, InvalidQuery, InvalidLocation, JobNotFound.
+        Raise UsageError if options contradict each other, InvalidQuery, InvalidLocation, JobNotFound.
         """
         if self.runner_address is not None and self.runner in ON_THIS_MACHINE:
             raise UsageError(f"--runner-address needs --runner dask or ray; {self.runner} runs on the job's machine.")

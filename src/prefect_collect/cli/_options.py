@@ -61,7 +61,7 @@ def custodian_of(text: str) -> dict[str, str]:
 
 
 def hash_name(text: str) -> str:
-    """Return the name of a hash as the flow takes it. Raise BadParameter if it is none of `Hash`."""
+    """Return the name of a hash as the flow takes it. Raise BadParameter if it is not one of `Hash`."""
     if text.lower() not in get_args(Hash):
         raise typer.BadParameter(f"{text!r} is not one of {listed(get_args(Hash), 'or')}; SHA-256 is always computed.")
     return text.lower()

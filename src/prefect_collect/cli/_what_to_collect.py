@@ -42,7 +42,8 @@ class WhatToCollect:
             "--custodian-of",
             parser=custodian_of,
             metavar="PATTERN=NAME",
-            help="Whose the items at such paths are, as 'mail/anna/**=Anna': the first that matches. Can be repeated.",
+            help="The custodian of the items whose paths match a glob, as 'mail/anna/**=Anna'. Can be repeated: the "
+            "first glob that matches decides.",
         ),
         FLOW,
     ] = None

@@ -49,12 +49,12 @@ class PageQuery:
 
 
 def whole(text: str, most: int) -> int | None:
-    """Return a whole number from 0 to `most`; None if the text is none."""
+    """Return a whole number from 0 to `most`; None if the text is not a number."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 and int(text) <= most else None
 
 
 def day(text: str) -> datetime | None:
-    """Return the beginning of a day given as 2026-01-31, in UTC; None if the text is none, or of the last year."""
+    """Return the beginning of a day given as 2026-01-31, in UTC; None if the text is not a day, or is in year 9999."""
     try:
         found = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:

@@ -33,7 +33,7 @@ def time_text(when: datetime | None) -> str:
 
 
 def iso_time_text(when: str) -> str:
-    """Return a time of a custody log in the same way; as it is if it is none, as in a log that was changed."""
+    """Return a time of a custody log as `time_text` does; the text itself if it is not a time."""
     try:
         return time_text(datetime.fromisoformat(when))
     except (ValueError, OverflowError):

@@ -47,7 +47,7 @@ class Remote:
     def features(self) -> dict[str, Any]:
         """Return what rclone says of the remote (``operations/fsinfo``), once it is known that rclone is to read it.
 
-        Raises SourceError for a service that another source reads.
+        Raise SourceError for a service that another source reads.
         """
         with self._lock:
             if self._features is None:
