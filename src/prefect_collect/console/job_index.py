@@ -193,7 +193,7 @@ def _in_progress(row: JobRow, progress: float, counts: Mapping[str, str]) -> Job
 
 
 def _by_name(sources: Iterable[jobs.SavedSource]) -> dict[str, LifecycleStatus]:
-    """Return the lifecycles; of two sources of one name, that of the one that no job starts on."""
+    """Return the lifecycle of each source by name; of two with one name, that of the one on which no job starts."""
     found: dict[str, LifecycleStatus] = {}
     for one in sources:
         if one.name and found.get(one.name, LifecycleStatus.ACTIVE) is LifecycleStatus.ACTIVE:
