@@ -1,4 +1,4 @@
-"""The table behind `prefect_collect.codes.CODES`: every error code, grouped by category."""
+"""The error codes of items, and `TABLE`, which has those of containers, packages and jobs after them."""
 
 from __future__ import annotations
 

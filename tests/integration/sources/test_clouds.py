@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import ClassVar
+from typing import ClassVar, cast
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
@@ -25,7 +25,8 @@ from prefect_collect.statuses import JobStatus
 from tests.integration.cloud_servers import ACCOUNT, KEY, Azurite, GcsServer, gcs_server
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import free_port
-from tests.integration.sources.contract import BreakingContract, Fault, Place, SourceContract, collected
+from tests.integration.sources.contract import BreakingContract, SourceContract
+from tests.integration.sources.places import Fault, Place, collected
 from tests.integration.sources.proxied import ProxiedPlace
 from tests.support.run_attempts import held, job_rows, unsuccessful
 
@@ -177,7 +178,7 @@ class OfClouds(SourceContract):
         assert {row["item_id"] for row in held(folder).values()} == {"a", "a/b"}
         rows = unsuccessful(folder)
         assert {row["item_id"]: row["error_code"] for row in rows.values()} == dict.fromkeys(odd, "unreadable_key")
-        source = place.source()
+        source = cast("ObjectStoreSource", place.source())
         for prefix, below in {"/a": {"/a"}, "a/": odd - {"/a", "new\nline"} | {"a/b"}, "a//": {"a//b"}}.items():
             part = source.model_copy(update={"url": f"{source.url}/{prefix}"})
             assert {item.id for item in items_of(part)} == below
