@@ -63,6 +63,9 @@ class Asked(Protocol):
     def refusal(self, answer: Answer) -> SourceError:
         """Return the error of an answer with an error's status, from its body."""
 
+    def not_before(self) -> float:
+        """Return when the server may be asked again, by the monotonic clock."""
+
 
 @dataclass(slots=True, eq=False)
 class _Range:
@@ -267,7 +270,7 @@ class RangedStream:
             self._fail(error)
             return
         self.resumed += 1
-        each.begins = monotonic() + _PAUSES.pause(each.breaks)
+        each.begins = max(monotonic() + _PAUSES.pause(each.breaks), self._asked.not_before())
 
     def _error(self, each: _Range, failure: tuple[int, str] | None) -> SourceError:
         """Return why a range is not whole."""
