@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from concurrent.futures import wait
 from dataclasses import replace
 
 import pytest
 
 from prefect_collect.blocks import ObjectStoreSource
+from prefect_collect.codes import CANCELED
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item
 from prefect_collect.sources.listing import items_of
+from prefect_collect.threads.pool import in_background
+from prefect_collect.threads.stop import Stop, stopped_by
 from tests.integration.connectors.s3_sources import Proxies, failing, fill, read, source_at
 from tests.integration.servers import S3Server
 
@@ -107,7 +111,7 @@ def test_server_down(moto: S3Server, fault_proxy: Proxies) -> None:
 
 @pytest.mark.parametrize(
     ("status", "name", "code"),
-    [(503, "SlowDown", "throttled"), (429, "TooManyRequests", "throttled"), (500, "InternalError", "source_error")],
+    [(503, "SlowDown", "throttled"), (500, "InternalError", "source_error")],
 )
 def test_server_errors(moto: S3Server, fault_proxy: Proxies, status: int, name: str, code: str) -> None:
     """Reads are tried once: the error comes with its status. Listing is retried until it works."""
@@ -137,6 +141,46 @@ def test_throttled_share(moto: S3Server, fault_proxy: Proxies) -> None:
     got = list(source.read_many(items, 8))
     assert sorted(item.id for item, _ in got) == [item.id for item in items]
     assert {error.code for _, error in got if isinstance(error, SourceError)} <= {"throttled"}
+
+
+@pytest.mark.parametrize(("status", "pause"), [(503, 1), (429, None)])
+def test_a_pause_that_the_server_states_costs_no_try(
+    moto: S3Server, fault_proxy: Proxies, status: int, pause: int | None
+) -> None:
+    """Where a server says when to come back, or 429, listing and reads wait, and ask once more for each such answer."""
+    bucket = fill(moto, ["a", "b", "c"])
+    proxy = fault_proxy(moto)
+    source = source_at(moto.at(proxy.url), bucket)
+    proxy.fail_next(1, status, retry_after=pause)
+    items = list(items_of(source))
+    assert (len(items), proxy.count()) == (3, 2)
+    proxy.clear()
+    proxy.fail_next(3, status, retry_after=pause)
+    got = source.read_many(items, 3)
+    assert {item.id for item, each in got if not isinstance(each, Exception)} == {"a", "b", "c"}
+    assert proxy.count() == 6
+    proxy.clear()
+    proxy.fail_next(1, status, retry_after=pause)
+    assert read(source, items[0]) == b"a"
+    assert proxy.count() == 2
+
+
+def test_no_request_of_a_source_begins_within_a_pause(moto: S3Server, fault_proxy: Proxies) -> None:
+    """After an answer of "slow down", no thread asks for another item of the source until the pause is over."""
+    bucket = fill(moto, ["a", "b"])
+    proxy = fault_proxy(moto)
+    source = source_at(moto.at(proxy.url), bucket)
+    first, second = items_of(source)
+    proxy.clear()
+    proxy.fail_next(1, 503, retry_after=601)  # longer than it is waited for
+    assert failing(source, first).code == "throttled"
+    stop = Stop()
+    with stopped_by(stop):
+        other = in_background(lambda: [*source.read_many([second], 1)])
+    assert wait([other], 0.3).not_done
+    stop.set(CANCELED)
+    assert other.result(10) == []
+    assert proxy.count() == 1
 
 
 @pytest.mark.parametrize("keep", [None, 0])
