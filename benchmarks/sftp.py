@@ -34,9 +34,12 @@ Subsystem sftp internal-sftp
 
 
 class Sshd(Server):
-    """An SFTP server; `port` is its own, or that of a process that delays what passes."""
+    """An SFTP server; `port` is its own, or that of a process that delays what passes.
 
-    def __init__(self, folder: Path, log: Path) -> None:
+    Without `has_shell`, users can do nothing at it but SFTP.
+    """
+
+    def __init__(self, folder: Path, log: Path, *, has_shell: bool = True) -> None:
         folder.mkdir()
         program = shutil.which("sshd") or "/usr/sbin/sshd"
         for name in ("host", "user"):
@@ -44,7 +47,8 @@ class Sshd(Server):
         with suppress(OSError):
             Path("/run/sshd").mkdir(exist_ok=True)
         self.folder, self.port = folder, free_ports(1)[0]
-        (folder / "config").write_text(_CONFIG.format(port=self.port, folder=folder))
+        only = "" if has_shell else "ForceCommand internal-sftp\n"
+        (folder / "config").write_text(_CONFIG.format(port=self.port, folder=folder) + only)
         super().__init__("sshd", [program, "-D", "-e", "-f", str(folder / "config")], log)
         self.wait_until(lambda: listens(self.port), 20)
 

@@ -140,7 +140,7 @@ class FileSource(DataSource):
         return self._reader().open(_relative(item))
 
     def open_range(self, item: Item, start: int, end: int) -> AbstractContextManager[Content]:
-        """Open a part of a file (`prefect_collect.sources.ranges.RangedSource`). Raises as `open`."""
+        """Open a part of a file (`prefect_collect.sources.ranges.RangedSource`). Raise as `open`."""
         return self._reader().open(_relative(item), start, end)
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:

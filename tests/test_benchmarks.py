@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterable
-from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,7 +79,7 @@ def test_a_row_takes_no_further_round_than_its_time_permits(tmp_path: Path) -> N
 
     ours = Contender("ours", Folders(tmp_path), runs("ours", 1))
     peer = Contender("peer", Folders(tmp_path), runs("peer", 1), sweep=(3, 2))
-    [one] = compare(Comparison("title", 1, ours, [peer]), 3, nullcontext, Allowance(11, clock))
+    [one] = compare(Comparison("title", 1, ours, [peer]), 3, lambda: None, Allowance(11, clock))
     assert [took.seconds for took in one.peer.full] == [2, 2]
     assert one.peer.setting == 2
     assert one.ratio == 2

@@ -100,7 +100,7 @@ class Custodians:
 
 
 def _glob(pattern: str) -> Globs:
-    """Return a pattern compiled. Raises InvalidQuery, which is a UsageError."""
+    """Return a pattern compiled. Raise InvalidQuery, which is a UsageError."""
     globs = compile_globs([pattern], field="custodians")
     assert globs is not None  # one pattern was given
     return globs

@@ -62,7 +62,7 @@ class ShardReader:
         self.by_id: dict[str, int] | None = None
 
     def run(self) -> pa.Table:
-        """Collect, commit, and return the ledger part. Raises StoreError if the ledger cannot be written."""
+        """Collect, commit, and return the ledger part. Raise StoreError if the ledger cannot be written."""
         try:
             with stopped_by(self.stop):
                 work = in_background(self._collect, name="shard")

@@ -50,7 +50,7 @@ class DeletedIndex:
         self._read = float("-inf")
 
     def found(self) -> jobs.DeletedJobs:
-        """Return the jobs; at most `READ_EVERY` seconds old. Raises what Prefect's client raises."""
+        """Return the jobs; at most `READ_EVERY` seconds old. Raise what Prefect's client raises."""
         with self._lock:
             if self._found is None or self._clock() - self._read >= READ_EVERY:
                 self._found = jobs.list_deleted()
@@ -58,7 +58,7 @@ class DeletedIndex:
             return self._found
 
     def look(self) -> None:
-        """Look into all known staging stores now. Raises what Prefect's client raises."""
+        """Look into all known staging stores now. Raise what Prefect's client raises."""
         found = jobs.find_deleted()
         with self._lock:
             self._found, self._read = found, self._clock()

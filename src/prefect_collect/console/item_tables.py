@@ -170,7 +170,7 @@ class Evidence:
         self._timer: threading.Timer | None = None
 
     def of(self, job: jobs.Job, attempt: int | None = None) -> ItemTables:
-        """Return the tables of an attempt that has ended; of the last one if none is named. Raises as `item_files`."""
+        """Return the tables of an attempt that has ended; of the last one if none is named. Raise as `item_files`."""
         closed = job.folder.closed_attempts()
         wanted = attempt if attempt is not None else max(closed, default=0)
         key = job.folder.store.url, job.id, wanted

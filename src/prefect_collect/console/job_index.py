@@ -79,7 +79,7 @@ class JobIndex:
     def rows(self) -> Mapping[str, JobRow]:
         """Return the rows by job id.
 
-        They are at most `LOOK_EVERY` seconds old, unless a look takes longer than a request waits. Raises what
+        They are at most `LOOK_EVERY` seconds old, unless a look takes longer than a request waits. Raise what
         Prefect's client raised at the last look.
         """
         with self._lock:

@@ -64,12 +64,12 @@ class Preview:
 
 
 def shown_as(item: HeldItem) -> Shown:
-    """Return how an item will be shown. Raises CorruptSegment, StoreError."""
+    """Return how an item will be shown. Raise CorruptSegment, StoreError."""
     return Shown.NOTHING if item.size > MOST_SHOWN else _kind(item.head())[0]
 
 
 def preview_of(item: HeldItem) -> Preview:
-    """Return the preview of an item, whose bytes are proven. Raises CorruptSegment, StoreError."""
+    """Return the preview of an item, whose bytes are proven. Raise CorruptSegment, StoreError."""
     if item.size > MOST_SHOWN:
         return _text(f"The item has {item.size:,} bytes, more than are shown here. Download it.\n")
     whole = _kind(item.head())[0] in (Shown.PDF, Shown.IMAGE)

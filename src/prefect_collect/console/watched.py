@@ -55,7 +55,7 @@ class Watched(Generic[V]):
         self._known: Recent[str, _Kept[V]] = Recent(_MOST_VALUES)
 
     def recent(self, key: str) -> V:
-        """Return a value that is at most `LOOK_EVERY` seconds old. Raises what its computation raised."""
+        """Return a value that is at most `LOOK_EVERY` seconds old. Raise what its computation raised."""
         return self._of(key, LOOK_EVERY)
 
     def fresh(self, key: str) -> V:

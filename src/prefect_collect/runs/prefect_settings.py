@@ -104,7 +104,7 @@ def default_store() -> str:
 
 
 def known_without_prefect() -> PlainSettings | None:
-    """Return `plain_settings`; None also if Prefect is imported, whose settings may be others for a while."""
+    """Return `plain_settings`; None if Prefect is imported, as a program may have changed its settings for a while."""
     return None if "prefect" in sys.modules else plain_settings()
 
 

@@ -16,7 +16,7 @@ _BEHIND: Final = 4 << 20
 """The most bytes that wait."""
 
 _SPARE: Final = threading.Semaphore(max(1, len(os.sched_getaffinity(0)) // 2))
-"""The threads that may take bytes: more than half of the cores, and their callers have nothing left to go on with."""
+"""The threads that may take bytes at a time: with more than half of the cores, none is left for their callers."""
 
 
 class Beside:

@@ -75,7 +75,7 @@ class ManifestCheck:
 
 
 def check_unique(folder: JobFolder, attempt: int, problems: Problems, *, is_unique: bool) -> None:
-    """Find ids that occur twice in an attempt's manifest and error report. Raises StoreError.
+    """Find ids that occur twice in an attempt's manifest and error report. Raise StoreError.
 
     With `is_unique`, no id is twice in the manifest, which is then read only if the report names an item.
     """

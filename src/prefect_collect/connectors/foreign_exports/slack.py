@@ -63,7 +63,7 @@ def _name_of(user: dict[str, Any]) -> str:
 
 
 def _look(file: File, lists: Lists) -> Iterator[Item]:
-    """Note that a conversation has a file, and yield the links in it."""
+    """Add a file of a conversation, and yield the links in it."""
     day = _DAY.fullmatch(file.item.path)
     if day is None and base_name(file.item.path) != "canvases.json":
         return

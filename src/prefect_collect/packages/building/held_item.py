@@ -64,7 +64,7 @@ class HeldItem:
     def read(self) -> Iterator[bytes]:
         """Yield the item's bytes, which are proven before the first is yielded, and again while they are read.
 
-        A large item is read twice for that. Raises CorruptSegment if they are not those that were collected, or the
+        A large item is read twice for that. Raise CorruptSegment if they are not those that were collected, or the
         segment is lost; StoreError.
         """
         kept: list[bytes] | None = [] if self.size <= _KEPT else None
@@ -118,7 +118,7 @@ class HeldItem:
 def held_item(files: CheckedFiles, number: int) -> HeldItem:
     """Return the item of that row of the manifest, from 0.
 
-    Raises UsageError if there is no such row, CorruptPart if the row is not one that a collection writes, StoreError.
+    Raise UsageError if there is no such row, CorruptPart if the row is not one that a collection writes, StoreError.
     """
     job_id = files.folder.job_id
     try:

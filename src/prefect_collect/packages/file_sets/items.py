@@ -140,7 +140,7 @@ class ItemsCheck:
 
 
 def _batches(file: Any) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield the rows of the list, some at a time. Raises BadParquet."""
+    """Yield the rows of the list, some at a time. Raise BadParquet."""
     for batch in BoundedParquet(file, ITEMS_SCHEMA, ITEMS_OPTIONAL).batches(_COLUMNS, _ROWS):
         yield list(zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True))
 
