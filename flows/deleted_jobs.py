@@ -55,7 +55,7 @@ class KnownStore:
 def look_if_due(client: SyncPrefectClient) -> list[str]:
     """Look into the known stores that were not looked at just now, and return what is new, a sentence each.
 
-    The time between two looks grows with the time that a look takes. A look that fails is logged. Raises
+    The time between two looks grows with the time that a look takes. A look that fails is logged. Raise
     httpx.TransportError if Prefect's server does not answer.
     """
     try:

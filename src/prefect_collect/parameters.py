@@ -129,7 +129,7 @@ MOST_CUSTODIAN_PATTERNS: Final = 1_000
 
 
 def checked_custodians(given: Iterable[Mapping[str, str]] | None) -> list[dict[str, str]] | None:
-    """Return whose the items are whose paths match a pattern, in order; None if there are no patterns.
+    """Return the patterns over paths and their custodians, in order; None if there are no patterns.
 
     Each entry has a `pattern` (a glob, as of queries) and a `custodian`.
 

@@ -26,8 +26,8 @@ _ALLOWED: Final = {  # beside what those above it may import
     "verify a job": {"prefect_collect.packages"},
     "verify a package": set[str](),
     "sign": {"cryptography"},
+    "download": set[str](),
     "collect": {"prefect", "httpx", "prefect_collect.blocks"},
-    "download": {"prefect_collect.flows"},
     "sources": {"boto3", "botocore", "pycurl"},
 }
 
@@ -78,8 +78,8 @@ def test_a_command_imports_only_what_it_needs(tmp_path: Path, monkeypatch: pytes
         "verify a job": ["verify", job.job_id, *of_job],
         "verify a package": ["verify", "out/test.zip"],
         "sign": ["sign", "out/test.zip", "--key", "key.pem"],
-        "collect": ["collect", "./missing", *of_job],
         "download": ["download", exported.job_id, "--to", "copy", *of_job],
+        "collect": ["collect", "./missing", *of_job],
         "sources": ["sources"],
     }
     argv = [sys.executable, "-c", _PROGRAM, json.dumps(commands)]

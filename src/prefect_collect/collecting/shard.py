@@ -262,7 +262,7 @@ def collect_shard(
     """Collect the items of one inventory part and commit their outcomes as the ledger part of that number.
 
     Every item gets an outcome. If the store fails, the items that could not be staged get its error, and the job stops.
-    A shard that an earlier run committed is left as it is, which is looked up only if `policy.run` is set. Raises
+    A shard that an earlier run committed is left as it is, which is looked up only if `policy.run` is set. Raise
     StoreError if the ledger part cannot be written: the shard is then not committed.
     """
     if policy.run and (committed := read_ledger(folder, attempt, part)) is not None:

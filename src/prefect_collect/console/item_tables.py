@@ -194,7 +194,7 @@ class Evidence:
                 del self._kept[key]
 
     def _timed(self) -> None:
-        """Drop what is idle, also if nothing is looked at any more."""
+        """Drop idle copies from time to time, also when no other table is opened."""
         with self._lock:
             self._timer = None
             self._drop()

@@ -17,7 +17,7 @@ MOST_SHOWN: Final = 128 << 20
 
 _SAMPLE: Final = 64 << 10
 _MOST_KEPT: Final = 2 << 20
-"""Bytes of an item that stay in memory, unless all are sent; all are proven."""
+"""Bytes of an item that are kept for its preview, unless it shows all; all bytes are proven."""
 
 _MOST_TEXT: Final = 1 << 20
 _MOST_HEX: Final = 16 << 10

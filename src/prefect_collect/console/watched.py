@@ -107,7 +107,7 @@ class Fragments:
         self._known: Recent[str, Fragment] = Recent(_MOST_FRAGMENTS)
 
     def of(self, key: str, shows: tuple[object, ...], render: Callable[[], str]) -> Fragment:
-        """Return the fragment of that key that shows these very objects; each key has a certain number of them."""
+        """Return the fragment of that key that shows these very objects, whose number is fixed for each key."""
         with self._lock:
             known = self._known.get(key)
         if known is not None and all(map(is_, known.shows, shows)):

@@ -173,7 +173,7 @@ def file_hashes(store: Store, keys: list[str]) -> Iterator[tuple[str, str]]:
 def listed_hashes(store: Store, key: str, sha256: str) -> dict[str, str] | None:
     """Return name and SHA-256 (hex) of each file in an attempt's list; None if the list was changed or is missing.
 
-    The list was changed if its own SHA-256 is not `sha256`, or if it is longer than the list of any attempt. Raises
+    The list was changed if its own SHA-256 is not `sha256`, or if it is longer than the list of any attempt. Raise
     StoreError.
     """
     found: dict[str, str] = {}

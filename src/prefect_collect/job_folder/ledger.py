@@ -27,7 +27,7 @@ _OF_ITEMS = [name for name in table_columns.INVENTORY.names if name not in table
 
 
 def inventory_table(items: Sequence[Item], custodians: Sequence[str | None] | None = None) -> pa.Table:
-    """Return the items as rows of an inventory part, with the safe path of each, and whose it is."""
+    """Return the items as rows of an inventory part, with the safe path and the custodian of each."""
     decided = [item.failure or item.skipped for item in items]
     outcomes = ["failed" if i.failure else "skipped" if i.skipped else None for i in items]
     columns: list[list[Any]] = [

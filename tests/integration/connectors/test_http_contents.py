@@ -82,7 +82,7 @@ def test_what_the_list_states_is_compared(web: HttpFiles, tmp_path: Path) -> Non
     folder, status = collected(tmp_path, source)
     assert status is JobStatus.PARTIALLY_COMPLETED
     codes = {row["item_id"]: row["error_code"] for row in unsuccessful(folder).values()}
-    assert codes == {web.url_of("hash"): "checksum_mismatch", web.url_of("size"): "changed_during_read"}
+    assert codes == {web.url_of("hash"): "checksum_mismatch", web.url_of("size"): "list_mismatch"}
     assert [row["original_path"] for row in held(folder).values()] == ["127.0.0.1/right"]
 
 

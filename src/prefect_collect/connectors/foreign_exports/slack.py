@@ -96,7 +96,7 @@ def _link(file: File, link: dict[str, Any], number: int) -> Item:
 
 
 def _at(url: str) -> str:
-    """Return the host of a URL: its path and query may open the file for whoever has them."""
+    """Return the host of a URL: its path and query may give access to the file."""
     try:
         host = urlsplit(url).hostname
     except ValueError:

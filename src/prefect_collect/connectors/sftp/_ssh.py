@@ -52,7 +52,7 @@ def command(address: Address, *, connect_timeout: float, read_timeout: float, co
     if program is None:
         raise SourceError(
             f"The program ssh is not installed; install OpenSSH's client (Debian: openssh-client). [{address}]",
-            code="source_error",
+            code="program_missing",
         )
     alive = max(1, round(read_timeout / 4))
     options = [

@@ -37,7 +37,7 @@ class HeldItem:
         collected: When it was collected.
         attempt: The attempt that collected it.
         segment: The segment that holds it.
-        custodian: Whose data it is; None if that is not known.
+        custodian: Its custodian; None if that is not known.
         version: The version that was read, if the source has versions.
         hashes: More hashes (hex) that the collection was asked for, by their names: ``md5``, ``sha1``.
         metadata: What the source states of it beside its bytes, such as the sender of a message.

@@ -44,7 +44,7 @@ class ListedItem:
 class ItemsCheck:
     """The comparison; `items` and `bytes` count what is delivered, `absent` what is not.
 
-    `has_custodians` says whether the list states whose the items are; those of earlier versions do not.
+    `has_custodians` says whether the list states custodians; lists of earlier versions do not.
 
     Args:
         files: The files of the package.
