@@ -44,6 +44,7 @@ class FormatFacts:
         list_name: The file of the package that lists what is not delivered.
         undelivered: What becomes of an item that cannot be delivered.
         sources: The kinds of sources whose collections it can be made of; empty for all.
+        whole: True if a package is of a whole source, so that one of a part of it is not made.
         grows: True if exports of the same data source add to one package, which is named after the source.
     """
 
@@ -56,6 +57,7 @@ class FormatFacts:
     list_name: str = "items.csv"
     undelivered: str = ""
     sources: frozenset[str] = frozenset()
+    whole: bool = False
     grows: bool = False
 
 
@@ -142,6 +144,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
         list_name="EXCEPTIONS.csv",
         undelivered=_IN_SETS,
         sources=_DATABASES,
+        whole=True,
     ),
     "dataset-directory": FormatFacts(
         "A dataset in a folder",
@@ -152,6 +155,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
         list_name="EXCEPTIONS.csv",
         undelivered=_IN_SETS,
         sources=_DATABASES,
+        whole=True,
     ),
     "ocfl": FormatFacts(
         "An OCFL object",
@@ -161,6 +165,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
         options=_OF_OCFL,
         list_name="EXCEPTIONS.csv",
         undelivered=_IN_SETS,
+        whole=True,
         grows=True,
     ),
 }

@@ -10,7 +10,7 @@ manifest-sha256.txt    the SHA-256 of every other file, as ``sha256sum -c`` read
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -88,8 +88,18 @@ class SetLists:
         self._lists.close()
         self._manifest.close()
 
-    def fill(self, manifest: Batches, not_delivered: Batches, checked: Checked, failed: Mapping[int, Failure]) -> None:
-        """List every item, those of the manifest with their places, or why they are not delivered."""
+    def fill(
+        self,
+        manifest: Batches,
+        not_delivered: Batches,
+        checked: Checked,
+        failed: Mapping[int, Failure],
+        shared: Iterable[tuple[pa.RecordBatch, pa.RecordBatch]] = (),
+    ) -> None:
+        """List every item, those of the manifest with their places, or why they are not delivered.
+
+        `shared` are rows of items that are delivered without being in the manifest, and their places.
+        """
         start = 0
         for batch, places in zip(manifest(MANIFEST_COLUMNS), self._plan.places(), strict=True):
             paths, segments = batch["path"].to_pylist(), batch["segment"].to_pylist()
@@ -100,6 +110,8 @@ class SetLists:
             marks = duplicate_columns(checked.duplicates, start, batch, [failure is None for failure in why])
             self._list(batch, places, why, marks[DUPLICATE_OF])
             start += batch.num_rows
+        for batch, places in shared:
+            self._list(batch, places, [None] * batch.num_rows, [None] * batch.num_rows)
         for batch in not_delivered(NOT_DELIVERED):
             self._lists.add_missing(batch)
             self.missing += batch.num_rows

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from prefect_collect.codes import Failure
 from prefect_collect.documents.files import DOCUMENT_FILES
-from prefect_collect.errors import JobCanceled
+from prefect_collect.errors import JobCanceled, PackageError
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.agent import AGENT, agent_version
 from prefect_collect.packages.building.check import Checked
@@ -28,6 +28,7 @@ from prefect_collect.packages.ocfl.inventory import next_version
 from prefect_collect.packages.ocfl.names import DESCRIPTION, INVENTORY, ITEMS_FOLDER
 from prefect_collect.packages.ocfl.storage_root import require_storage_root
 from prefect_collect.packages.ocfl.stored import StoredObject
+from prefect_collect.packages.ocfl.unchanged import created_of, require_continuing, shared_rows, without_unchanged
 from prefect_collect.stores import Store
 from prefect_collect.threads.pool import Pool
 from prefect_collect.threads.stop import Stop
@@ -41,7 +42,8 @@ def build_ocfl(given: PackageInput, place: PackagePlace, stop: Stop | None = Non
 
     Raises:
         PackageExists: The destination or the object's folder holds something that does not belong there.
-        PackageError: The object cannot be continued, or was changed meanwhile.
+        PackageError: The object cannot be continued, was changed meanwhile, or has a version of a later collection; or
+            it does not have what an incremental collection found unchanged.
         StoreError: A store failed.
         JobCanceled: `stop` was set to cancel; what was written has been removed again.
     """
@@ -50,6 +52,7 @@ def build_ocfl(given: PackageInput, place: PackagePlace, stop: Stop | None = Non
     require_storage_root(destination)
     stored = StoredObject(destination, place.key, "" if place.owner is None else place.owner.job_id)
     stored.read()
+    require_continuing(given, stored)
     with temporary_folder() as folder:
         plan = _plan(given.manifest, checked, folder)
         stored.make_room(_names(plan), replace=place.replace)
@@ -63,7 +66,11 @@ def build_ocfl(given: PackageInput, place: PackagePlace, stop: Stop | None = Non
                         version.deliver(rows, pool)
                 released = checked.release([*payload.failed], every=True)
                 failed = {**payload.failed, **dict.fromkeys(released, WITH_ORIGINAL)}
-                lists.fill(given.manifest, given.not_delivered, checked, failed)
+                if given.unchanged is None:
+                    lists.fill(given.manifest, given.not_delivered, checked, failed)
+                else:
+                    shared = map(version.share, shared_rows(given.unchanged))
+                    lists.fill(given.manifest, without_unchanged(given.not_delivered), checked, failed, shared)
                 for file in lists.finish():
                     stop.require_going()
                     version.add_list(file, given.staging, destination, stop)
@@ -116,6 +123,15 @@ class _Version:
         for row, original in same:
             if original in self.payload.failed:
                 self.payload.failed[row.number] = WITH_ORIGINAL
+
+    def share(self, given: tuple[pa.RecordBatch, pa.RecordBatch]) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+        """Take up items whose bytes an earlier version has; return them. Raise PackageError if a path is taken."""
+        items, places = given
+        for path, digest in zip(places["path"].to_pylist(), items["sha256"].to_pylist(), strict=True):
+            if path in self.state:
+                raise PackageError(f"An unchanged item has the path of another; collect without since. [{path}]")
+            self.state[path] = digest.hex()
+        return given
 
     def add_list(self, file: PackageFile, staging: Store, destination: Store, stop: Stop) -> None:
         """Write a list, if its bytes are not in the object yet. Raise PackageError if they should be, and are not."""
@@ -174,9 +190,9 @@ def _names(plan: SetPlan) -> Iterator[set[str]]:
 
 
 def _said(spec: PackageSpec) -> dict[str, Any]:
-    """Return what is said of the version: the day on which the collection ended, which is the same in each attempt."""
+    """Return what is said of the version, which is the same in each attempt."""
     return {
-        "created": f"{spec.bagging_date.isoformat()}T00:00:00Z",
+        "created": created_of(spec),
         "message": f"{spec.name or spec.base}, collection {spec.job_id}",
         "user": {"name": f"{AGENT} {agent_version()}".strip()},
     }
