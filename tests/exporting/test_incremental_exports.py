@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sqlite3
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import Any
 
 import pytest
 
-from prefect_collect.blocks import FileSource
+from prefect_collect.blocks import FileSource, SqlSource
 from prefect_collect.collecting.incremental import since_options
+from prefect_collect.errors import UsageError
 from prefect_collect.exporting.bound_collection import bind_collection
+from prefect_collect.exporting.unchanged import require_whole
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.packages import verify
@@ -100,3 +103,44 @@ def test_an_older_collection_makes_no_version(tmp_path: Path, monkeypatch: pytes
     before = (root / NAME / "inventory.json").read_bytes()
     assert "the version v1 of a later collection" in messages(export(first, DirectoryStore(root), "ocfl")[1])
     assert (root / NAME / "inventory.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("format", ["directory", "loadfile-directory", "mail-directory"])
+def test_other_packages_say_that_they_are_a_part(tmp_path: Path, format: Any) -> None:
+    """They hold what is new and changed; result, list and custody document say how many items are not in them."""
+    first = collected(tmp_path, FIRST)
+    second = collected(tmp_path, {**FIRST, "a.txt": b"Subject: changed\r\n\r\n"}, since=True)
+    _, result = export(second, DirectoryStore(tmp_path / "out"), format)
+    listed = "items.csv" if format == "directory" else "EXCEPTIONS.csv"
+    said = f"4 items of the source are unchanged since job {first.job_id} and not in this package, which lists them in "
+    assert any(warning.startswith(f"{said}{listed}") for warning in result.warnings)
+    package = tmp_path / "out" / "test"
+    assert (package / listed).read_bytes().count(b"unchanged") >= 4
+    account = json.loads((package / "chain-of-custody.json").read_bytes())
+    assert f"Incremental since job {first.job_id}: 4 of 5 items unchanged" in account["result"]["warnings"][0]
+    if format == "directory":
+        info = (package / "bag-info.txt").read_text()
+        assert f"Unchanged-Items: 4 items of the source are unchanged since job {first.job_id} and not in" in info
+    assert verify(package).valid
+
+
+def test_a_dataset_of_a_part_is_refused(tmp_path: Path) -> None:
+    """A collection that left slices with an earlier job makes no dataset, before there is a job and in it."""
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, total REAL)")
+        database.executemany("INSERT INTO orders VALUES (?, ?)", [(n, n / 4) for n in range(25)])
+        source, store = SqlSource(url=f"sqlite:///{tmp_path}/shop.db", rows=10), DirectoryStore(tmp_path / "staging")
+        database.commit()
+        first = new_job(store, source)
+        attempt(first, source)
+        database.execute("UPDATE orders SET total = 0 WHERE id = 1")
+        database.commit()
+    database.close()
+    second = new_job(store, source, options=since_options(store, new_job(store, source).record()))
+    assert attempt(second, source).counts.succeeded == 1
+    with pytest.raises(UsageError, match=f"3 items of the source are unchanged since job {first.job_id}"):
+        require_whole(bind_collection(store, second.job_id), "dataset")
+    require_whole(bind_collection(store, first.job_id), "dataset")
+    require_whole(bind_collection(store, second.job_id), "ocfl")
+    assert "Collect without since" in messages(export(second, DirectoryStore(tmp_path / "out"), "dataset")[1])
+    assert not (tmp_path / "out").exists()

@@ -38,13 +38,19 @@ def since_text(result: TaskResult) -> str:
 
 
 def require_whole(bound: BoundCollection, format: Format) -> None:
-    """Raise UsageError if a format that delivers its source whole is asked of a part of it."""
-    if FORMATS[format].whole and not FORMATS[format].grows and count_unchanged(bound.result):
-        raise UsageError(
-            f"{FORMATS[format].title} has its tables whole, but this collection is incremental: "
-            f"{since_text(bound.result)} and not held by it. Collect without since and export that collection, or "
-            f"export this one as bagit. [format={format}, job={bound.record.job_id}]"
-        )
+    """Raise UsageError if a format that delivers its source whole is asked of a part of it, before there is a job."""
+    if why := _why_not_whole(bound, format):
+        raise UsageError(why)
+
+
+def _why_not_whole(bound: BoundCollection, format: Format) -> str:
+    if not FORMATS[format].whole or FORMATS[format].grows or not count_unchanged(bound.result):
+        return ""
+    return (
+        f"{FORMATS[format].title} has every table whole, but this collection is incremental: "
+        f"{since_text(bound.result)} and not held by it. Collect without since and export that collection, or export "
+        f"this one as bagit. [format={format}, job={bound.record.job_id}]"
+    )
 
 
 def part_warnings(bound: BoundCollection, format: Format) -> tuple[str, ...]:
@@ -63,7 +69,12 @@ def with_shared(result: TaskResult, bound: BoundCollection, format: Format) -> T
 
 
 def unchanged_of(bound: BoundCollection, format: Format) -> Batches | None:
-    """Return the unchanged items of a collection for a package that shares them; None if there are none."""
+    """Return the unchanged items of a collection for a package that shares them; None if there are none.
+
+    Raise PackageError if they may not lack, and the package cannot share them.
+    """
+    if why := _why_not_whole(bound, format):
+        raise PackageError(why)
     if not FORMATS[format].grows or not count_unchanged(bound.result):
         return None
     return UnchangedItems(bound).batches

@@ -30,6 +30,7 @@ WRITTEN: Final = (
     "Custodian",
     "BagIt-Profile-Identifier",
     "Duplicate-Items",
+    "Unchanged-Items",
 )
 """The tags that every bag has, or that are made of what the job knows."""
 
