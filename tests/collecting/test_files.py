@@ -22,7 +22,7 @@ from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.error_report_reading import reported_items
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.packages import fetch_package, verify
-from prefect_collect.sources import Item
+from prefect_collect.sources import Item, Listed
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
 from tests.support.capabilities import permissions_hold
@@ -59,7 +59,7 @@ NAMES = {
 
 
 @contextmanager
-def listing(change: Callable[[Iterator[Item]], Iterator[Item]]) -> Iterator[None]:
+def listing(change: Callable[[Iterator[Listed]], Iterator[Listed]]) -> Iterator[None]:
     """Within this context, file sources list what `change` makes of their listing."""
     items = FileSource.items
     with pytest.MonkeyPatch.context() as patch:
@@ -212,7 +212,7 @@ def test_folder_that_was_held_in_part(tmp_path: Path, monkeypatch: pytest.Monkey
     source = FileSource(name="files", root=root)
     folder = new_job(DirectoryStore(tmp_path / "store"), source)
 
-    def breaks(items: Iterator[Item]) -> Iterator[Item]:
+    def breaks(items: Iterator[Listed]) -> Iterator[Listed]:
         yield from islice(items, 2)
         raise ConnectionResetError("the share went away")
 
@@ -255,7 +255,7 @@ def test_changed_between_listing_and_reading(tmp_path: Path) -> None:
     for name in "abcd":
         (root / name).write_text(name)
 
-    def changing(items: Iterator[Item]) -> Iterator[Item]:
+    def changing(items: Iterator[Listed]) -> Iterator[Listed]:
         yield from list(items)
         (root / "a").write_text("longer than before")
         (root / "b").unlink()
@@ -313,7 +313,7 @@ def test_store_removed_while_collecting(tmp_path: Path) -> None:
     for n in range(50):
         (root / f"{n:02d}").write_text("x" * n)
 
-    def removing(items: Iterator[Item]) -> Iterator[Item]:
+    def removing(items: Iterator[Listed]) -> Iterator[Listed]:
         yield from islice(items, 25)
         shutil.rmtree(tmp_path / "store")
         yield from items

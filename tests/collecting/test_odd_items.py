@@ -49,6 +49,12 @@ class NoZone(tzinfo):
         """Raise."""
         raise RuntimeError("no zone")
 
+    dst = utcoffset
+
+    def tzname(self, when: datetime | None) -> str:
+        """Raise."""
+        raise RuntimeError("no zone")
+
 
 class Mute(Exception):
     """An exception whose text cannot be read."""

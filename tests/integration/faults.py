@@ -9,6 +9,7 @@ import re
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, cast
@@ -49,13 +50,15 @@ class FaultProxy:
     `url` is its address. `requests` lists (method, path with query) in the order of arrival; `bytes_up` and
     `bytes_down` count the bytes of the forwarded bodies, and `hits` the faults that were caused. A fault hits the next
     `n` requests that match; `method` and `path` are regular expressions, and `path` is searched in the path with its
-    query. Use the proxy as a context manager, or call `close`.
+    query. `rewrite`, if set, makes the body of an answer to a GET of the path and the server's body. Use the proxy as a
+    context manager, or call `close`.
     """
 
     def __init__(self, target_url: str) -> None:
         target = urlsplit(target_url)
         self.target = (target.hostname or "127.0.0.1", target.port or 80)
         self.requests: list[tuple[str, str]] = []
+        self.rewrite: Callable[[str, bytes], bytes] | None = None
         self.hits = 0
         self.bytes_up = 0
         self.bytes_down = 0
@@ -239,6 +242,8 @@ class _Handler(BaseHTTPRequestHandler):
             if kind == "lose":
                 answer.read()
                 self._reset()
+            elif self.proxy.rewrite is not None and self.command == "GET" and not fault:
+                self._rewritten(answer, self.proxy.rewrite)
             else:
                 self._answer(answer, fault)
 
@@ -289,6 +294,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif chunked:
             self.wfile.write(b"0\r\n\r\n")
+
+    def _rewritten(self, answer: http.client.HTTPResponse, rewrite: Callable[[str, bytes], bytes]) -> None:
+        body = rewrite(self.path, answer.read())
+        self.send_response_only(answer.status, answer.reason)
+        for name, value in answer.getheaders():
+            if name.lower() not in _HOP_BY_HOP | {"content-length"}:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def _fail(self, fault: Fault) -> None:
         text = f"<?xml version='1.0'?><Error><Code>{fault.code}</Code><Message>Asked for by a test.</Message></Error>"

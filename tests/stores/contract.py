@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import urllib.request
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
@@ -126,7 +127,8 @@ class StoreContract:
         `remove` refuses it before anything is removed.
         """
         store.create("k", b"")
-        for key, use in product(BAD_KEYS, (store.read, store.stat, store.open, store.writer)):
+        uses: tuple[Callable[[str], object], ...] = (store.read, store.stat, store.open, store.writer)
+        for key, use in product(BAD_KEYS, uses):
             with pytest.raises(StoreError):
                 use(key)
         for key in BAD_KEYS:

@@ -69,7 +69,8 @@ def attempt(
     number = claim_attempt(folder)
     stop, progress = Stop() if stop is None else stop, progress or Progress()
     in_flight = policy.pop("in_flight", max(1, workers))
-    chosen = CollectionPolicy(**({"concurrency": 8, "retry": RETRY} | policy))
+    given: dict[str, Any] = {"concurrency": 8, "retry": RETRY} | policy
+    chosen = CollectionPolicy(**given)
     shards = ShardPolicy("test", chosen)
 
     def run(shard: Shard) -> Counts:

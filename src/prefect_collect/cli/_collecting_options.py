@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal, get_args
 
 import typer
 
-from prefect_collect.cli._options import custodian, custodian_of, hash_name, size
+from prefect_collect.cli._options import custodian, custodian_of, hash_name, local_path, size
 from prefect_collect.cli._options import custodian_folder as custodian_folder_of
 from prefect_collect.parameters import Concurrency, OnEmpty, Percentage, Runner, Since, Tries, Workers, bounds
 
@@ -72,10 +72,15 @@ class CollectingOptions:
     ] = None
     include_from: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="Read more globs to include from a file, one a line; # begins a comment."),
+        typer.Option(
+            parser=local_path,
+            metavar="FILE",
+            help="Read more globs to include from a file, one a line; # begins a comment.",
+        ),
     ] = None
     exclude_from: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="Read more globs to exclude from a file, one a line.")
+        list[Path] | None,
+        typer.Option(parser=local_path, metavar="FILE", help="Read more globs to exclude from a file, one a line."),
     ] = None
     modified_after: Annotated[
         str | None,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Final, get_args
 
 import typer
 
+from prefect_collect.errors import InvalidLocation
 from prefect_collect.parameters import Hash, checked_custodian, checked_custodian_folder, checked_custodians
 from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.stores import addresses
 from prefect_collect.stores.addresses import INSIDE, SOURCE_URLS, listed
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])i?)?b?", re.IGNORECASE)
@@ -22,6 +25,14 @@ def size(text: str) -> int:
     if match is None:
         raise typer.BadParameter(f"{text!r} is not a size; write bytes, or 10k, 1.5M, 2G.")
     return int(float(match[1]) * 1024 ** _POWERS[(match[2] or "").lower()])
+
+
+def local_path(text: str) -> Path:
+    """Return the path of a local file or folder. Raise BadParameter if it is a URL."""
+    try:
+        return addresses.local_path(text, "path")
+    except InvalidLocation as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def custodian(text: str) -> str:
@@ -68,8 +79,9 @@ StoreOption = Annotated[
     str | None,
     typer.Option(
         "--store",
-        metavar="DIR|S3-URL",
-        help="The staging store; by default Prefect's setting integrations.collect.store, else PREFECT_HOME/collect.",
+        metavar="DIR|URL",
+        help="The staging store: a folder or s3://bucket/prefix (gs:// and az:// alike); by default Prefect's setting "
+        "integrations.collect.store, else PREFECT_HOME/collect.",
         show_default=False,
     ),
 ]

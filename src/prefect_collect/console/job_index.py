@@ -30,6 +30,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 
 from prefect_collect import jobs
+from prefect_collect.artifacts.job_artifact import BYTES, ITEMS
 from prefect_collect.console.job_row import JobRow, row_of
 from prefect_collect.runs.paging import PAGE
 from prefect_collect.runs.queries import OPEN, flow_runs, is_planned, job_flows, kinds_of_flows, runs_of_ids
@@ -172,15 +173,23 @@ class JobIndex:
 
 
 def with_progress(client: SyncPrefectClient, rows: dict[str, JobRow]) -> dict[str, JobRow]:
-    """Return the rows with the progress of the jobs that run now, as their progress artifacts have it."""
+    """Return the rows with the progress of the jobs that run now, and their items and bytes, of their artifacts."""
     keys = [f"progress-{name}" for name, row in rows.items() if row.status is JobStatus.IN_PROGRESS]
-    shares: dict[str, float] = {}
+    shown: dict[str, JobRow] = {}
     for start in range(0, len(keys), PAGE):
         only = ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=keys[start : start + PAGE]))
         for found in client.read_latest_artifacts(artifact_filter=only, limit=PAGE):
             if isinstance(found.data, int | float):
-                shares[found.key.removeprefix("progress-")] = float(found.data)
-    return {name: replace(row, progress=shares[name]) if name in shares else row for name, row in rows.items()}
+                name = found.key.removeprefix("progress-")
+                shown[name] = _in_progress(rows[name], float(found.data), found.metadata_ or {})
+    return {**rows, **shown}
+
+
+def _in_progress(row: JobRow, progress: float, counts: Mapping[str, str]) -> JobRow:
+    """Return the row of a job in progress; with the counts of its last attempt if its artifact has none."""
+    if not (counts.get(ITEMS, "").isdecimal() and counts.get(BYTES, "").isdecimal()):
+        return replace(row, progress=progress)
+    return replace(row, progress=progress, items=int(counts[ITEMS]), bytes=int(counts[BYTES]))
 
 
 def _by_name(sources: Iterable[jobs.SavedSource]) -> dict[str, LifecycleStatus]:

@@ -17,8 +17,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from prefect.blocks.system import Secret
+from pydantic import SecretStr
 
 from prefect_collect import FileSource
+from prefect_collect.statuses import LifecycleStatus
 from tests.integration.cli.conftest import Command, Done, run_here, until, used_quietly
 from tests.integration.cli.slow_sources import ITEMS, SlowBucket, keyed
 from tests.integration.prefect_server import PrefectServer
@@ -199,15 +201,15 @@ def test_export_verify_and_download(
     assert str(package) in again.error
     taken = command.without_server(tmp_path)("download", done.json["job_id"], "--to", tmp_path / "home", "--json", *job)
     assert Path(taken.json["path"]).read_bytes() == package.read_bytes()
-    Secret(value="correct horse battery").save("handover", overwrite=True)
+    Secret(value=SecretStr("correct horse battery")).save("handover", overwrite=True)
     handed = here("download", done.json["job_id"], "--to", tmp_path / "o", "--passphrase-from", "handover", *job)
     encrypted = Path(handed.out.strip())
     assert encrypted.name == f"{package.stem}.aes.zip"
     assert here("verify", encrypted, "--passphrase-from", "secret/handover").out.startswith("Valid: 29 items")
     assert "There is no terminal to ask" in here("verify", encrypted).error
     assert "no such Secret block" in here("verify", encrypted, "--passphrase-from", "none").error
-    how = ("--format", "directory", "--sha512", "--portable-names", "--json", "--deduplicate", "global")
-    how += ("--duplicates-of", done.json["job_id"][:8])
+    how = ["--format", "directory", "--sha512", "--portable-names", "--json", "--deduplicate", "global"]
+    how += ["--duplicates-of", done.json["job_id"][:8]]
     unpacked = here("export", partial["job_id"], "--to", tmp_path / "bag", *how, *job)
     assert (unpacked.code, unpacked.json["succeeded"], unpacked.json["skipped"]) == (0, 0, 29)
     options = json.loads((store / unpacked.json["job_id"] / "job.json").read_bytes())["options"]
@@ -379,7 +381,9 @@ def test_a_source_that_is_suspended(
 ) -> None:
     """Nothing is started on a suspended source: Canceled, with the reason in one line."""
     with prefect_server.used():
-        FileSource(name="resting", root=files(a=b"a"), lifecycle="SUSPENDED").save("resting", overwrite=True)
+        FileSource(name="resting", root=files(a=b"a"), lifecycle=LifecycleStatus.SUSPENDED).save(
+            "resting", overwrite=True
+        )
     done = here("collect", "resting", "--store", tmp_path / "store", "--json")
     assert (done.code, done.json["status"], done.json["task_status"]) == (5, "Canceled", "SKIPPED")
     assert "SUSPENDED" in done.error

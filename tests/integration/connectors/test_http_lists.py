@@ -436,7 +436,9 @@ def test_urls_that_differ_in_what_is_not_shown(server: HttpFiles, tmp_path: Path
     source = source_of(tmp_path, *reversed(renewed))
     kept = {item_id for item_id in ids if "twin" not in item_id}
     assert {item.id for item in items_of(source)} == kept
-    assert {found.id for item_id in kept for found in source.relist(Item(item_id, item_id))} == kept
+    assert {
+        found.id for item_id in kept for found in source.relist(Item(item_id, item_id)) if isinstance(found, Item)
+    } == kept
     alone = source_of(tmp_path, lines[0])._connection()._lists.opened(fresh=True)
     assert [entry.url for entry in map(alone.find, ids) if entry is not None] == [lines[0]["url"]]
     assert len([*items_of(source_of(tmp_path, *lines[:2]))]) == 2

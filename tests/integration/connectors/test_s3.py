@@ -158,7 +158,7 @@ def test_read_many_stops_when_closed(moto: S3Server) -> None:
     source = source_at(moto, fill(moto, [f"{n:03}" for n in range(50)]))
     items = list(items_of(source))
     taken: list[Item] = []
-    reading = source.read_many((taken.append(item) or item for item in items), 4)  # type: ignore[func-returns-value]
+    reading = source.read_many((taken.append(item) or item for item in items), 4)
     next(reading)
     reading.close()  # type: ignore[attr-defined]
     assert len(taken) <= 8

@@ -38,8 +38,9 @@ def _paths(app: FastAPI) -> Iterator[str]:
     for route in app.routes:
         inner = getattr(route, "original_router", None)
         for one in [route] if inner is None else inner.routes:
-            if "GET" in (getattr(one, "methods", None) or {"GET"}) and getattr(one, "path", None):
-                yield one.path
+            path = getattr(one, "path", None)
+            if path and "GET" in (getattr(one, "methods", None) or {"GET"}):
+                yield path
 
 
 class Page(HTMLParser):

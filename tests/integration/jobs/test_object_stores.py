@@ -42,7 +42,7 @@ def credentials(server: S3Server, secret: str | None = None) -> AwsCredentials:
         aws_access_key_id=server.access_key,
         aws_secret_access_key=secret or server.secret_key,
         region_name=server.region,
-    )  # type: ignore[call-arg]
+    )
 
 
 def source_of(server: S3Server, bucket: str, **options: object) -> ObjectStoreSource:

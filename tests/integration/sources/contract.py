@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import pytest
 
@@ -26,7 +26,7 @@ from prefect_collect.collecting import shard
 from prefect_collect.collecting.incremental import since_options
 from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.folder import JobFolder
-from prefect_collect.sources import Content, Item, ListingEnd, Overlap
+from prefect_collect.sources import Content, Item, ListingEnd, Overlap, Source
 from prefect_collect.sources.listing import items_of, proven
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore, Store
@@ -260,7 +260,7 @@ class SourceContract:
         place.put("small", b"after")
         place.put("large", patterned(1_100_000))
         folder = new_job(DirectoryStore(tmp_path / "store"), source)
-        listed = Listed(source, items)
+        listed = listed_before(source, items)
         assert attempt(folder, listed).status is JobStatus.PARTIALLY_COMPLETED
         codes = {row["item_id"]: row["error_code"] for row in unsuccessful(folder).values()}
         assert codes == {place.id_of(name): "changed_during_read" for name in ("small", "large")}
@@ -298,12 +298,15 @@ class BreakingContract:
             assert attempt(folder, place.source()).status is JobStatus.SUCCESSFULLY_COMPLETED
         assert len(held(folder)) == 300
 
-    @pytest.mark.parametrize("size", [200_000, LARGE])
-    def test_a_connection_that_breaks(
-        self, place: Place, tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """An item whose connection breaks within its bytes is tried again, and is whole; a large one is streamed."""
+    @pytest.fixture
+    def streams_more(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Items are streamed from a smaller size on."""
         monkeypatch.setattr(shard, "LARGE_ITEM", STREAMED)
+
+    @pytest.mark.usefixtures("streams_more")
+    @pytest.mark.parametrize("size", [200_000, LARGE])
+    def test_a_connection_that_breaks(self, place: Place, tmp_path: Path, size: int) -> None:
+        """An item whose connection breaks within its bytes is tried again, and is whole; a large one is streamed."""
         place.put("item", patterned(size))
         place.put("other", b"other")
         with place.broken("item"):
@@ -319,7 +322,7 @@ class BreakingContract:
         items = [*items_of(source)]
         folder = new_job(DirectoryStore(tmp_path / "store"), source)
         with ExitStack() as stack:
-            listed = Listed(source, items, lambda: stack.enter_context(place.broken("credentials")))
+            listed = listed_before(source, items, lambda: stack.enter_context(place.broken("credentials")))
             assert attempt(folder, listed).status is JobStatus.FAILED
             codes = failures(folder)
             assert "bad_credentials" in codes
@@ -335,7 +338,7 @@ class BreakingContract:
         items = [*items_of(source)]
         folder = new_job(DirectoryStore(tmp_path / "store"), source)
         with ExitStack() as stack:
-            listed = Listed(source, items, lambda: stack.enter_context(place.broken("restart")))
+            listed = listed_before(source, items, lambda: stack.enter_context(place.broken("restart")))
             assert attempt(folder, listed).status is JobStatus.FAILED
             assert failures(folder) <= {"connection_lost", "timeout"}
         assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED
@@ -365,10 +368,15 @@ def _cancel(place: Place, stop: Stop) -> None:
     stop.set(CANCELED)
 
 
-class Listed:
+def listed_before(source: DataSource, items: list[Item], then: Callable[[], object] = lambda: None) -> Source:
+    """Return the source as one that lists what was listed before; then something happens to it."""
+    return cast(Source, _ListedBefore(source, items, then))
+
+
+class _ListedBefore:
     """A source that lists what was listed before; then something happens to it."""
 
-    def __init__(self, source: DataSource, items: list[Item], then: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, source: DataSource, items: list[Item], then: Callable[[], object]) -> None:
         self._source, self._items, self._then = source, items, then
         self.name = source.name
 

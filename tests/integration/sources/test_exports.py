@@ -64,7 +64,9 @@ def test_saved_in_prefect(prefect_server: PrefectServer, tmp_path: Path) -> None
     with prefect_server.used():
         holder = FileSource(root=tmp_path)
         holder.save("the-files")
-        for inside in (FileSource.load("the-files"), FileSource(root=tmp_path)):
+        loaded = FileSource.load("the-files")
+        assert isinstance(loaded, FileSource)
+        for inside in (loaded, FileSource(root=tmp_path)):
             VaultExportSource(inside=inside).save("the-export", overwrite=True)
             found = source_from("vault-export-source/the-export")
             assert isinstance(found, VaultExportSource)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -51,9 +52,9 @@ class Bucket(ProxiedPlace):
     def put_huge(self, name: str, size: int) -> None:
         """Upload an object in parts."""
         client, zeros = self.server.client(), bytes(PART)
-        upload = {"Bucket": self.bucket, "Key": name}
+        upload: dict[str, Any] = {"Bucket": self.bucket, "Key": name}
         upload["UploadId"] = client.create_multipart_upload(**upload)["UploadId"]
-        parts = []
+        parts = list[Any]()
         for number, at in enumerate(range(0, size, PART), 1):
             body = zeros[: min(PART, size - at)]
             etag = client.upload_part(**upload, PartNumber=number, Body=body)["ETag"]

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -133,8 +134,9 @@ class TestBreakingSql(BreakingContract):
         return SqlPlace(database, proxy)
 
     @pytest.mark.parametrize("size", [200_000, 12_000_000])
-    def test_a_connection_that_breaks(self, place: SqlPlace, tmp_path: Path, size: int) -> None:
+    def test_a_connection_that_breaks(self, place: Place, tmp_path: Path, size: int) -> None:
         """A slice whose connection breaks is tried again in the same snapshot; where that ends with it, by a retry."""
+        assert isinstance(place, SqlPlace)
         place.put("item", os.urandom(size))
         place.put("other", b"other")
         with place.broken("item"):
@@ -315,7 +317,7 @@ def test_errors_of_postgresql(postgresql: Database) -> None:
         ({"url": postgresql.url.replace(f":{postgresql.port}/", ":1/")}, "connection_lost", "refused"),
     ):
         with pytest.raises(SourceError, match=says) as caught:
-            [*items_of(postgresql.source(**fields))]
+            [*items_of(postgresql.source(**dict[str, Any](fields)))]
         assert caught.value.code == code
     job = new_job(MemoryStore(), source := postgresql.source(views=True))
     assert attempt(job, source).status is JobStatus.PARTIALLY_COMPLETED

@@ -51,6 +51,7 @@ def require_datasets(database: Database, table: pa.Table, folder: Path) -> None:
         assert (result.status, verify(str(result.package)).problems) == (JobStatus.SUCCESSFULLY_COMPLETED, [])
         (file,) = Path(str(result.package)).rglob(f"00000.{rows}")
         found = duckdb.sql(f"SELECT * FROM '{file}'" if rows == "parquet" else f"FROM read_csv('{file}', quote='\"')")
+        assert found is not None
         assert (found.columns, [row[0] for row in found.fetchall()]) == (table.column_names, ids)
         read = pandas.read_parquet(file) if rows == "parquet" else pandas.read_csv(file, dtype={"id": str})
         assert ([*read.columns], [*map(int, read["id"])]) == (table.column_names, ids)

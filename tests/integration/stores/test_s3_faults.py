@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -83,7 +84,7 @@ def test_own_multipart_upload_is_recognised_after_a_lost_answer(store: S3Store, 
 
 def test_writers_that_meet_try_again(store: S3Store, proxy: FaultProxy) -> None:
     """S3 answers 409 to conditional creates that collide: they are repeated, but not for ever, and overwrite none."""
-    conflict = {"status": 409, "code": "ConditionalRequestConflict", "method": "PUT"}
+    conflict: dict[str, Any] = {"status": 409, "code": "ConditionalRequestConflict", "method": "PUT"}
     store.require_exclusive_creates()
     proxy.clear()
     proxy.fail_next(2, **conflict)

@@ -74,11 +74,12 @@ class Client:
         home: The limits of transfers, with the credentials, for URLs that share secrets with the target.
         other: The limits for other URLs; the same object if there are no credentials in them.
         guard: Judges addresses; None if every address is allowed.
+        server: Names whose requests are counted together, in all processes (`Pace`).
     """
 
-    def __init__(self, home: Limits, other: Limits, guard: Guard | None) -> None:
+    def __init__(self, home: Limits, other: Limits, guard: Guard | None, server: str = "") -> None:
         self.home, self._other, self._guard = home, other, guard
-        self.pace = Pace()
+        self.pace = Pace(server)
 
     def limits(self, target: Target, url: str) -> Limits:
         """Return the limits for a URL that the target, or a redirect of it, leads to."""

@@ -65,9 +65,9 @@ class Connection:
         guard = Guard()
         free = Limits(access.connect_timeout, access.read_timeout, bundle)
         held = free if access.allow_private else replace(free, prepare=guard.prepare)
-        self._client = Client(held, held, None if access.allow_private else guard)
+        self._client = Client(held, held, None if access.allow_private else guard, access.place)
         # The server of the list itself is one that the user names.
-        client = Client(free, held, None if access.allow_private else guard)
+        client = Client(free, held, None if access.allow_private else guard, f"list {access.place}")
         self._lists = Lists(access.list_url, access.place, client, self._headers)
         self._lock = threading.Lock()
         self._idle: dict[bool, list[Fetcher]] = {True: [], False: []}

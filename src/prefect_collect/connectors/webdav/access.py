@@ -78,7 +78,12 @@ class Login:
         limits = (access.connect_timeout, access.read_timeout, bundle)
         guard = Guard()
         self._bare = Limits(*limits)
-        self.client = Client(Limits(*limits, self._authenticate), Limits(*limits, guard.prepare), guard)
+        self.client = Client(
+            Limits(*limits, self._authenticate),
+            Limits(*limits, guard.prepare),
+            guard,
+            f"{access.origin} {access.user}",
+        )
         self.lines: tuple[str, ...] = ()
         if access.token is not None:
             self.lines = (f"Authorization: Bearer {access.token}",)
