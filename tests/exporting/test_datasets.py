@@ -88,6 +88,8 @@ def test_the_tables_are_opened_by_duckdb_and_pandas(collection: JobFolder, tmp_p
         {"name": "id", "type": "int64"}, {"name": "total", "type": "double"}, {"name": "paid", "type": "int64"},
     ]  # fmt: skip
     assert [one["row_count"] for one in said["tables"][2]["slices"]] == [100, 100, 50]
+    stated = {one["path"]: one["metadata"] for one in map(json.loads, files["metadata.jsonl"].splitlines())}
+    assert {len(stated[f"TABLES/orders/0000{n}.parquet"]["rows_sha256"]) for n in range(3)} == {64}
     assert b"CREATE TABLE orders" in files["SCHEMAS/orders.sql"]
     assert "TABLES/50%25 of%3A it/00000.parquet" in files
     checked = verify(folder)

@@ -109,6 +109,11 @@ def test_every_message_is_in_an_mbox_file(filled: Any, exports: DirectoryStore, 
         "Message-ID": "<1@example.com>",
     }  # fmt: skip
     assert b'"\'=HYPERLINK"' in files["INDEX.csv"], "no cell of a list for people is a formula"
+    assert [json.loads(line) for line in files["metadata.jsonl"].splitlines()] == [
+        {"path": "MAIL/INBOX.mbox", "item_id": "id-00000", "metadata": {"received": "2024-02-03T04:05:06+01:00"}}
+    ]
+    listed = pq.read_table(io.BytesIO(files["items.parquet"])).to_pylist()
+    assert [row["source_modified"] for row in listed[:5]] == [row["source_modified"] for row in filled.rows[:5]]
     inbox = files["MAIL/INBOX.mbox"]
     lines = [line for line in inbox.split(b"\n") if line.startswith(b"From ")]
     assert lines == [

@@ -16,6 +16,7 @@ from prefect_collect.errors import JobCanceled, PackageError
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.agent import AGENT, agent_version
 from prefect_collect.packages.building.check import Checked
+from prefect_collect.packages.building.metadata_lines import METADATA
 from prefect_collect.packages.building.order import PackageInput, PackagePlace
 from prefect_collect.packages.building.payload import Payload, put_file
 from prefect_collect.packages.building.rows import Row, read_rows
@@ -75,7 +76,7 @@ def build_ocfl(given: PackageInput, place: PackagePlace, stop: Stop | None = Non
                     stop.require_going()
                     version.add_list(file, given.staging, destination, stop)
             stop.require_going()
-            version.finish(_said(spec), failed)
+            version.finish(_said(spec), failed, version.fixity(given))
         except JobCanceled:
             stored.remove_version()
             raise
@@ -143,7 +144,21 @@ class _Version:
         elif digest not in self.manifest:
             self.stored.require_content(self.places[digest], file.size)
 
-    def finish(self, said: Mapping[str, Any], failed: Mapping[int, Failure]) -> None:
+    def fixity(self, given: PackageInput) -> dict[str, dict[str, str]]:
+        """Return the further hashes that collections computed of the content, by their names and content paths."""
+        names: list[str] = [*given.spec.hashes]
+        found: dict[str, dict[str, str]] = {name: {} for name in names}
+        for items in (given.manifest, given.unchanged) if names else ():
+            for batch in () if items is None else items(["sha256", *names]):
+                places = [self.places.get(digest.hex()) for digest in batch["sha256"].to_pylist()]
+                for name in names:
+                    of = zip(places, batch[name].to_pylist(), strict=True)
+                    found[name].update((place, digest.hex()) for place, digest in of if place and digest)
+        return found
+
+    def finish(
+        self, said: Mapping[str, Any], failed: Mapping[int, Failure], fixity: Mapping[str, Mapping[str, str]]
+    ) -> None:
         """Commit the version without the items that failed, unless it is just the last one."""
         for number in failed:
             if number in self._numbers:
@@ -152,7 +167,7 @@ class _Version:
         if before is not None and self.state == before.state(before.head):
             self.stored.remove_version()
         else:
-            self.stored.commit(next_version(before, self.stored.key, self.manifest, self.state, said))
+            self.stored.commit(next_version(before, self.stored.key, self.manifest, self.state, said, fixity))
 
     def _place(self, path: str, digest: str) -> None:
         self.places[digest] = f"v{self.stored.next}/content/{path}"
@@ -184,7 +199,7 @@ class _NoLists:
 
 def _names(plan: SetPlan) -> Iterator[set[str]]:
     """Yield the names of all files that an attempt of this export may have written into the version's folder."""
-    yield {f"content/{name}" for name in (DESCRIPTION, EXCEPTIONS, ITEMS, SEAL, *DOCUMENT_FILES)}
+    yield {f"content/{name}" for name in (DESCRIPTION, EXCEPTIONS, ITEMS, METADATA, SEAL, *DOCUMENT_FILES)}
     for places in plan.places():
         yield {f"content/{path}" for path in places["path"].to_pylist() if path is not None}
 
