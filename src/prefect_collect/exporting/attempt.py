@@ -208,6 +208,7 @@ def _close(
     built = account.built
     place = delivery.destination.locate(delivery.key(delivery.base(bound.record)))
     warnings = (*bound.warnings(FORMATS[delivery.format].list_name), *part_warnings(bound, delivery.format))
+    warnings += () if built is None else built.warnings
     warnings += tuple([f"{_LEFT} [{place}]"] if account.left else [])
     if built is not None and "load_file" in FORMATS[delivery.format].options:
         write_numbers(folder, attempt, bound, delivery.load_file or LoadFile())

@@ -91,7 +91,7 @@ class Built:
 
     `blob` is the ZIP file, or the ``bagit.txt`` of a directory; `items` and `bytes` count the payload; `fingerprint` is
     the hex SHA-256 of ``tagmanifest-sha256.txt``; `failed` holds, by its row in the manifest, each item that could not
-    be written (always empty for a ZIP file).
+    be written (always empty for a ZIP file); `warnings` are sentences that a user should read.
     """
 
     key: str
@@ -100,3 +100,4 @@ class Built:
     bytes: int
     fingerprint: str
     failed: Mapping[int, Failure]
+    warnings: tuple[str, ...] = ()
