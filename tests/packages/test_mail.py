@@ -52,6 +52,16 @@ class Fake:
         return self.data[start:end]
 
 
+def test_the_time_of_a_separator_stays(staging: Any, exports: DirectoryStore) -> None:
+    """A message of an mbox file keeps the time of the line before it, though its header's date is another."""
+    staging.stage({"box/1.eml": DATED, "box/2.eml": DATED})
+    for row, line in zip(staging.rows, ("From a@b Wed Jan  3 10:00:00 2024", "From here"), strict=True):
+        row["metadata"] = json.dumps({"separator": line})
+    built = build(staging, exports, "mail-directory")
+    lines = [line for line in contents(exports, built.key)["MAIL/box.mbox"].split(b"\n") if line.startswith(b"From ")]
+    assert lines == [b"From ann@example.com Wed Jan  3 10:00:00 2024", b"From ann@example.com Sun Dec 31 22:30:00 2023"]
+
+
 @pytest.fixture
 def filled(staging: Any) -> Any:
     """Return a staging store with messages, stored and compressed, and items that are none."""
