@@ -20,8 +20,6 @@ from typing import Any, Final, NoReturn
 from tests import shim
 
 _PYTHON: Final = sys.executable
-
-
 _PDEATHSIG: Final = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 

@@ -67,11 +67,7 @@ _PRELOADED: Final = [
     "uvicorn.protocols.http.auto",
     "uvicorn.protocols.websockets.auto",
 ]
-
-
 NUMBER: Final = struct.Struct("=q")
-
-
 _MOST_FDS: Final = 80
 
 

@@ -30,11 +30,7 @@ from tests import shim
 from tests.fork_server import NUMBER
 
 _ROOT: Final = Path(__file__).parents[1]
-
-
 _SHIM: Final = _ROOT / "tests" / "shim.py"
-
-
 _SHARED: Final = "TESTS_FORKS"
 """The variable with the folder of the process that has started what forks for this one too."""
 

@@ -131,7 +131,7 @@ class UnchangedItems:
 
 
 def _held_items(folder: JobFolder) -> Iterator[pa.RecordBatch]:
-    """Yield the last manifest of an earlier job. Raises PackageError, EvidenceError, StoreError."""
+    """Yield the last manifest of an earlier job. Raise PackageError, EvidenceError, StoreError."""
     try:
         result = folder.result()
         if result is not None:

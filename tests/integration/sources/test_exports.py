@@ -14,7 +14,7 @@ from prefect_collect.blocks import FileSource, VaultExportSource, source_from
 from prefect_collect.packages import verify
 from prefect_collect.sources.listing import items_of
 from prefect_collect.stores.addresses import INSIDE
-from tests.integration.connectors.test_s3 import source_at
+from tests.integration.connectors.s3_sources import source_at
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server
 from tests.support.memory_store import MemoryStore

@@ -31,7 +31,7 @@ class MetadataLines:
     def add(self, paths: Sequence[str | None], ids: Sequence[str], metadata: Sequence[str | None]) -> None:
         """Add items with their paths in the package (None if they are not delivered) and what the manifest has of them.
 
-        Raises PackageError if that is no JSON.
+        Raise PackageError if that is no JSON.
         """
         for path, id_, text in zip(paths, ids, metadata, strict=True):
             if text is None:

@@ -45,7 +45,7 @@ class Volume:
 def volumes_of(manifest: Batches, spec: PackageSpec) -> list[Volume]:
     """Return the bags in which the items of a manifest are, in its order, each a file of at most the asked size.
 
-    An item that is larger with its headers and lists has a bag of its own. There is always one bag. Raises
+    An item that is larger with its headers and lists has a bag of its own. There is always one bag. Raise
     PackageError for too many.
     """
     most, empty = most_in(spec, spec.bag.volume_bytes or VOLUME_BYTES), bag_bytes(spec)
@@ -71,5 +71,5 @@ def volumes_of(manifest: Batches, spec: PackageSpec) -> list[Volume]:
 
 
 def longest_base(manifest: Batches, spec: PackageSpec) -> str:
-    """Return the longest base folder of a group's bags, which is that of the last one. Raises PackageError."""
+    """Return the longest base folder of a group's bags, which is that of the last one. Raise PackageError."""
     return volumes_of(manifest, spec)[-1].base
