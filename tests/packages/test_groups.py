@@ -25,7 +25,7 @@ from prefect_collect.threads.stop import Stop
 from tests.formats.test_bag_options import profile
 from tests.packages.foreign_bags import manifest
 
-ITEMS = {"a.txt": b"a" * 600, "sub/ü.txt": b"b" * 600, "large": b"c" * 5000, "d": b"d", "e": b""}
+ITEMS = {"a.txt": b"a" * 60_000, "sub/ü.txt": b"b" * 60_000, "large": b"c" * 500_000, "d": b"d", "e": b""}
 ME = Owner("my-job")
 KINDS = ["zip", "tar", "tar.zst"]
 
@@ -39,8 +39,8 @@ def make(
     replace: bool = False,
     **how: Any,
 ) -> Built:
-    """Check and build a group of bags of at most 1,200 bytes."""
-    spec = staging.spec(bag=BagOptions(volume_bytes=1200, volumes=kind))
+    """Check and build a group of bags of at most 190,000 bytes."""
+    spec = staging.spec(bag=BagOptions(volume_bytes=190_000, volumes=kind))
     return build_group(staging.input(staging.check(), spec), PackagePlace(exports, "docs", owner, replace), **how)
 
 
@@ -74,9 +74,35 @@ def test_a_group(staged: Any, exports: DirectoryStore, tmp_path: Path, kind: Vol
     subprocess.run(["sha256sum", "--quiet", "-c", group / "manifest-sha256.txt"], cwd=tmp_path, check=True)
     whole = verify(group)
     assert (whole.problems, whole.warnings) == ([], [])
-    assert (whole.items, whole.not_delivered, whole.bytes) == (len(ITEMS), 1, 6201)
+    assert (whole.items, whole.not_delivered, whole.bytes) == (len(ITEMS), 1, 620_001)
     assert whole.fingerprint == built.fingerprint
-    assert (built.items, built.bytes) == (len(ITEMS), 6201)
+    assert (built.items, built.bytes) == (len(ITEMS), 620_001)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bags_are_no_larger_than_asked(staging: Any, exports: DirectoryStore, kind: Volumes) -> None:
+    """Each bag as a file, with its headers and lists, has at most the size; what one item makes larger is told."""
+    odd = {f"ü{n}/{'%' * (n % 40)}{n}\n": b"x" * (n * 37 % 3000) for n in range(120)}
+    staging.stage({**odd, **{f"f{n}": bytes(n % 50) for n in range(300)}})
+    for row in staging.rows[::3]:
+        row["metadata"] = json.dumps({"labels": ["é" * 300, 1]}, separators=(",", ":"))
+    spec = staging.spec(bag=BagOptions(volume_bytes=150_000, volumes=kind), sha512=True)
+    built = build_group(staging.input(staging.check(sha512=True), spec), PackagePlace(exports, "docs", ME))
+    sizes = [blob.size for blob in exports.list("docs/") if blob.key.endswith(kind)]
+    assert len(sizes) > 2
+    assert max(sizes) <= 150_000
+    assert built.warnings == ()
+    assert verify(exports.root / "docs").valid
+    staging.stage({"large": b"c" * 200_000})
+    built = build_group(staging.input(staging.check(sha512=True), spec), PackagePlace(exports, "more", ME))
+    largest = [blob.key for blob in exports.list("more/") if blob.size > 150_000]
+    if kind == "tar.zst":
+        assert (largest, built.warnings) == ([], ())  # it is compressed
+    else:
+        assert [f"1 of {len(sizes) + 1} bags are larger than the 150,000 bytes that were asked for, as an item "] == [
+            warning.partition("is with")[0] for warning in built.warnings
+        ]
+        assert largest == [f"more/docs-{len(sizes) + 1:03d}.{kind}"]
 
 
 def test_the_same_items_give_the_same_group(staged: Any, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from dataclasses import replace as changed
 from itertools import chain
 from typing import Final
@@ -49,7 +49,8 @@ def build_loadfile_directory(given: PackageInput, place: PackagePlace, stop: Sto
 
     contents = _Contents(given, plan, texts, remove)
     contents.require_writable()
-    return build_folder(contents, place, stop)
+    built = build_folder(contents, place, stop)
+    return changed(built, warnings=tuple(contents.warnings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class _Contents:
     texts: bytearray
     remove: Callable[[list[str]], None]
     form: FolderForm = _FORM
+    warnings: list[str] = field(default_factory=list)
 
     @contextmanager
     def lists(self) -> Iterator[LoadFileLists]:
@@ -103,7 +105,9 @@ class _Contents:
                 self.remove([places[row.number].native for row in lost])
         whole = {number % items: failure for number, failure in failed.items()}
         lists.fill(self.given.manifest, self.given.not_delivered, self.given.checked, self.texts, whole)
-        return lists.finish(), whole
+        files = lists.finish()
+        self.warnings[:] = lists.warnings()
+        return files, whole
 
     def names(self) -> Iterator[set[str]]:
         """Yield the names of all files that an attempt of this export may have written."""

@@ -42,7 +42,7 @@ def build_loadfile(given: PackageInput, place: PackagePlace, stop: Stop | None =
                 layout.add(placed_rows([row for row in rows if checked.is_good(row.number)], plan, texts))
             blob, fingerprint = place_file(layout, files, given.staging, place, (spec.base, SEAL), stop)
     failed: dict[int, Failure] = {}
-    return Built(place.key, blob, lists.items, lists.bytes, fingerprint, failed)
+    return Built(place.key, blob, lists.items, lists.bytes, fingerprint, failed, lists.warnings())
 
 
 def placed_rows(rows: list[Row], plan: Plan, texts: bytearray) -> list[Row]:

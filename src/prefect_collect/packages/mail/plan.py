@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 
 from prefect_collect.codes import Failure
+from prefect_collect.connectors.mbox.separators import date_of
 from prefect_collect.errors import CorruptSegment
 from prefect_collect.formats import FORMATS
 from prefect_collect.job_folder.manifest_rules import Batches
@@ -97,7 +99,7 @@ class _Planner:
             if self._options.messages == "eml":
                 found[at] = {**found[at], "own": True, **said}
                 return
-            received = received_at(_stated(metadata[at]), modified[at], message.date)
+            received = _received(metadata[at], modified[at], message.date)
             if self._options.volume_bytes is not None:
                 size = row.size + sum(piece is None for piece in quoted(chunks))
                 chunks = iter(plain_chunks(reader, row, ahead))
@@ -146,10 +148,14 @@ class _Planner:
         return {"path": file.name, "offset": start, "length": length}
 
 
-def _stated(metadata: str | None) -> Any:
-    """Return when the source says that the message was received."""
+def _received(metadata: str | None, modified: datetime | None, date: str) -> datetime | None:
+    """Return when a message was received: as the source states it, or the separator line of its mbox file."""
     try:
         found = json.loads(metadata or "{}")
     except (ValueError, RecursionError):
-        return None
-    return found.get("received") if isinstance(found, dict) else None
+        found = None
+    said = found if isinstance(found, dict) else {}
+    line = said.get("separator")
+    if "received" not in said and isinstance(line, str) and (at := date_of(line.encode("utf-8", "replace"))):
+        return at
+    return received_at(said.get("received"), modified, date)
