@@ -9,11 +9,11 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prefect_collect.connectors.mail.header import Header, metadata_of
+from prefect_collect.connectors.mail.header import metadata_of
 from prefect_collect.errors import CorruptSegment, KeyMissing
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.job_folder.store_keys import segment_key
-from prefect_collect.packages.building.messages import begun, message_of
+from prefect_collect.packages.building.messages import begun, header_of
 from prefect_collect.packages.building.order import PackageInput
 from prefect_collect.packages.building.reading import SegmentReader, each_item, plain_chunks
 from prefect_collect.packages.building.rows import Row, by_segment, read_rows
@@ -53,10 +53,10 @@ def _described(batch: pa.RecordBatch, rows: list[Row], given: PackageInput, stop
 
     def visit(reader: SegmentReader, row: Row, ahead: int) -> None:
         head, _ = begun(plain_chunks(reader, row, ahead))
-        if message_of(head) is not None:
+        if (header := header_of(head)) is not None:
             at = row.number - start
             known = json.loads(metadata[at] or "{}")
-            metadata[at] = json.dumps({**metadata_of(Header(head)), **(known if isinstance(known, dict) else {})})
+            metadata[at] = json.dumps({**metadata_of(header), **(known if isinstance(known, dict) else {})})
 
     for group in by_segment(wanted):
         stop.require_going()
