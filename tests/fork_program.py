@@ -23,14 +23,12 @@ _PYTHON: Final = sys.executable
 _PDEATHSIG: Final = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 
-
 _NAME: Final = 15
 """PR_SET_NAME of prctl(2): what ps(1) shows, of processes that all have the same command line."""
 
 
 _WORKER: Final = "import sys;exec(eval(sys.stdin.readline()))"
 """The program of a process of a parallel run, as execnet starts it."""
-
 
 COLLECTED: Final = "tests.collected"
 """What starts in place of it is to start its programs as any process of the tests does."""

@@ -34,7 +34,6 @@ _SHIM: Final = _ROOT / "tests" / "shim.py"
 _SHARED: Final = "TESTS_FORKS"
 """The variable with the folder of the process that has started what forks for this one too."""
 
-
 _PROGRAMS: Final = ("python", "prefect", "prefect-collect")
 
 

@@ -185,10 +185,10 @@ def test_items_that_cannot_be_written_are_exceptions(tmp_path: Path, monkeypatch
     """They fail with those that have their bytes; the version is whole without them, and a retry makes the next."""
     root, create = tmp_path / "root", DirectoryStore.create
 
-    def refusing(self: DirectoryStore, key: str, data: Any) -> Any:
+    def refusing(self: DirectoryStore, key: str, data: Any, into: Any = None) -> Any:
         if bytes(data) == b"one":
             raise StoreNameTooLong(f"The name is too long. [{key}]")
-        return create(self, key, data)
+        return create(self, key, data, into)
 
     collection = collected(tmp_path, FIRST)
     with monkeypatch.context() as patched:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import getaddresses
 from itertools import chain
 from typing import Any, Final
 
@@ -82,8 +81,8 @@ def message_of(head: bytes) -> Message | None:
     if (header := header_of(head)) is None:
         return None
     said = metadata_of(header)
-    addresses = (address for _, address in getaddresses(list(map(texts.plain, header.all(b"from")))[:1]))
-    address = next((one for one in addresses if _ADDRESS.fullmatch(one) and len(one) <= 320), "MAILER-DAEMON")
+    senders = texts.addresses(texts.plain(header.all(b"from")[0])) if header.all(b"from") else ()
+    address = next((one for _, one in senders if _ADDRESS.fullmatch(one) and len(one) <= 320), "MAILER-DAEMON")
     return Message(
         _text(said.get("date") or said.get("date_text")), _text(said.get("from")), _text(said.get("to")),
         _text(said.get("cc")), _text(said.get("subject")), _text(said.get("message_id")), address,

@@ -103,7 +103,7 @@ def own_rows(manifest: Batches, checked: Checked, plan: SetPlan) -> Iterator[lis
     for rows, places in zip(read_rows(manifest), plan.places(), strict=True):
         paths = _own_paths(places)
         yield [
-            changed(row, path=path)
+            row.placed(path)
             for row in rows
             if checked.is_good(row.number) and row.number not in plan.refused
             if (path := paths[row.number - start]) is not None

@@ -98,10 +98,10 @@ class _Contents:
         again = released_rows(self.given.checked, self.given.manifest, lambda: {number % items for number in failed})
         for good in chain(every, again):
             places = {row.number: self.plan.place(row.number, row.path) for row in good}
-            deliver([changed(row, path=places[row.number].native) for row in good])
+            deliver([row.placed(places[row.number].native) for row in good])
             deliver(
                 [
-                    changed(row, number=items + row.number, path=places[row.number].text)
+                    row.placed(places[row.number].text, items + row.number)
                     for row in good
                     if self.texts[row.number] and row.number not in failed
                 ]

@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Literal
 
 import pyarrow as pa
 
@@ -75,10 +75,11 @@ class LoadFileLists:
         self._folder, self._spec, self._plan = folder, spec, plan
         self._profile = spec.load_file.columns
         self._names = [name for name, _ in self._profile.columns]
-        kinds = ("dat", "csv") if spec.load_file.tables == "both" else (spec.load_file.tables,)
+        tables = spec.load_file.tables
+        kinds: tuple[Literal["dat", "csv"], ...] = ("dat", "csv") if tables == "both" else (tables,)
         self._rows = {kind: RowWriter(spec.load_file.encoding) for kind in kinds}
         self._open: dict[str, IO[bytes]] = {}
-        self._kinds: tuple[str, ...] = kinds
+        self._kinds = kinds
         self._files: list[TagFile] = []
         self._volumes: list[dict[str, Any]] = []
         self._lists = ItemLists(folder / ITEMS, folder / EXCEPTIONS, ITEMS_SCHEMA)
@@ -104,7 +105,7 @@ class LoadFileLists:
             if self._spec.deduplicate is None:  # else duplicates were found by the custodians of the manifest
                 batch = with_custodians(batch, ItemFacts(batch, "").custodians())
             paths, segments = batch["path"].to_pylist(), batch["segment"].to_pylist()
-            places = [self._plan.place(row, path) for row, path in enumerate(paths, start)]
+            places = self._plan.places(start, paths)
             why = [
                 failed.get(row) or checked.failure(row, path, segment)
                 for row, (path, segment) in enumerate(zip(paths, segments, strict=True), start)
@@ -140,19 +141,19 @@ class LoadFileLists:
         for volume, group in groupby(range(len(places)), lambda row: places[row].volume):
             self._open_volume(volume)
             rows = [row for row in group if why[row] is None]
+            values = [[column[row] for row in rows] for column in chosen]
+            controls = [places[row].control for row in rows]
             for kind in self._kinds:
-                write = self._rows[kind].dat if kind == "dat" else self._rows[kind].csv
-                self._open[kind].writelines(
-                    write([values[row] for values in chosen], self._names, places[row].control) for row in rows
-                )
-            about = self._volumes[-1]
+                self._open[kind].write(self._rows[kind].rows(kind, values, self._names, controls))
+            lines: list[str] = []
             for row in rows:
-                lines = [hash_line(digests[row], places[row].native.partition("/")[2])]
+                lines.append(hash_line(digests[row], places[row].native.partition("/")[2]))
                 if is_text[row]:
                     lines.append(hash_line(digests[row], places[row].text.partition("/")[2]))
-                    about["texts"] += 1
-                self._open["manifest"].write("".join(lines).encode())
-                about["bytes"] += sizes[row]
+            self._open["manifest"].write("".join(lines).encode())
+            about = self._volumes[-1]
+            about["texts"] += len(lines) - len(rows)
+            about["bytes"] += sum(sizes[row] for row in rows)
             about["items"] += len(rows)
         self._list_items(batch, places, why, is_text, digests, repeats[DUPLICATE_OF])
 

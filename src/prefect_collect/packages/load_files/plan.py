@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +28,7 @@ _MOST_VOLUMES: Final = 9_999
 _SAFE_EXTENSION: Final = re.compile(r"[^/]\.([A-Za-z0-9]{1,10})\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """The place of an item: its control number, its volume's name, and its paths in the package."""
 
     control: str
@@ -66,12 +65,31 @@ class Plan:
 
     def place(self, row: int, path: str) -> Place:
         """Return the place of the item of a row, which was staged under `path`."""
-        at = bisect_right(self.starts, row) - 1
-        volume, control = volume_name(at), self.control(row)
-        folder = f"{(row - self.starts[at]) // FOLDER_ITEMS + 1:04d}"
-        found = _SAFE_EXTENSION.search(path)
-        name = f"{control}.{found[1]}" if found else control
-        return Place(control, volume, f"{volume}/NATIVES/{folder}/{name}", f"{volume}/TEXT/{folder}/{control}.txt")
+        return self.places(row, [path])[0]
+
+    def places(self, start: int, paths: Sequence[str]) -> list[Place]:
+        """Return the places of the items of the rows from `start` on, which were staged under `paths`."""
+        return [*self._placed(enumerate(paths, start))]
+
+    def _placed(self, rows: Iterable[tuple[int, str]]) -> Iterator[Place]:
+        # Formatting takes most of the time, so what neighbours share is made once for each folder.
+        first = end = 0
+        volume = natives = texts = ""
+        prefix, width = self.prefix, self.width
+        for row, path in rows:
+            if not first <= row < end:
+                at = bisect_right(self.starts, row) - 1
+                folder = (row - self.starts[at]) // FOLDER_ITEMS
+                first = self.starts[at] + folder * FOLDER_ITEMS
+                end = min([first + FOLDER_ITEMS, *self.starts[at + 1 : at + 2]])
+                volume = volume_name(at)
+                natives, texts = (f"{volume}/{kind}/{folder + 1:04d}/" for kind in ("NATIVES", "TEXT"))
+            control = f"{prefix}{self.number(row):0{width}d}"
+            found = _SAFE_EXTENSION.search(path)
+            yield Place(
+                control, volume, f"{natives}{control}.{found[1]}" if found else natives + control,
+                f"{texts}{control}.txt",
+            )  # fmt: skip
 
 
 def volume_name(at: int) -> str:

@@ -24,7 +24,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from prefect_collect.escaping import csv_cell
 from prefect_collect.formats.load_file import Encoding
@@ -38,6 +38,8 @@ _BREAK: Final = re.compile("\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _UNUSUAL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\xae\xfe\u0100-\U0010ffff]")
 """What may need a replacement; most values have nothing of it."""
+_PLAIN: Final = re.compile(r'(?:[0-9A-Za-z][^\x00-\x1f"\x7f-\x9f]*)?')
+"""Values that CSV has as they are: no control characters, no quotes, and no formula begins with a letter or digit."""
 
 CODECS: Final = {"utf-8": "utf-8", "utf-16": "utf-16-le", "cp1252": "cp1252"}
 """Python's codec of each encoding, without its byte order mark."""
@@ -62,15 +64,34 @@ class RowWriter:
 
     def dat(self, values: Sequence[str], columns: Sequence[str], number: str = "") -> bytes:
         """Return a row of a DAT file; `columns` and `number` say in errors which values they are."""
-        texts = [self._dat(value) if _UNUSUAL.search(value) else value for value in values]
-        row = f"{QUOTE}{f'{QUOTE}{SEPARATOR}{QUOTE}'.join(texts)}{QUOTE}{END}"
-        return self._encoded(row, texts, columns, number)
+        return self.rows("dat", [[value] for value in values], columns, [number])
 
     def csv(self, values: Sequence[str], columns: Sequence[str], number: str = "") -> bytes:
         """Return a row of a CSV file."""
-        texts = [self._csv(value) for value in values]
-        row = ",".join(f'"{text}"' for text in texts) + END
-        return self._encoded(row, texts, columns, number)
+        return self.rows("csv", [[value] for value in values], columns, [number])
+
+    def rows(
+        self, kind: Literal["dat", "csv"], values: Sequence[Sequence[str]], columns: Sequence[str],
+        numbers: Sequence[str],
+    ) -> bytes:  # fmt: skip
+        """Return rows, whose values are given column by column."""
+        texts = [(self._dat_column if kind == "dat" else self._csv_column)(column) for column in values]
+        between, around = (f"{QUOTE}{SEPARATOR}{QUOTE}", QUOTE) if kind == "dat" else ('","', '"')
+        rows = [f"{around}{between.join(row)}{around}{END}" for row in zip(*texts, strict=True)]
+        codec = CODECS[self.encoding]
+        try:
+            return "".join(rows).encode(codec)
+        except UnicodeEncodeError:
+            each = zip(rows, zip(*texts, strict=True), numbers, strict=True)
+            return b"".join(self._replaced(row, cells, columns, number) for row, cells, number in each)
+
+    def _dat_column(self, column: Sequence[str]) -> Sequence[str]:
+        if _UNUSUAL.search("".join(column)) is None:
+            return column
+        return [self._dat(value) if _UNUSUAL.search(value) else value for value in column]
+
+    def _csv_column(self, column: Sequence[str]) -> Sequence[str]:
+        return [value if _PLAIN.fullmatch(value) else self._csv(value) for value in column]
 
     def _dat(self, text: str) -> str:
         text = self._changed("registered_sign", text, text.replace(NEW_LINE, "(R)"))
@@ -90,13 +111,11 @@ class RowWriter:
             self.replaced[kind] += 1
         return after
 
-    def _encoded(self, row: str, texts: Sequence[str], columns: Sequence[str], number: str) -> bytes:
+    def _replaced(self, row: str, texts: Sequence[str], columns: Sequence[str], number: str) -> bytes:
+        """Return a row with ``?`` for what the encoding does not have, and count the values that have it."""
         codec = CODECS[self.encoding]
-        try:
-            return row.encode(codec)
-        except UnicodeEncodeError:
-            for text, column in zip(texts, columns, strict=True):
-                if text.encode(codec, "ignore").decode(codec) != text:
-                    self.replaced["unencodable"] += 1
-                    self.first = self.first or (column, number)
-            return row.encode(codec, "replace")
+        for text, column in zip(texts, columns, strict=True):
+            if text.encode(codec, "ignore").decode(codec) != text:
+                self.replaced["unencodable"] += 1
+                self.first = self.first or (column, number)
+        return row.encode(codec, "replace")

@@ -59,8 +59,10 @@ def _is_utf8(chunks: Iterable[bytes | memoryview]) -> bool:
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         for chunk in chunks:
-            if "\0" in decoder.decode(bytes(chunk)):
+            data = bytes(chunk)
+            if b"\0" in data:  # no other character of UTF-8 has it in its bytes
                 return False
+            decoder.decode(data)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import replace as changed
 
 from prefect_collect.codes import Failure
 from prefect_collect.packages.building.order import PackageInput, PackagePlace
@@ -51,7 +50,7 @@ def placed_rows(rows: list[Row], plan: Plan, texts: bytearray) -> list[Row]:
     also: list[Row] = []
     for row in rows:
         place = plan.place(row.number, row.path)
-        row.path = place.native
         if texts[row.number]:
-            also.append(changed(row, path=place.text))
+            also.append(row.placed(place.text))
+        row.path = place.native
     return rows + also
