@@ -144,6 +144,7 @@ LISTED = [
     {"export.#From": "eve@x.example", "subject": "its own", "export.Subject": "the list's", "labels": ["a", 1]},
     {"export.DateSent": "1/2/2024 3:04 PM"},
     None,
+    None,
 ]  # fmt: skip
 
 
@@ -151,8 +152,10 @@ LISTED = [
 def test_what_a_list_of_another_system_says_is_in_the_columns(
     staging: Any, exports: DirectoryStore, format: str
 ) -> None:
-    """Columns of messages, custodian and family are of the source's list where it states no more; silence is told."""
-    staging.stage({f"{n}.eml": b"Subject: x\r\n\r\n" for n in range(len(LISTED))})
+    """Columns of messages, custodian and family are of the source's list where it states no more, else of the header of
+    a message; what is empty is told.
+    """
+    staging.stage({f"{n}.eml": b"Subject: x\r\nTo: y@x.example\r\n\r\n" for n in range(4)} | {"5.EML": b"none\r\n"})
     for row, said in zip(staging.rows, LISTED, strict=True):
         row["metadata"] = None if said is None else json.dumps(said)
     profile = """BEGDOC = control_number
@@ -165,11 +168,12 @@ def test_what_a_list_of_another_system_says_is_in_the_columns(
          "", "ann@x.example"],
         ["", "eve@x.example", "", "its own", "", "", "", "a; 1", ""],
         ["", "", "", "", "1/2/2024 3:04 PM", "", "", "", ""],
+        ["", "", "y@x.example", "x", "", "", "", "", ""],
         [""] * 9,
     ]  # fmt: skip
     assert built.warnings == (
-        "Items named .eml whose message columns (from, subject and the like) are empty, because the source does not "
-        "state them: 1. The natives have them.",
+        "Items named .eml whose message columns (from, subject and the like) are empty, because neither the source nor "
+        "a header states them: 1.",
     )
     assert verify(exports.locate(built.key)).problems == []
 

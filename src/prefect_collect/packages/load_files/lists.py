@@ -244,8 +244,8 @@ class LoadFileLists:
                 )
         if self._silent and any(fact in ("from", "subject", "sent") for _, fact in self._profile.columns):
             found.append(
-                "Items named .eml whose message columns (from, subject and the like) are empty, because the source "
-                f"does not state them: {self._silent:,}. The natives have them."
+                "Items named .eml whose message columns (from, subject and the like) are empty, because neither "
+                f"the source nor a header states them: {self._silent:,}."
             )
         return tuple(found)
 

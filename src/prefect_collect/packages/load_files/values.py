@@ -38,7 +38,8 @@ _PEOPLE: Final = ("from", "to", "cc", "bcc")
 _SENT: Final = ("sent", "sent_utc", "sent_date", "sent_time")
 _CREATED: Final = ("created", "created_utc")
 _STATED: Final = frozenset({*_MESSAGE, "edrm_mih", *_PEOPLE, *_SENT, *_CREATED, "family"})
-_OF_MESSAGES: Final = ("from", "to", "subject", "date", "date_text", "message_id")
+OF_MESSAGES: Final = ("from", "to", "subject", "date", "date_text", "message_id")
+"""What a source states of a message, by which it is known that it states something of its header."""
 
 
 class ItemFacts:
@@ -69,7 +70,7 @@ class ItemFacts:
         if not any(named):
             return named
         return [
-            one and not any(found.get(name) for name in _OF_MESSAGES)
+            one and not any(found.get(name) for name in OF_MESSAGES)
             for one, found in zip(named, self._metadata(), strict=True)
         ]
 

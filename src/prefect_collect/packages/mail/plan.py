@@ -18,13 +18,13 @@ from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.job_folder.store_keys import segment_key
 from prefect_collect.packages.building.check import Checked
 from prefect_collect.packages.building.composed_file import ComposedFile, NewBytes
+from prefect_collect.packages.building.messages import begun, message_of, received_at
 from prefect_collect.packages.building.order import PackageInput
 from prefect_collect.packages.building.reading import SegmentReader, each_item, plain_chunks
 from prefect_collect.packages.building.rows import Row, by_segment, read_rows
 from prefect_collect.packages.building.spec import PackageSpec
 from prefect_collect.packages.file_sets.plan import PlaceWriter, SetPlan
 from prefect_collect.packages.mail.index import HEADER, MailIndex
-from prefect_collect.packages.mail.messages import begun, message_of, received_at
 from prefect_collect.packages.mail.places import MboxNames, eml_path
 from prefect_collect.packages.mail.quoting import quoted
 from prefect_collect.stores import Store
