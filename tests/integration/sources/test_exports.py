@@ -33,7 +33,7 @@ EXPORTS: dict[str, Callable[[Path], None]] = {
 """How an export of each kind is written into a folder."""
 
 
-@pytest.mark.parametrize("kind", ["vault"])  # the others differ below Prefect, where tests/connectors hold them
+@pytest.mark.parametrize("kind", EXPORTS)
 def test_through_prefect(prefect_server: PrefectServer, kind: str, tmp_path: Path) -> None:
     """The flow collects an export by its location, and the package has its items with their metadata."""
     (tmp_path / "export").mkdir()
