@@ -6,7 +6,7 @@ all processes of the tests) forks, and the fork gets the standard streams, envir
 reacts to SIGINT, and ends when the process that asked for it ends. Use `subprocess` for programs that need options of
 the interpreter, or PYTHON… variables other than PYTHONPATH.
 
-The processes of a parallel run are such forks themselves: see `tests.collected`.
+The processes of a parallel run are forks too, of one that has collected the tests: see `tests.collected`.
 
 With `environment` a shell, and with `asking` the programs themselves, start forks too: see `tests.shim`.
 """
@@ -99,9 +99,6 @@ _SHARED: Final = "TESTS_FORKS"
 
 _WORKER: Final = "import sys;exec(eval(sys.stdin.readline()))"
 """The program of a process of a parallel run, as execnet starts it."""
-
-COLLECTED: Final = "tests.collected"
-"""What starts in place of it is to start its programs as any process of the tests does."""
 
 _PROGRAMS: Final = ("python", "prefect", "prefect-collect")
 
@@ -369,16 +366,16 @@ def _prepare(args: list[str], path: Sequence[str]) -> None:
 
     The command sets some of Prefect's settings before it imports Prefect.
     """
+    if args[1:] == ["-c", _WORKER]:
+        del os.environ[shim.ASKED], os.environ[shim.REAL]
+        return
+
     import prefect.plugins
     from prefect.context import refresh_global_settings_context
     from prefect.logging.configuration import setup_logging
 
     from prefect_collect.cli import _server, _serving
 
-    if args[1:] == ["-c", _WORKER] or args[1:3] == ["-m", COLLECTED]:
-        del os.environ[shim.ASKED], os.environ[shim.REAL]
-        refresh_global_settings_context()
-        return
     if Path(args[0]).name == "prefect-collect":
         for name, value in (_serving._SETTINGS if "serve" in args else _server._QUIET).items():
             os.environ.setdefault(name, value)
@@ -413,8 +410,10 @@ def _run(args: list[str]) -> None:
 
 def _main() -> None:
     path = [entry for entry in sys.path if entry not in ("", str(_ROOT))]
+    gc.disable()  # what is imported stays
     for name in _PRELOADED:
         importlib.import_module(name)
+    gc.enable()
     tests, listening = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
     fork_at(listening, tests, path)
 
