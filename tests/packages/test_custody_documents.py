@@ -14,6 +14,7 @@ import pytest
 from prefect_collect.documents.account import account_bytes
 from prefect_collect.documents.files import ACCOUNT_FILE, DOCUMENT_FILES, HTML_FILE, PDF_FILE, document_files
 from prefect_collect.formats import FORMATS, Format
+from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.packages import Verification, verify
 from prefect_collect.packages.bags.tag_files import TAG_MANIFEST
 from prefect_collect.stores import DirectoryStore
@@ -21,7 +22,7 @@ from tests.support.memory_source import MemorySource, Thing
 from tests.support.run_attempts import attempt, export, new_job
 
 
-def _collected(tmp_path: Path) -> Any:
+def _collected(tmp_path: Path) -> JobFolder:
     """Return a collection of three items, which can be read as e-mails, and of which one failed."""
     first, second = b"Subject: a\n\nalpha", b"Subject: b\n\n"
     source = MemorySource({"a.txt": Thing("good", first), "b": Thing("good", second), "denied": Thing("denied", b"c")})
@@ -35,6 +36,12 @@ def _folder(tmp_path: Path, format: Format = "directory") -> Path:
     _, result = export(_collected(tmp_path), DirectoryStore(tmp_path / "out"), format)
     assert result.package is not None
     return Path(result.package)
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> JobFolder:
+    """Return a collection, of which each test makes exports of its own."""
+    return _collected(tmp_path_factory.mktemp("collected"))
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +75,9 @@ def _forge(package: Path, change: Callable[[dict[str, Any]], Any]) -> Verificati
 
 
 @pytest.mark.parametrize("format", [name for name, facts in FORMATS.items() if not facts.sources])
-def test_every_format_carries_them(tmp_path: Path, format: Format) -> None:
+def test_every_format_carries_them(tmp_path: Path, collection: JobFolder, format: Format) -> None:
     """A package of any format has the three documents, which its seal covers; each export of it has the same bytes."""
-    folder = _collected(tmp_path)
-    results = [export(folder, DirectoryStore(tmp_path / name), format)[1] for name in ("out", "again")]
+    results = [export(collection, DirectoryStore(tmp_path / name), format)[1] for name in ("out", "again")]
     assert results[0].fingerprint == results[1].fingerprint
     package = results[0].package or ""
     found = verify(package)
