@@ -13,7 +13,6 @@ from uuid import uuid4
 import httpx
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_CLIENT_MAX_RETRIES,
@@ -112,6 +111,8 @@ def test_a_server_of_its_own_that_is_slow() -> None:
 
     The server is this test's own: Prefect's other threads must not find it, as they would wait for it and go on.
     """
+    from prefect.server.api.server import SubprocessASGIServer  # takes a second, which all tests would wait for
+
     server = SubprocessASGIServer(port=free_port())
     try:
         with (
