@@ -20,12 +20,12 @@ def _is_private(name: str) -> bool:
 def private_imports(source: str, folder: str) -> list[str]:
     """Return the private modules and names that a source imports, or reaches by dots, from outside of `folder`."""
     found = []
-    tree = ast.parse(source)
+    nodes = [*ast.walk(ast.parse(source))]
     modules = {"prefect_collect": "prefect_collect"}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "prefect_collect":
             modules |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom):
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
