@@ -20,8 +20,10 @@ from prefect_collect.connectors.containers.tree import FileTree
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.sources import Content, Item, Lies, Listed, Overlap
 from prefect_collect.sources.query import Query
-from prefect_collect.statuses import LifecycleStatus
 from prefect_collect.stores import Store
+
+if TYPE_CHECKING:
+    from prefect_collect.blocks._converted import Converted
 
 B = TypeVar("B", bound="InsideSource")
 T = TypeVar("T")
@@ -39,8 +41,11 @@ def _holder(value: object) -> object:
 _MOST_COPIED: Final = 8
 """The most blocks of which something is kept for copies that are still to come."""
 
-Holder = Annotated[FileSource | ObjectStoreSource, BeforeValidator(_holder)]
-"""The source that holds the files: a folder (or a single file) or a bucket."""
+if TYPE_CHECKING:  # so that type checkers accept a path or URL, as the validator does
+    Holder = Converted[FileSource | ObjectStoreSource, str | FileSource | ObjectStoreSource]
+else:
+    Holder = Annotated[FileSource | ObjectStoreSource, BeforeValidator(_holder)]
+    """The source that holds the files: a folder (or a single file) or a bucket."""
 
 
 class InsideSource(DataSource, ABC):
@@ -64,16 +69,6 @@ class InsideSource(DataSource, ABC):
 
     _origin: str = PrivateAttr(default_factory=lambda: uuid.uuid4().hex)
     """What this block and its copies have in common, and no other block, not even one that was loaded of the same."""
-
-    if TYPE_CHECKING:  # so that type checkers accept a path or URL, as the validator does
-
-        def __init__(
-            self,
-            *,
-            inside: str | FileSource | ObjectStoreSource,
-            name: str = "",
-            lifecycle: LifecycleStatus = LifecycleStatus.ACTIVE,
-        ) -> None: ...
 
     @abstractmethod
     def items_for(self, query: Query | None) -> Iterator[Listed]:

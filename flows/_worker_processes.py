@@ -9,7 +9,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
-import cloudpickle  # type: ignore[import-untyped]
+import cloudpickle
 import psutil
 from prefect.context import refresh_global_settings_context
 from prefect.settings import get_current_settings

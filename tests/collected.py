@@ -2,7 +2,7 @@
 
 `python -m tests.collected SOCKET ARGUMENTS…` is given the socket at which forks are asked for as its standard input,
 one that is closed when the tests end, and the arguments of pytest. While it collects, the process that forks the
-programs of the tests (`tests.forked`), which know no tests, imports what these need.
+programs of the tests and knows none (`tests.fork_server`) imports what these need.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Final
 import pytest
 
 from tests import forked, shim
+from tests.fork_server import fork_at
 
 _ALONE: Final = ("--collect-only", "-qq", "-n0", "--capture=no")
 
@@ -54,7 +55,7 @@ def _main() -> None:
     with _silence():
         pytest.main([*sys.argv[2:], *_ALONE])  # each fork says what it says
     gc.enable()
-    forked.fork_at(listening, tests)
+    fork_at(listening, tests)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Stands for Python, or for a program of this environment, in a process that a fork of `tests.forked` does the work of.
+"""Stands for Python, or a program of this environment, in a process whose work a fork of `tests.fork_server` does.
 
 What the tests run in a shell, and what the programs of the tests start themselves (a worker its jobs, a command its
 server, `serve` its fork server), starts this file instead: it hands its arguments, environment, folder and open files
@@ -68,10 +68,10 @@ def _main() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         status = _number(forks)
     if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        if number not in (signal.SIGKILL, signal.SIGSTOP):
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+        fatal = os.WTERMSIG(status)
+        if fatal not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(fatal, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [fatal])
         os.kill(os.getpid(), number)
     os._exit(os.waitstatus_to_exitcode(status))
 

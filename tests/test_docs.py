@@ -15,8 +15,10 @@ from typing import Any, Final
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+import prefect_collect
 from prefect_collect.job_folder import store_keys
 from prefect_collect.statuses import JobKind, JobStatus, next_steps
+from tests.support.documented_examples import RUN, all_examples
 from tools import columns_table, python_page
 
 ROOT: Final = Path(__file__).parents[1]
@@ -38,6 +40,19 @@ def _texts() -> list[Path]:
 
 
 PAGES: Final = [path for path in _texts() if path.suffix == ".md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_example_is_run_or_says_why_not(page: Path) -> None:
+    """Each block of `sh` or `python` is of a page whose blocks of that language a test runs, or the comment before it
+    names the test that runs it, which names the page, or says why none does.
+    """
+    name = str(page.relative_to(ROOT))
+    for example in all_examples(name):
+        if test := re.fullmatch(r"run by (\S+\.py)", example.comment):
+            assert page.name in (ROOT / test[1]).read_text(encoding="utf-8"), example
+        elif not re.fullmatch(r"not run: \w.+", example.comment):
+            assert name in RUN[example.language], example
 
 
 def test_every_named_page_exists() -> None:
@@ -125,6 +140,21 @@ def test_the_table_of_statuses_is_the_specifications() -> None:
 
 def _cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("| ") else []
+
+
+def test_the_docstring_of_the_package_names_what_is_public() -> None:
+    """`help(prefect_collect)` begins with a list of every public name."""
+    words = set(re.findall(r"\w+", prefect_collect.__doc__ or ""))
+    assert set(prefect_collect.__all__) - words == {"__version__"}
+
+
+def test_every_block_is_on_the_page_of_prefects_ui() -> None:
+    """docs/prefect-ui.md names each block type that a user can add: sources, staging stores."""
+    from prefect_collect import blocks
+
+    page = (DOCS / "prefect-ui.md").read_text(encoding="utf-8")
+    kinds = {getattr(blocks, name) for name in blocks.__all__ if name not in ("DataSource", "source_from")}
+    assert [name for kind in kinds if f"*{(name := kind.get_block_type_name())}*" not in page] == []
 
 
 def test_every_command_is_on_the_page_of_the_command_line() -> None:

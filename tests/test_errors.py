@@ -11,7 +11,11 @@ import pytest
 from prefect_collect import errors
 from prefect_collect.errors import CollectError, PrefectUnavailable, SourceError, StoreUnavailable, TransientSourceError
 
-CLASSES = [found for _, found in inspect.getmembers(errors, inspect.isclass) if found.__module__ == errors.__name__]
+CLASSES: list[type[CollectError]] = [
+    found
+    for _, found in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(found, CollectError) and found.__module__ == errors.__name__
+]
 
 
 def _drawn() -> dict[str, tuple[str | None, bool]]:

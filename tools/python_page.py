@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import griffe
 
@@ -54,13 +54,13 @@ def _object(found: griffe.Object | griffe.Alias) -> Iterator[str]:
         return
     yield from (f"### {found.name}", "")
     if found.is_function:
-        yield from _code(_signature(found))
+        yield from _code(_signature(cast(griffe.Function, found)))
     yield from _docstring(found)
     if found.is_class:
-        yield from _members(found)
+        yield from _members(cast(griffe.Class, found))
 
 
-def _members(found: griffe.Object | griffe.Alias) -> Iterator[str]:
+def _members(found: griffe.Class) -> Iterator[str]:
     """Yield the public properties and methods of a class, and the values of an enumeration."""
     if any(str(base).endswith("Enum") for base in found.bases):
         values = [f"`{name}`" for name, each in found.members.items() if each.is_attribute and name.isupper()]
@@ -72,13 +72,16 @@ def _members(found: griffe.Object | griffe.Alias) -> Iterator[str]:
             continue
         if not (each.is_function or "property" in each.labels):
             continue
-        shown = _signature(each) if each.is_function else f"{name}: {each.annotation}"
+        if each.is_function:
+            shown = _signature(cast(griffe.Function, each))
+        else:
+            shown = f"{name}: {cast(griffe.Attribute, each).annotation}"
         yield from (f"#### {found.name}.{name}", "")
         yield from _code(shown)
         yield from _docstring(each)
 
 
-def _signature(function: griffe.Object | griffe.Alias) -> str:
+def _signature(function: griffe.Function) -> str:
     words = [_parameter(each) for each in function.parameters if each.name not in ("self", "cls")]
     kinds = [each.kind for each in function.parameters if each.name not in ("self", "cls")]
     keyword = griffe.ParameterKind.keyword_only
@@ -91,8 +94,14 @@ def _signature(function: griffe.Object | griffe.Alias) -> str:
     return "\n".join([f"{function.name}(", *(f"    {word}," for word in words), f"){returns}"])
 
 
+_STARS: Final[dict[griffe.ParameterKind | None, str]] = {
+    griffe.ParameterKind.var_positional: "*",
+    griffe.ParameterKind.var_keyword: "**",
+}
+
+
 def _parameter(parameter: griffe.Parameter) -> str:
-    star = {griffe.ParameterKind.var_positional: "*", griffe.ParameterKind.var_keyword: "**"}.get(parameter.kind, "")
+    star = _STARS.get(parameter.kind, "")
     annotation = _ANNOTATED.sub(r"\1", str(parameter.annotation or ""))
     default = "" if parameter.default is None or star else f"{' = ' if annotation else '='}{parameter.default}"
     return f"{star}{parameter.name}{': ' if annotation else ''}{annotation}{default}"

@@ -137,7 +137,7 @@ def _form(browser: Browser, folder: Path, deployment: UUID) -> None:
         lambda: browser.driver.execute_script("return [...document.images].every(one => one.naturalWidth > 0)"),
         lambda: "the logos",
     )
-    browser.screenshot("form-collection", height=1100)
+    browser.screenshot("form-collection", width=1900, height=1100)
 
 
 def _partly(browser: Browser, folder: Path, deployment: UUID) -> None:
@@ -155,7 +155,7 @@ def _draft(browser: Browser, folder: Path) -> None:
     browser.open_run(draft.id)
     browser.click("//nav[@aria-label='breadcrumb']/../following-sibling::button[@aria-haspopup='menu']")
     browser.see("//*[@role='menuitem']")
-    browser.screenshot("draft", height=620)
+    browser.screenshot("draft", width=1000, rows=250)
     browser.driver.refresh()
 
 

@@ -5,7 +5,33 @@
     state = collect(source=FileSource(name="docs", root="docs"), return_state=True)
     job = jobs.get(state.state_details.flow_run_id)
 
-Each name is imported when it is first used, so that importing this package does not import Prefect.
+Jobs:
+
+    collect(source, query, …)                   collect the items of a data source: a flow
+    export(collection_job, destination, …)      make a package of what a collection holds: a flow
+    jobs                                        list, draft, start, retry, cancel, delete, preview, download
+    verify(location)                            check a package
+    Query                                       which items of a source to take
+    AutoExport                                  an export that follows its collection
+    BagOptions, LoadFile, MailSet, Dataset      the options of some formats of packages
+    TaskResult                                  the result of an attempt, with its counts
+    JobKind, JobStatus, TaskStatus              the kinds and statuses of jobs, and the statuses of attempts
+    LifecycleStatus                             the statuses of data sources
+    CollectError                                the base class of all errors
+
+Data sources, which are blocks of Prefect:
+
+    FileSource, ObjectStoreSource               folders; buckets of S3, Google and Azure
+    SftpSource, WebDavSource, RcloneSource      folders on servers and cloud drives
+    HttpListSource                              a list of URLs
+    ImapSource, MboxSource                      mailboxes; mbox files
+    SqlSource                                   the tables of a database
+    VaultExportSource, PurviewExportSource, SlackExportSource
+                                                exports of Google Vault, Microsoft Purview and Slack
+    DataSource                                  the base class for sources of your own
+
+`help(prefect_collect.collect)` and the like say more: help of the package prints all that blocks inherit as well. Each
+name is imported when it is first used, so that importing this package does not import Prefect.
 """
 
 from __future__ import annotations

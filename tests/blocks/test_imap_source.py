@@ -91,4 +91,4 @@ def test_by_its_location() -> None:
     assert source_from("imaps://ann@host/INBOX").name == "ann@host-INBOX"
     for option in ({"region": "x"}, {"anonymous": True}, {"follow_symlinks": True}, {"endpoint_url": "http://h"}):
         with pytest.raises(InvalidLocation, match="goes with"):
-            source_from("imaps://ann@host", **option)  # type: ignore[arg-type]
+            source_from("imaps://ann@host", **option)

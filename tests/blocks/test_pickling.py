@@ -29,7 +29,7 @@ def elsewhere(thing: object, expression: str, **environment: str) -> str:
         env={"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "none", **environment},
     )  # fmt: skip
     assert not done.returncode, done.stderr.decode()
-    return done.stdout.decode()
+    return str(done.stdout, "utf-8")
 
 
 def test_a_directory(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_a_driver_that_is_not_installed(url: str, driver: str, monkeypatch: pyte
 
 def test_fields_of_forms() -> None:
     """A name in place of a list, and a query with its semicolon, are taken as they are meant."""
-    source = SqlSource(url="postgresql://h/d", tables="orders")
+    source = SqlSource(url="postgresql://h/d", tables="orders")  # type: ignore[arg-type]  # as forms give it
     assert source.tables == ["orders"]
     assert SqlSource(url="postgresql://h/d", query=" SELECT 1 ; ").query == "SELECT 1"
     assert SqlSource(url="postgresql://h/d", password=SecretStr("x")).connector == ""

@@ -67,4 +67,4 @@ def test_options_of_other_locations() -> None:
     """Options of other kinds of sources are refused."""
     for option in ({"region": "eu"}, {"anonymous": True}, {"follow_symlinks": True}, {"allow_private": True}):
         with pytest.raises(InvalidLocation, match=next(iter(option))):
-            source_from("webdavs://host/x", **option)  # type: ignore[arg-type]
+            source_from("webdavs://host/x", **option)

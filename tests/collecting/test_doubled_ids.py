@@ -127,7 +127,7 @@ def test_a_folder_that_is_opened_up_in_a_retry() -> None:
                 yield replace(listed, expands=item.id)
         yield ListingEnd("all")
 
-    source.items, source.relist = items, relist  # type: ignore[method-assign]
+    source.items, source.relist = items, relist  # type: ignore[method-assign, assignment]
     folder = new_job(MemoryStore(), source)
     attempt(folder, source)
     result = attempt(folder, source)

@@ -200,10 +200,10 @@ def test_what_a_listing_says() -> None:
 
     def lookup(before: Item, after: Item) -> bool:
         store, source = MemoryStore(), MemorySource({before.id: Thing("good", b"12345")})
-        source._item = lambda _: before  # type: ignore[method-assign]
+        source._item = lambda id_: before  # type: ignore[method-assign]
         first = new_job(store, source)
         assert attempt(first, source).counts.succeeded == 1
-        source._item = lambda _: after  # type: ignore[method-assign]
+        source._item = lambda id_: after  # type: ignore[method-assign]
         source.opened.clear()
         job = incremental(store, source)
         assert attempt(job, source).counts.skipped == 1

@@ -121,7 +121,7 @@ def test_a_folder_that_is_listed_again(proven: bool) -> None:
         if proven:
             yield ListingEnd("the folder was read to its end")
 
-    source.relist = relist  # type: ignore[method-assign]
+    source.relist = relist  # type: ignore[method-assign, assignment]
     result = attempt(folder, source)
     check_account(folder)
     assert held(folder).keys() == {"good/000", "good/001", "dir/0", "dir/1", "dir/2"}

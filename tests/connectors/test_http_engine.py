@@ -9,7 +9,6 @@ from typing import Any
 import pycurl
 import pytest
 
-from prefect_collect.connectors.http import engine
 from prefect_collect.connectors.http.engine import Limits, Loop, new_handle
 
 
@@ -29,7 +28,7 @@ def test_a_transfer_that_ends_while_it_is_begun(tmp_path: Path, monkeypatch: pyt
             return getattr(self._epoll, name)
 
     real = select.epoll
-    monkeypatch.setattr(engine.select, "epoll", Epoll)
+    monkeypatch.setattr(select, "epoll", Epoll)
     (tmp_path / "file").write_bytes(b"content")
     loop, got = Loop(), list[bytes]()
     for _ in range(2):

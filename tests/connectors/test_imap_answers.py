@@ -183,9 +183,8 @@ def test_metadata_is_bounded() -> None:
     """Thousands of recipients, and texts of megabytes, are shortened so that the manifest holds them."""
     people: Value = [["ä".encode() * 300, None, b"x" * 300, b"y.example"] for _ in range(5_000)]
     envelope: Value = [None, "ü".encode() * 2_000_000, people, None, None, people, people, people, None, b"<m>" * 9_999]
-    structure: Value = [[b"a", b"b", [b"name", b"n" * 99], None, None, b"7bit", b"1"] for _ in range(5_000)] + [
-        b"mixed"
-    ]
+    parts: list[Value] = [[b"a", b"b", [b"name", b"n" * 99], None, None, b"7bit", b"1"] for _ in range(5_000)]
+    structure: Value = [*parts, b"mixed"]
     found = metadata_of({b"ENVELOPE": envelope, b"BODYSTRUCTURE": structure})
     assert len(metadata_text(found).encode()) < 1 << 15
     assert found["to"][-1] == "… and 4,998 more"

@@ -6,13 +6,15 @@ import json
 
 import pytest
 
-from prefect_collect.codes import CODES
+from prefect_collect.codes import CANCELED, CODES
 from prefect_collect.connectors.imap import listing, sessions
-from prefect_collect.errors import SourceError
+from prefect_collect.connectors.imap.account import Account
+from prefect_collect.errors import JobCanceled, SourceError
 from prefect_collect.sources import Content
 from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
 from prefect_collect.threads.retry_policy import RetryPolicy
+from prefect_collect.threads.stop import Stop, stopped_by
 from tests.integration.mail_script import PASSWORD, TOKEN, Mail, Script, scripted
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
@@ -110,6 +112,23 @@ def test_a_busy_server() -> None:
         check_account(job)
         assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 7)
         assert not any(refusals.values())
+
+
+def test_a_pause_that_another_process_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After one process was asked for a pause, another with its share of the connections begins nothing until then."""
+    monkeypatch.setattr(sessions, "_FIRST_PAUSE", 60.0)
+    with scripted(Script({"INBOX": []}, refusals={"EXAMINE": ["NO [THROTTLED] slow down"]})) as script:
+        accounts = [
+            Account("127.0.0.1", script.port, "ann", PASSWORD, connections=count, tls=False) for count in (1, 2)
+        ]
+        asked, other = map(sessions.Sessions, accounts)
+        with pytest.raises(SourceError, match="slow down"), asked.session() as session:
+            session.examine("INBOX")
+        said, stop = [*script.said], Stop()
+        stop.set(CANCELED)
+        with stopped_by(stop), pytest.raises(JobCanceled), other.session():
+            pass
+        assert script.said == said
 
 
 def test_a_folder_that_may_not_be_read() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefect_collect.connectors.s3._page import Page, read_page
+from prefect_collect.connectors.s3.page import Page, read_page
 from prefect_collect.errors import SourceError
 from tests.examples import examples
 

@@ -22,9 +22,9 @@ from prefect_collect.connectors.http.engine import Answer, curl_error
 from prefect_collect.connectors.http.headers import http_date
 from prefect_collect.connectors.s3._boto import boto_error
 from prefect_collect.connectors.s3._listing import _item
-from prefect_collect.connectors.s3._page import Entry, read_page
 from prefect_collect.connectors.s3._sigv4 import Keys, Signer
 from prefect_collect.connectors.s3.headers import WANTED, content_of
+from prefect_collect.connectors.s3.page import Entry, read_page
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item
 

@@ -59,15 +59,18 @@ def test_a_whole_export(tmp_path: Path) -> None:
 
 
 def test_unpacked_and_chosen(tmp_path: Path) -> None:
-    """An export that was unpacked is the same, and a query takes channels and days by their paths."""
+    """An export that was unpacked is the same; a query takes channels and days by their paths, there and in the ZIP."""
     for name, data in slack_files().items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(data)
     source = SlackExportSource(inside=FileSource(root=tmp_path))
     items = [*items_of(source)]
     assert {item.path for item in items if not item.skipped} == slack_files().keys()
-    query = Query(include=("general/2024-01-*.json",))
-    assert [item.path for item in items if query.matches(item)] == ["general/2024-01-31.json"]
+    write_slack_export(tmp_path)
+    packed = items_of(SlackExportSource(inside=str(tmp_path / "Slack export.zip")))
+    query = Query(include=("**/general/2024-01-*.json",))
+    for each in (items, packed):
+        assert [item.path for item in each if query.matches(item)] == ["general/2024-01-31.json"]
 
 
 @pytest.mark.parametrize(

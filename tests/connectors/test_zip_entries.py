@@ -8,6 +8,7 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
+from typing import IO
 
 import pytest
 from hypothesis import given, settings
@@ -77,8 +78,8 @@ def test_any_place_of_deflated_bytes() -> None:
 def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED, streamed: bool = False) -> bytes:
     """Return a ZIP file; `streamed` as programs write it that do not know the sizes before."""
     raw = io.BytesIO()
-    to = _Unseekable(raw) if streamed else raw
-    with zipfile.ZipFile(to, "w", method) as archive:  # type: ignore[arg-type]
+    to: IO[bytes] = _Unseekable(raw) if streamed else raw  # type: ignore[assignment]  # it has what ZipFile uses
+    with zipfile.ZipFile(to, "w", method) as archive:
         for name, data in files.items():
             archive.writestr(name, data)
     return raw.getvalue()

@@ -60,7 +60,7 @@ def test_what_was_not_found_out_is_said() -> None:
 @pytest.mark.parametrize("role", Role)
 def test_names_are_data_and_only_operators_have_choices(role: Role) -> None:
     """Names are shown as text in every place; both buttons are disabled for a user who may only look."""
-    hostile = dict.fromkeys(("name", "source", "custodian", "store", "problem"), HOSTILE)
+    hostile: dict[str, Any] = dict.fromkeys(("name", "source", "custodian", "store", "problem"), HOSTILE)
     shown = page(deleted_table(DeletedJobs((job(**hostile), job(1, is_kept=True, **hostile)), AT, (HOSTILE,))), role)
     assert "<img" not in shown
     assert shown.count("&lt;img") >= 10

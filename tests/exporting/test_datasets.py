@@ -59,14 +59,19 @@ def files_of(path: Path) -> dict[str, bytes]:
     return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
+def asked(query: str) -> list[Any]:
+    """Return the rows that DuckDB answers."""
+    found = duckdb.sql(query)
+    assert found is not None
+    return found.fetchall()
+
+
 def test_the_tables_are_opened_by_duckdb_and_pandas(collection: JobFolder, tmp_path: Path) -> None:
     """A folder a table, with the slices byte for byte; all rows are there; the ZIP file has the same files."""
     _, result = export(collection, DirectoryStore(tmp_path), "dataset-directory")
     assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
     folder = tmp_path / "test"
-    found = duckdb.sql(
-        f"SELECT count(*), sum(total), min(id), max(id) FROM '{folder}/TABLES/orders/*.parquet'"
-    ).fetchall()
+    found = asked(f"SELECT count(*), sum(total), min(id), max(id) FROM '{folder}/TABLES/orders/*.parquet'")
     assert found == [(250, sum(n / 4 for n in range(250)), 0, 249)]
     notes = pandas.read_parquet(folder / "TABLES" / "notes")
     assert [None if text is None or text != text else text for text in notes["text"]] == TEXTS
@@ -100,7 +105,7 @@ def test_hive_names_are_a_column(collection: JobFolder, tmp_path: Path) -> None:
     query = (
         f'SELECT "table", count(*) FROM read_parquet({tables}, hive_partitioning=true, union_by_name=true) GROUP BY 1'
     )
-    assert sorted(duckdb.sql(query).fetchall()) == [("notes", 7), ("orders", 250)]
+    assert sorted(asked(query)) == [("notes", 7), ("orders", 250)]
     assert (tmp_path / "test" / "TABLES" / "table=orders" / "part-00002.parquet").is_file()
     read = pandas.read_parquet(tmp_path / "test" / "TABLES", filters=[("table", "==", "orders")])
     assert (len(read), {*read["table"]}) == (250, {"orders"})
@@ -115,7 +120,7 @@ def test_rows_as_csv(collection: JobFolder, tmp_path: Path) -> None:
     folder = tmp_path / "again" / "test"
     assert files_of(folder) == files_of(tmp_path / "test.zip")
     options = "header=true, allow_quoted_nulls=false, all_varchar=true, quote='\"', escape='\"'"
-    notes = duckdb.sql(f"SELECT text, data FROM read_csv('{folder}/TABLES/notes/*.csv', {options})").fetchall()
+    notes = asked(f"SELECT text, data FROM read_csv('{folder}/TABLES/notes/*.csv', {options})")
     assert notes == [(text, r"\x00ff") for text in TEXTS]
     orders = pandas.concat(map(pandas.read_csv, sorted((folder / "TABLES" / "orders").glob("*.csv"))))
     assert [*orders["total"]] == [n / 4 for n in range(250)]
@@ -177,8 +182,8 @@ def test_wrong_counts_are_found(collection: JobFolder, tmp_path: Path, rows: Any
     said = json.loads(before)
     change(said)
     path.write_text(json.dumps(said))
-    sums = [hashlib.sha256(data).hexdigest() for data in (before, path.read_bytes())]
-    seal.write_text(seal.read_text().replace(*sums))
+    old, new = (hashlib.sha256(data).hexdigest() for data in (before, path.read_bytes()))
+    seal.write_text(seal.read_text().replace(old, new))
     assert problem in [found.what for found in verify(tmp_path / "test").problems]
 
 

@@ -17,7 +17,7 @@ from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus
-from prefect_collect.stores import Blob, DirectoryStore
+from prefect_collect.stores import Blob, Buffer, DirectoryStore
 from prefect_collect.verification import verify_job
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.run_attempts import attempt, export, held, new_job, unsuccessful
@@ -182,7 +182,7 @@ def test_another_one_is_delivered_if_the_first_cannot_be_written(tmp_path: Path)
 class NoFirstText(DirectoryStore):
     """A destination that refuses the text of the first item."""
 
-    def create(self, key: str, data: bytes) -> Blob:
+    def create(self, key: str, data: Buffer) -> Blob:
         """Create the file, unless it is that text."""
         if key.endswith("/TEXT/0001/DOC00000001.txt"):
             raise StoreNameTooLong(f"its name is too long [{key}]")
@@ -204,7 +204,7 @@ def test_earlier_jobs(tmp_path: Path) -> None:
     earlier = collected(tmp_path, {"ann/x": b"same", "ann/y": b"kept"})
     job, _ = export(earlier, DirectoryStore(tmp_path / "1"), "directory")
     later = collected(tmp_path, THINGS)
-    how = {"format": "directory", "deduplicate": "global"}
+    how: dict[str, Any] = {"format": "directory", "deduplicate": "global"}
     _, held_only = export(later, DirectoryStore(tmp_path / "2"), duplicates_of=(earlier.job_id,), **how)
     assert marks(held_only) == {"ann/a": f"{earlier.job_id}/ann/x", "ann/b": "ann/a", "bo/a": "ann/a"}
     assert delivered(held_only) == {*THINGS} - {"ann/b", "bo/a"}

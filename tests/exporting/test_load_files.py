@@ -21,8 +21,9 @@ from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.job_folder.lifecycle import create_job
 from prefect_collect.job_folder.removal import remove_job
 from prefect_collect.packages import verify
+from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobKind, JobStatus
-from prefect_collect.stores import Blob, DirectoryStore
+from prefect_collect.stores import Blob, Buffer, DirectoryStore
 from prefect_collect.verification import verify_job
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.run_attempts import attempt, export, new_job
@@ -108,7 +109,7 @@ def test_later_exports_continue_the_numbers(tmp_path: Path) -> None:
     first = continued(collection, tmp_path / "1", None, {"prefix": "X"})
     assert made(tmp_path / "1" / "test.zip") == {"X00000001": "a", "X00000002": "c"}
     source.things["b"] = Thing("good", b"2")
-    attempt(collection, source, only=[*source.items()][1:2])
+    attempt(collection, source, only=[*items_of(source)][1:2])
     second = continued(collection, tmp_path / "2", first, {"prefix": "X"})
     assert made(tmp_path / "2" / "test.zip") == {"X00000001": "a", "X00000002": "c", "X00000003": "b"}
 
@@ -129,7 +130,7 @@ class NoTexts(DirectoryStore):
 
     refused = True
 
-    def create(self, key: str, data: bytes) -> Blob:
+    def create(self, key: str, data: Buffer) -> Blob:
         """Create the file, unless it is a text."""
         if self.refused and "/TEXT/" in key:
             raise StoreNameTooLong(f"its name is too long [{key}]")
@@ -167,7 +168,7 @@ def test_one_export_continues_another(tmp_path: Path) -> None:
     attempt(collection, source)
     first = continued(collection, tmp_path / "1", None, {"prefix": "X"})
     source.things["b"] = Thing("good", b"2")
-    attempt(collection, source, only=[*source.items()][1:2])
+    attempt(collection, source, only=[*items_of(source)][1:2])
     later = LoadFile(prefix="X", continue_from=first.job_id)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "test.zip").write_bytes(b"of others")
@@ -199,7 +200,7 @@ def test_a_retry_needs_no_longer_what_it_continues(tmp_path: Path) -> None:
     attempt(collection, source)
     first = continued(collection, tmp_path / "1", None, {"prefix": "X"})
     source.things["a"] = Thing("good", b"1")
-    attempt(collection, source, only=[*source.items()][:1])
+    attempt(collection, source, only=[*items_of(source)][:1])
     second = continued(collection, tmp_path / "2", first, {"prefix": "X"})
     before = made(tmp_path / "2" / "test.zip")
     assert before == {"X00000002": "a", "X00000001": "b"}
@@ -237,8 +238,9 @@ def test_what_cannot_be_continued_is_refused_before_the_start(tmp_path: Path) ->
 def test_options_of_another_format_are_refused(tmp_path: Path) -> None:
     """A load file has no SHA-512 manifests and no portable names; a bag has no options of load files."""
     out = DirectoryStore(tmp_path)
-    for wrong in ({"sha512": True}, {"portable_names": True}):
-        with pytest.raises(UsageError, match=f"{next(iter(wrong))} is no option of this format"):
-            Delivery(out, "loadfile", **wrong)
+    for wrong in ("sha512", "portable_names"):
+        given: dict[str, Any] = {wrong: True}
+        with pytest.raises(UsageError, match=f"{wrong} is no option of this format"):
+            Delivery(out, "loadfile", **given)
     with pytest.raises(UsageError, match=r"prefix, width and the like\) is no option of this format"):
         Delivery(out, "bagit", load_file=ABC)

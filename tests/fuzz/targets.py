@@ -32,8 +32,8 @@ from prefect_collect.connectors.mail.header import metadata_of as header_metadat
 from prefect_collect.connectors.mail.texts import few
 from prefect_collect.connectors.mail.texts import named as message_name
 from prefect_collect.connectors.mbox.splitting import messages as split_mbox
-from prefect_collect.connectors.s3._page import read_page
 from prefect_collect.connectors.s3.headers import content_of
+from prefect_collect.connectors.s3.page import read_page
 from prefect_collect.connectors.sftp import _packets as packets
 from prefect_collect.connectors.url_list.entries import BadLine, parse_line
 from prefect_collect.connectors.webdav.multistatus import BadDocument, Multistatus, Resource

@@ -76,7 +76,7 @@ class GcsServer:
     @cached_property
     def client(self) -> Any:
         """A client that is independent of the code under test."""
-        nobody = AnonymousCredentials()  # type: ignore[no-untyped-call]
+        nobody = AnonymousCredentials()
         return storage.Client(project="tests", credentials=nobody, client_options={"api_endpoint": self.url})
 
     def new_bucket(self) -> str:

@@ -47,7 +47,8 @@ class Database:
     def source(self, *, port: int | None = None, **fields: Any) -> SqlSource:
         """Return a source of the database; with `port`, over a proxy."""
         url = self.url.replace(f":{self.port}/", f":{port}/") if port else self.url
-        return SqlSource(**{"name": "place", "url": url, "connect_timeout": 5, "read_timeout": 30} | fields)
+        given: dict[str, Any] = {"name": "place", "url": url, "connect_timeout": 5, "read_timeout": 30} | fields
+        return SqlSource(**given)
 
     @contextmanager
     def connection(self) -> Iterator[Any]:

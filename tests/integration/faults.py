@@ -9,6 +9,7 @@ import re
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, cast
@@ -27,6 +28,7 @@ class Fault:
     left: int
     status: int = 503
     code: str = "SlowDown"
+    retry_after: int | None = None
     keep: int | None = None
     share: float = 1.0
     method: str = ""
@@ -49,13 +51,15 @@ class FaultProxy:
     `url` is its address. `requests` lists (method, path with query) in the order of arrival; `bytes_up` and
     `bytes_down` count the bytes of the forwarded bodies, and `hits` the faults that were caused. A fault hits the next
     `n` requests that match; `method` and `path` are regular expressions, and `path` is searched in the path with its
-    query. Use the proxy as a context manager, or call `close`.
+    query. `rewrite`, if set, makes the body of an answer to a GET of the path and the server's body. Use the proxy as a
+    context manager, or call `close`.
     """
 
     def __init__(self, target_url: str) -> None:
         target = urlsplit(target_url)
         self.target = (target.hostname or "127.0.0.1", target.port or 80)
         self.requests: list[tuple[str, str]] = []
+        self.rewrite: Callable[[str, bytes], bytes] | None = None
         self.hits = 0
         self.bytes_up = 0
         self.bytes_down = 0
@@ -75,11 +79,17 @@ class FaultProxy:
         code: str = "SlowDown",
         *,
         share: float = 1.0,
+        retry_after: int | None = None,
         method: str = "",
         path: str = "",
     ) -> None:
-        """Answer `n` requests (at random, if `share` is below 1) with an S3 error, and do not forward them."""
-        self._add(Fault("fail", n, status=status, code=code, share=share, method=method, path=path))
+        """Answer `n` requests (at random, if `share` is below 1) with an S3 error, and do not forward them.
+
+        `retry_after` are the seconds that the answer states.
+        """
+        fault = Fault("fail", n, status=status, code=code, share=share, method=method, path=path)
+        fault.retry_after = retry_after
+        self._add(fault)
 
     def truncate_next(self, n: int = 1, keep: int | None = None, *, method: str = "GET", path: str = "") -> None:
         """Cut the answer's body after `keep` bytes (None: half) and close the connection."""
@@ -239,6 +249,8 @@ class _Handler(BaseHTTPRequestHandler):
             if kind == "lose":
                 answer.read()
                 self._reset()
+            elif self.proxy.rewrite is not None and self.command == "GET" and not fault:
+                self._rewritten(answer, self.proxy.rewrite)
             else:
                 self._answer(answer, fault)
 
@@ -290,10 +302,22 @@ class _Handler(BaseHTTPRequestHandler):
         elif chunked:
             self.wfile.write(b"0\r\n\r\n")
 
+    def _rewritten(self, answer: http.client.HTTPResponse, rewrite: Callable[[str, bytes], bytes]) -> None:
+        body = rewrite(self.path, answer.read())
+        self.send_response_only(answer.status, answer.reason)
+        for name, value in answer.getheaders():
+            if name.lower() not in _HOP_BY_HOP | {"content-length"}:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
     def _fail(self, fault: Fault) -> None:
         text = f"<?xml version='1.0'?><Error><Code>{fault.code}</Code><Message>Asked for by a test.</Message></Error>"
         body = b"" if self.command == "HEAD" else text.encode()
         self.send_response(fault.status)
+        if fault.retry_after is not None:
+            self.send_header("Retry-After", str(fault.retry_after))
         self.send_header("Content-Type", "application/xml")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

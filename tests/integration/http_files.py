@@ -36,6 +36,9 @@ class Zeros:
         start, end, _ = part.indices(self.size)
         return bytes(end - start) if end - start <= 1 << 20 else Zeros(end - start)
 
+    def __bytes__(self) -> bytes:
+        return bytes(self.size)
+
 
 @dataclass
 class File:
@@ -246,7 +249,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         keep = len(body) if fault is None or fault.keep is None else fault.keep
         for at in range(0, keep, 1 << 18):
-            self.wfile.write(body[at : min(keep, at + (1 << 18))])
+            self.wfile.write(bytes(body[at : min(keep, at + (1 << 18))]))
         if keep < len(body) or (length is not None and length > len(body)):
             self.wfile.flush()
             with contextlib.suppress(OSError):

@@ -12,6 +12,8 @@ Usage: sftp_faults.py FILE. Each process takes the first fault of the list (JSON
 - ``greeting``: print this first, as a shell's start-up file may.
 """
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import json
@@ -22,10 +24,22 @@ import subprocess
 import sys
 import threading
 
+TYPE_CHECKING = False  # as typing takes longer to import than all of this program
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, BinaryIO, Protocol
+
+    class Readable(Protocol):
+        """What is read."""
+
+        def read(self, size: int, /) -> bytes | None:
+            """Return the next bytes."""
+
+
 SERVER = "/usr/lib/openssh/sftp-server"
 
 
-def taken(path: str) -> dict:
+def taken(path: str) -> dict[str, Any]:
     """Return the first fault, and take it out of the file."""
     try:
         with open(path, "r+") as file:
@@ -39,7 +53,7 @@ def taken(path: str) -> dict:
         return {}
 
 
-def exactly(stream, size: int) -> bytes:
+def exactly(stream: Readable, size: int) -> bytes:
     """Return the next bytes; fewer at the end."""
     data = b""
     while len(data) < size and (more := stream.read(size - len(data))):
@@ -47,13 +61,13 @@ def exactly(stream, size: int) -> bytes:
     return data
 
 
-def packets(stream):
+def packets(stream: Readable) -> Iterator[bytes]:
     """Yield the packets of a stream, without their lengths."""
     while len(head := exactly(stream, 4)) == 4:
         yield exactly(stream, struct.unpack(">I", head)[0])
 
 
-def to_server(client, server, fault: dict) -> None:
+def to_server(client: Readable, server: BinaryIO, fault: dict[str, Any]) -> None:
     """Pass the client's packets on."""
     for packet in packets(client):
         if fault.get("most") and packet[0] == 5:
@@ -64,7 +78,7 @@ def to_server(client, server, fault: dict) -> None:
     server.close()
 
 
-def to_client(server, out, fault: dict, up: threading.Thread) -> None:
+def to_client(server: Readable, out: BinaryIO, fault: dict[str, Any], up: threading.Thread) -> None:
     """Pass the server's packets on, until the fault; one that hangs hangs until the client is gone."""
     out.write(fault.get("greeting", "").encode())
     seen = 0
@@ -95,7 +109,7 @@ def main() -> None:
     fault = taken(sys.argv[1])
     if fault.get("refuse"):
         sys.exit("too many connections")
-    limit = fault.get("files")
+    limit: int = fault.get("files", 0)
 
     def few() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit + 5, limit + 5))
@@ -103,7 +117,9 @@ def main() -> None:
     server = subprocess.Popen(
         [SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, preexec_fn=few if limit else None
     )
-    up = threading.Thread(target=to_server, args=(sys.stdin.buffer.raw, server.stdin, fault), daemon=True)
+    assert server.stdout is not None
+    unbuffered = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115 - until the process ends
+    up = threading.Thread(target=to_server, args=(unbuffered, server.stdin, fault), daemon=True)
     up.start()
     with contextlib.suppress(BrokenPipeError):
         to_client(server.stdout, sys.stdout.buffer, fault, up)

@@ -18,7 +18,7 @@ import setuptools
 from tests.integration.cli.conftest import run_here, used_quietly
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server
-from tests.support.documented_examples import ROOT, Done, Terminal, examples
+from tests.support.documented_examples import ROOT, RUN, Done, Terminal, examples
 
 pytestmark = pytest.mark.integration
 
@@ -77,12 +77,21 @@ def _newest(terminal: Terminal, *options: str) -> str:
 
 
 def _run_commands(terminal: Terminal, page: str) -> list[tuple[str, Done]]:
-    """Run the commands of a page one after the other; JOB is its first collection, DRAFT its draft."""
+    """Run the commands of a page one after the other; JOB is its first collection, DRAFT its draft.
+
+    After a line of comment JOB is the newest collection. EARLIER is another collection, with the same documents.
+    """
     job = draft = ""
     run = []
     for example in examples(page):
         lines = [line for line in example.text.splitlines() if line] if example.language == "sh" else []
         for line in lines:
+            if line.startswith("# "):
+                job = ""
+                continue
+            if re.search(r"\bEARLIER\b", line):
+                terminal.run("prefect-collect collect docs --name earlier")
+                line = re.sub(r"\bEARLIER\b", _newest(terminal), line)
             if re.search(r"\bJOB\b", line):
                 job = job or _newest(terminal)
             if re.search(r"\bDRAFT\b", line):
@@ -111,13 +120,24 @@ def _said(done: Done, passes: Callable[[str], bool]) -> str:
     return "".join(line for line in done.err.splitlines(keepends=True) if not passes(line))
 
 
+def _prepare(page: str, terminal: Terminal, folder: Path) -> None:
+    """Make what a page speaks of before its first command: a collection, or a folder with an mbox file."""
+    if page in ("docs/bags.md", "docs/duplicates.md"):
+        assert terminal.run("prefect-collect collect docs").code == 0
+    if page == "docs/mail.md":
+        (folder / "archive").mkdir()
+        message = "From jordan@example.org Mon Jan  5 10:00:00 2026\nFrom: Jordan\nSubject: hello\n\nhello\n\n"
+        (folder / "archive" / "inbox.mbox").write_text(message)
+
+
 @pytest.mark.usefixtures("evidence")
-@pytest.mark.parametrize("page", ["README.md", "docs/command-line.md", "docs/operating.md", "docs/loadfile.md"])
+@pytest.mark.parametrize("page", [page for page in RUN["sh"] if page != "docs/tutorial.md"])
 def test_the_commands(page: str, terminal: Terminal, tmp_path: Path) -> None:
     """Each command ends with 0 and warns of nothing, in the order of the page.
 
     What one says besides: that no worker is there, so that a draft runs here.
     """
+    _prepare(page, terminal, tmp_path)
     run = _run_commands(terminal, page)
     assert len(run) >= 3
     for command, done in run:
@@ -128,7 +148,7 @@ def test_the_commands(page: str, terminal: Terminal, tmp_path: Path) -> None:
         assert json.loads((tmp_path / "verified.json").read_text())["valid"] is True
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/python.md", "docs/operating.md"])
+@pytest.mark.parametrize("page", RUN["python"])
 def test_the_python(page: str, terminal: Terminal, tmp_path: Path) -> None:
     """The Python examples of a page run one after the other, as one program."""
     program = "\n".join(example.text for example in examples(page) if example.language == "python")

@@ -213,9 +213,14 @@ def test_two_processes_append_at_once(tmp_path: Path) -> None:
         other.stdin.write("go\n")
         other.stdin.flush()
     folder = JobFolder(DirectoryStore(tmp_path), "job")
+
+    def edit(name: str) -> None:
+        for number in range(25):
+            append(folder, "edited", {"number": number}, who=name)
+
     with ThreadPoolExecutor(2) as pool:
         for name in ("thread 0", "thread 1"):
-            pool.submit(lambda name=name: [append(folder, "edited", {"number": n}, who=name) for n in range(25)])
+            pool.submit(edit, name)
     for other in others:
         other.communicate()
         assert other.returncode == 0

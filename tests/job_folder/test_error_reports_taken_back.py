@@ -7,6 +7,7 @@ import io
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -40,11 +41,11 @@ def report(folder: JobFolder, name: str = "errors.csv") -> bytes:
     return folder.store.read(store_keys.report_key(folder.job_id, 1, name))
 
 
-def saved(data: bytes, **options: str) -> str:
+def saved(data: bytes, **options: Any) -> str:
     """Return the report's CSV as another program writes it."""
     rows = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline="")))
     out = io.StringIO(newline="")
-    csv.writer(out, **options).writerows(rows)  # type: ignore[call-overload]
+    csv.writer(out, **options).writerows(rows)
     return out.getvalue()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -129,3 +130,25 @@ def damage(tmp_path: Path) -> Callable[[str, int, bytes], None]:
             file.write(data)
 
     return overwrite
+
+
+MAIL = {
+    "from": ["Ann <ann@example.com>"],
+    "to": ["bob@example.com", "eve@example.com"],
+    "cc": ["c@example.com"],
+    "subject": "Hi\nthere",
+    "date": "2024-01-01T00:30:00+02:00",
+    "message_id": "<1@example.com>",
+}
+
+
+@pytest.fixture
+def filled(staging: Any) -> Any:
+    """Return a staging store with items of many kinds."""
+    staging.stage({"a/letter.txt": "Grüße".encode(), "b/scan.PDF": b"%PDF-1.7", "mail/1.eml": b"Subject: Hi\r\n\r\n"})
+    staging.stage({"big.bin": b"0" * 300_000, "latin.txt": b"Gr\xfc\xdfe", "noext": b"", ".hidden": b"h"}, deflate=True)
+    staging.rows[2]["metadata"] = json.dumps(MAIL)
+    staging.rows[0]["custodian"] = "Jordan Lee"
+    staging.lose("gone.docx")
+    staging.lose("=odd.txt", "access_denied")
+    return staging

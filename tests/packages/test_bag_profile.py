@@ -57,7 +57,7 @@ def judged(path: Path, folder: Path, text: str) -> bool:
     """Return whether bagit-profile finds that both conform."""
     theirs = bagit_profile.Profile(URI, text)
     try:
-        return theirs.validate_serialization(str(path)) and theirs.validate(bagit.Bag(str(folder)))
+        return bool(theirs.validate_serialization(str(path)) and theirs.validate(bagit.Bag(str(folder))))
     except bagit_profile.ProfileValidationError:
         return False
 

@@ -18,7 +18,7 @@ import pytest
 
 from prefect_collect.codes import Failure
 from prefect_collect.errors import JobCanceled, PackageExists
-from prefect_collect.formats.bag_options import BagOptions
+from prefect_collect.formats.bag_options import BagOptions, Volumes
 from prefect_collect.packages import Built, FolderZip, Owner, PackagePlace, find_duplicates, verify
 from prefect_collect.packages.groups.build import DESCRIPTION, SEAL, build_group
 from prefect_collect.stores import DirectoryStore
@@ -33,7 +33,13 @@ KINDS = ["zip", "tar", "tar.zst"]
 
 
 def make(
-    staging: Any, exports: DirectoryStore, kind: str = "zip", owner: Owner = ME, *, replace: bool = False, **how: Any
+    staging: Any,
+    exports: DirectoryStore,
+    kind: Volumes = "zip",
+    owner: Owner = ME,
+    *,
+    replace: bool = False,
+    **how: Any,
 ) -> Built:
     """Check and build a group of bags of at most 1,200 bytes."""
     spec = staging.spec(bag=BagOptions(volume_bytes=1200, volumes=kind))
@@ -67,7 +73,7 @@ def group(tmp_path: Path, built: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_group(staged: Any, exports: DirectoryStore, tmp_path: Path, kind: str) -> None:
+def test_a_group(staged: Any, exports: DirectoryStore, tmp_path: Path, kind: Volumes) -> None:
     """The bags are valid for bagit each, and together hold every item once; sha256sum checks all by one manifest."""
     built = make(staged, exports, kind)
     group = exports.root / "docs"
@@ -107,7 +113,7 @@ def test_the_same_items_give_the_same_group(staged: Any, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_may_be_replaced(staged: Any, exports: DirectoryStore, kind: str) -> None:
+def test_what_may_be_replaced(staged: Any, exports: DirectoryStore, kind: Volumes) -> None:
     """A retry keeps the identical group, replaces its own one or an unfinished one, and touches nothing else."""
     first = make(staged, exports, kind, replace=True)
     with pytest.raises(PackageExists):
@@ -193,7 +199,7 @@ def rows(change: Callable[[list[dict[str, Any]]], object]) -> Callable[[Path], N
 
 def without(*names: str) -> Callable[[Path], None]:
     """Return what removes these lists."""
-    return lambda group: [(group / name).unlink() for name in names] and None
+    return lambda group: ([(group / name).unlink() for name in names], None)[1]
 
 
 def replaced(name: str, old: str, new: str) -> Callable[[Path], None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ LARGE = bytes(range(256)) * (40 << 10)  # 10 MiB, more than is kept in memory, a
 THINGS = {"a": b"first", "b": b"", "c": b"ab" * 4_000, "d": LARGE}
 
 
-def collected(**policy: bool) -> JobFolder:
+def collected(**policy: Any) -> JobFolder:
     """Return a collection of small items, an empty one and a large one."""
     folder = new_job(MemoryStore(), source := MemorySource({name: Thing(data=data) for name, data in THINGS.items()}))
     attempt(folder, source, **policy)
@@ -75,7 +76,7 @@ def test_altered_bytes_are_not_given(number: int, compress: bool) -> None:
             del store.blobs[key]
         else:
             store.blobs[key] = damaged
-        given = []
+        given = list[bytes]()
         with pytest.raises(CorruptSegment):
             given.extend(item.read())
         assert given == []

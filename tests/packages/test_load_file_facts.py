@@ -20,8 +20,7 @@ from prefect_collect.packages.load_files.reading import as_read, read_csv, read_
 from prefect_collect.packages.load_files.text import MARKS, RowWriter
 from prefect_collect.parameters import Deduplicate
 from prefect_collect.stores import DirectoryStore
-from tests.packages.test_loadfile import _resealed as resealed
-from tests.packages.test_loadfile import contents
+from tests.packages.load_file_packages import contents, resealed
 
 HELD = [("a\n®.txt", "Ann"), ("b.txt", "Ann"), ("c/=þ", "Bo"), ("日.txt", None), ("e.txt", "Bo")]
 """Paths and custodians of items, of which all but the last have the same bytes."""

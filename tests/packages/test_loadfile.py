@@ -7,98 +7,22 @@ import hashlib
 import io
 import json
 import re
-import subprocess
-import zipfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-import pandas
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from prefect_collect.archive.item_paths import safe_path
-from prefect_collect.errors import PackageError, PackageExists
+from prefect_collect.errors import PackageError
 from prefect_collect.escaping import csv_text
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.formats.profiles import FACTS
-from prefect_collect.job_folder import table_columns
 from prefect_collect.packages import (
-    PACKAGE_FORMATS,
-    Built,
-    Continued,
-    FolderZip,
-    Owner,
-    PackagePlace,
-    check_items,
-    fetch_package,
-    number_key,
     verify,
 )
 from prefect_collect.stores import DirectoryStore
-from tests.examples import QUICK
+from tests.packages.load_file_packages import both, build, contents, exceptions, rows
 from tests.support.package_modules import ROOT
-
-MAIL = {
-    "from": ["Ann <ann@example.com>"],
-    "to": ["bob@example.com", "eve@example.com"],
-    "cc": ["c@example.com"],
-    "subject": "Hi\nthere",
-    "date": "2024-01-01T00:30:00+02:00",
-    "message_id": "<1@example.com>",
-}
-FORMATS = ["loadfile", "loadfile-directory"]
-both = pytest.mark.parametrize("format", FORMATS)
-
-
-def build(staging: Any, exports: DirectoryStore, format: Any = "loadfile", **how: Any) -> Built:
-    """Check and build a package; `how` are options of the load file, or of the builder."""
-    asked = {name: how.pop(name) for name in ("owner", "replace") if name in how}
-    changes = {name: how.pop(name) for name in ("continued", "hashes", "source") if name in how}
-    spec = staging.spec(load_file=LoadFile(**how), **({"source": "Share"} | changes))
-    checked = check_items(staging.manifest, staging.store, spec)
-    known = PACKAGE_FORMATS[format]
-    key = f"out{known.facts.suffix}"
-    return known.build(staging.input(checked, spec), PackagePlace(exports, key, **asked))
-
-
-def contents(exports: DirectoryStore, format: str) -> dict[str, bytes]:
-    """Return the files of the package by their names below its base folder."""
-    if format == "loadfile":
-        path = exports.locate("out.zip")
-        assert subprocess.run(["unzip", "-tqq", path], check=False).returncode == 0
-        with zipfile.ZipFile(path) as archive:
-            return {name.removeprefix("docs/"): archive.read(name) for name in archive.namelist()}
-    root = Path(exports.locate("out"))
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
-
-
-def rows(data: bytes, encoding: str = "utf-8-sig") -> list[dict[str, str]]:
-    """Return the rows of a DAT file, read by pandas."""
-    table: Any = pandas.read_csv(
-        io.BytesIO(data), sep="\x14", quotechar="þ", dtype=str, keep_default_na=False, engine="python",
-        encoding=encoding,
-    )  # fmt: skip
-    found: list[dict[str, str]] = table.to_dict("records")
-    return found
-
-
-def exceptions(data: bytes) -> list[dict[str, str]]:
-    """Return the rows of EXCEPTIONS.csv."""
-    return list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
-
-
-@pytest.fixture
-def filled(staging: Any) -> Any:
-    """Return a staging store with items of many kinds."""
-    staging.stage({"a/letter.txt": "Grüße".encode(), "b/scan.PDF": b"%PDF-1.7", "mail/1.eml": b"Subject: Hi\r\n\r\n"})
-    staging.stage({"big.bin": b"0" * 300_000, "latin.txt": b"Gr\xfc\xdfe", "noext": b"", ".hidden": b"h"}, deflate=True)
-    staging.rows[2]["metadata"] = json.dumps(MAIL)
-    staging.rows[0]["custodian"] = "Jordan Lee"
-    staging.lose("gone.docx")
-    staging.lose("=odd.txt", "access_denied")
-    return staging
 
 
 @both
@@ -229,113 +153,6 @@ def test_hostile_paths(staging: Any, exports: DirectoryStore, format: str) -> No
     assert verify(exports.locate(built.key)).problems == []
 
 
-def test_the_same_collection_gives_the_same_bytes(filled: Any, exports: DirectoryStore, tmp_path: Path) -> None:
-    """ZIP file and folder hold the same files, each time the same bytes, whose hashes sha256sum accepts."""
-    first, again = build(filled, exports), build(filled, DirectoryStore(tmp_path / "again"))
-    folder = build(filled, exports, "loadfile-directory")
-    assert first.fingerprint == again.fingerprint == folder.fingerprint
-    data = Path(exports.locate("out.zip")).read_bytes()
-    assert data == (tmp_path / "again" / "out.zip").read_bytes()
-    assert contents(exports, "loadfile") == contents(exports, "loadfile-directory")
-    for place in ("out", "out/VOL001"):
-        where = exports.locate(place)
-        done = subprocess.run(["sha256sum", "--quiet", "-c", "manifest-sha256.txt"], cwd=where, check=False)
-        assert done.returncode == 0
-    with zipfile.ZipFile(exports.locate("out.zip")) as archive:
-        archive.extractall(tmp_path / "unpacked")
-    assert verify(tmp_path / "unpacked" / "docs").fingerprint == first.fingerprint
-
-
-def test_a_folder_can_be_downloaded_as_a_zip_file(filled: Any, exports: DirectoryStore, tmp_path: Path) -> None:
-    """The ZIP file that the console makes of a folder is a valid package with its fingerprint; a copy is checked."""
-    built = build(filled, exports, "loadfile-directory")
-    (tmp_path / "made.zip").write_bytes(b"".join(FolderZip(exports, "out").chunks()))
-    found = verify(tmp_path / "made.zip")
-    assert (found.problems, found.fingerprint) == ([], built.fingerprint)
-    home = fetch_package(exports, "out", tmp_path / "home", "out", built.fingerprint, "loadfile-directory")
-    assert verify(home).valid
-    with pytest.raises(PackageError, match="fingerprint differs"):
-        fetch_package(exports, "out", tmp_path / "other", "out", "0" * 64, "loadfile-directory")
-
-
-@both
-def test_volumes_are_complete_in_themselves(filled: Any, exports: DirectoryStore, format: str) -> None:
-    """A volume has at most that many items or bytes (or one item); each has its load file, natives and hashes."""
-    built = build(filled, exports, format, volume_items=3)
-    files = contents(exports, format)
-    assert [len(rows(files[f"VOL{n:03d}/VOL{n:03d}.dat"])) for n in (1, 2, 3)] == [3, 3, 1]
-    for volume in ("VOL001", "VOL002", "VOL003"):
-        listed = dict(
-            reversed(line.split("  ")) for line in files[f"{volume}/manifest-sha256.txt"].decode().splitlines()
-        )
-        mine = {name.removeprefix(f"{volume}/"): data for name, data in files.items() if name.startswith(volume)}
-        del mine["manifest-sha256.txt"]
-        assert listed == {name: hashlib.sha256(data).hexdigest() for name, data in mine.items()}
-    assert verify(exports.locate(built.key)).problems == []
-
-
-def test_volumes_by_size(filled: Any, exports: DirectoryStore) -> None:
-    """An item that is larger than a volume has one of its own; the others are filled as far as they go."""
-    build(filled, exports, volume_bytes=20)
-    volumes = json.loads(contents(exports, "loadfile")["load-file.json"])["volumes"]
-    assert [(volume["items"], volume["bytes"]) for volume in volumes] == [(2, 15), (1, 15), (1, 300_000), (3, 6)]
-    assert verify(exports.locate("out.zip")).problems == []
-
-
-@both
-def test_an_item_that_cannot_be_delivered_keeps_its_number(
-    filled: Any, exports: DirectoryStore, format: str, damage: Callable[[str, int, bytes], None]
-) -> None:
-    """It is in the exceptions under its number; after the segment is repaired, all others have theirs as before."""
-    row = filled.rows[1]
-    place = row["segment"], row["offset"]
-    damage(*place, b"X")
-    built = build(filled, exports, format)
-    files = contents(exports, format)
-    before = [one["Control Number"] for one in rows(files["VOL001/VOL001.dat"])]
-    lost = exceptions(files["EXCEPTIONS.csv"])
-    assert "DOC00000002" not in before
-    assert [(one["Control Number"], one["Exception Code"]) for one in lost] == [
-        ("DOC00000002", "segment_corrupt"), ("", "not_found"), ("", "access_denied"),
-    ]  # fmt: skip
-    checked = verify(exports.locate(built.key))
-    assert (checked.problems, checked.items, checked.not_delivered) == ([], 6, 3)
-    damage(*place, b"%")
-    again = build(filled, exports, format, owner=Owner("export", frozenset({built.fingerprint})), replace=True)
-    after = [one["Control Number"] for one in rows(contents(exports, format)["VOL001/VOL001.dat"])]
-    assert sorted({*before, "DOC00000002"}) == after
-    assert (again.items, verify(exports.locate(again.key)).problems) == (7, [])
-
-
-@both
-def test_only_an_own_package_is_replaced(filled: Any, exports: DirectoryStore, format: str) -> None:
-    """An identical package is kept, one of another job is not touched, and nothing is written beside other files."""
-    built = build(filled, exports, format)
-    kept = build(filled, exports, format, owner=Owner("export"), replace=True)
-    assert kept.fingerprint == built.fingerprint
-    before = contents(exports, format)
-    with pytest.raises(PackageExists):
-        build(filled, exports, format, owner=Owner("export"), replace=True, prefix="OTHER")
-    with pytest.raises(PackageExists):
-        build(filled, exports, format)
-    assert contents(exports, format) == before
-
-
-def test_an_interrupted_folder_is_completed(filled: Any, exports: DirectoryStore) -> None:
-    """What a killed attempt left, marked as this job's, is replaced; with a file of others in it, it is refused."""
-    marker = "out/.prefect-collect-export/unfinished.txt"
-    exports.create(marker, b"x")
-    exports.create("out/VOL001/NATIVES/0001/DOC00000001.txt", b"half")
-    exports.create("out/VOL001/VOL001.dat", b"half")
-    built = build(filled, exports, "loadfile-directory", owner=Owner("export"), replace=True)
-    assert verify(exports.locate("out")).problems == []
-    assert built.items == 7
-    exports.create(marker, b"x")
-    exports.create("out/VOL001/mine.txt", b"mine")
-    with pytest.raises(PackageExists, match=r"mine\.txt"):
-        build(filled, exports, "loadfile-directory", owner=Owner("export"), replace=True)
-
-
 @both
 def test_a_damaged_row_is_an_exception(filled: Any, exports: DirectoryStore, format: str) -> None:
     """An item whose row of the manifest lacks its size or its hash is not delivered, and not lost either."""
@@ -347,133 +164,11 @@ def test_a_damaged_row_is_an_exception(filled: Any, exports: DirectoryStore, for
     assert (found.problems, found.items, found.not_delivered) == ([], 5, 4)
 
 
-def test_numbers_go_on_after_those_of_an_earlier_export(filled: Any, exports: DirectoryStore) -> None:
-    """Items with the same bytes keep their numbers, others get new ones after the last; too few digits are refused."""
-    known = {
-        number_key(row["item_id"], row["sha256"]): number
-        for row, number in zip(filled.rows[:3], (7, 3, 5), strict=True)
-    }
-    build(filled, exports, continued=Continued(known, 9_998), width=5)
-    found = rows(contents(exports, "loadfile")["VOL001/VOL001.dat"])
-    numbers = ["DOC00007", "DOC00003", "DOC00005", "DOC09999", "DOC10000", "DOC10001", "DOC10002"]
-    assert [row["Control Number"] for row in found] == numbers
-    assert verify(exports.locate("out.zip")).problems == []
-    with pytest.raises(PackageError, match=r"reach 10,002, which has more digits .*\[width=4\]"):
-        build(filled, exports, continued=Continued(known, 9_998), width=4)
-
-
 def test_nothing_at_all(staging: Any, exports: DirectoryStore) -> None:
     """A collection without items makes a load file with its header alone."""
     build(staging, exports, tables="both")
     assert rows(contents(exports, "loadfile")["VOL001/VOL001.dat"]) == []
     assert verify(exports.locate("out.zip")).problems == []
-
-
-@pytest.mark.skipif(QUICK, reason="it takes long because of its size")
-def test_more_than_65536_files(staging: Any, exports: DirectoryStore) -> None:
-    """Folders hold at most 1,000 natives, and a ZIP64 file with more than 65,535 entries is valid."""
-    count = 65_600
-    staging.stage([(f"{n:05d}.bin", b"") for n in range(count)])
-    table = pa.Table.from_pylist(staging.rows, table_columns.MANIFEST)
-    staging.manifest = lambda columns: iter(table.select(columns).to_batches(8192))
-    build(staging, exports)
-    with zipfile.ZipFile(exports.locate("out.zip")) as archive:
-        names = archive.namelist()
-    natives = [name for name in names if "/NATIVES/" in name]
-    assert len(natives) == count
-    folders = [name.rpartition("/")[0] for name in natives]
-    assert max(folders.count(folder) for folder in sorted(set(folders))[:2]) == 1_000
-    assert natives[1_000] == "docs/VOL001/NATIVES/0002/DOC00001001.bin"
-    found = verify(exports.locate("out.zip"))
-    assert (found.problems, found.items) == ([], count)
-
-
-def _edits(files: dict[str, bytes]) -> Iterator[tuple[str, dict[str, bytes | None], str]]:
-    """Yield ways to change a package, each with what verify must say."""
-    dat = files["VOL001/VOL001.dat"]
-    yield "a native is changed", {"VOL001/NATIVES/0001/DOC00000002.PDF": b"%PDF-1.8"}, "its bytes are not those"
-    yield "a native is gone", {"VOL001/NATIVES/0001/DOC00000002.PDF": None}, "it is missing"
-    yield "a text is gone", {"VOL001/TEXT/0001/DOC00000001.txt": None}, "it is missing"
-    yield "a file is added", {"VOL001/NATIVES/0001/DOC00000099.txt": b"x"}, "no manifest of the package lists it"
-    yield "the load file is changed", {"VOL001/VOL001.dat": dat.replace(b"scan", b"scam")}, "its bytes are not those"
-    yield (
-        "an exception is dropped",
-        {"EXCEPTIONS.csv": files["EXCEPTIONS.csv"].splitlines(True)[0]},
-        "is not the exception",
-    )
-    yield "the manifest is gone", {"manifest-sha256.txt": None}, "it is missing"
-    yield "the description is damaged", {"load-file.json": b"{}"}, "cannot be read as the description"
-
-
-def test_a_changed_package_is_not_valid(filled: Any, exports: DirectoryStore) -> None:
-    """Whatever is changed, removed or added, verify names it."""
-    build(filled, exports, "loadfile-directory")
-    files = contents(exports, "loadfile-directory")
-    for what, edit, said in _edits(files):
-        for name, data in edit.items():
-            path = Path(exports.locate(f"out/{name}"))
-            path.unlink() if data is None else path.write_bytes(data)
-        problems = "\n".join(map(str, verify(exports.locate("out")).problems))
-        assert said in problems, f"{what}: {problems}"
-        for name in edit:
-            path = Path(exports.locate(f"out/{name}"))
-            path.write_bytes(files[name]) if name in files else path.unlink()
-    assert verify(exports.locate("out")).valid
-
-
-def _resealed(files: dict[str, bytes], exports: DirectoryStore) -> None:
-    """Write the files as a package whose manifests list them as they are, as a forger would."""
-    volume = {name: data for name, data in files.items() if name.startswith("VOL001/")}
-    volume.pop("VOL001/manifest-sha256.txt", None)
-    top = {name: files[name] for name in ("load-file.json", "EXCEPTIONS.csv", "items.parquet")}
-
-    def lines(listed: dict[str, bytes], cut: str = "") -> bytes:
-        digests = {name.removeprefix(cut): hashlib.sha256(data).hexdigest() for name, data in listed.items()}
-        return "".join(f"{digest}  {name}\n" for name, digest in digests.items()).encode()
-
-    manifest = {"VOL001/manifest-sha256.txt": lines(volume, "VOL001/")}
-    every = volume | top | manifest | {"manifest-sha256.txt": lines(top | manifest)}
-    for name, data in every.items():
-        exports.create(f"forged/{name}", data)
-
-
-def test_a_forged_load_file_is_not_valid(filled: Any, exports: DirectoryStore) -> None:
-    """With hashes that fit, rows that are changed, dropped, added or malformed are still found by the list of items."""
-    build(filled, exports, "loadfile-directory", tables="both")
-    good = contents(exports, "loadfile-directory")
-    dat, table = good["VOL001/VOL001.dat"], good["VOL001/VOL001.csv"]
-    lines, cells = dat.splitlines(True), table.split(b"\r\n")
-    native = "VOL001/NATIVES/0001/DOC00000002.PDF"
-    said = json.loads(good["load-file.json"])
-    edits: list[tuple[dict[str, bytes | None], str]] = [
-        ({"VOL001/VOL001.dat": b"".join(lines[:-1])}, "row 7 of the DAT is not the item DOC00000007"),
-        ({"VOL001/VOL001.dat": dat + lines[-1]}, "the DAT has more than the 7 delivered items"),
-        (
-            {"VOL001/VOL001.dat": b"".join([lines[0], lines[2], lines[1], *lines[3:]])},
-            "row 1 of the DAT is not the item",
-        ),
-        ({"VOL001/VOL001.dat": lines[0][:3] + b"".join(lines[1:])}, "its header is not the columns"),
-        ({"VOL001/VOL001.dat": dat.replace(b"\x14", b"", 1)}, "its header is not the columns"),
-        ({"VOL001/VOL001.csv": b"\r\n".join([*cells[:2], *cells[3:]])}, "row 2 of the CSV is not the item DOC00000002"),
-        ({"VOL001/VOL001.csv": table + b'"'}, "it does not end with a whole row"),
-        ({native: None}, "it is missing; items.parquet lists it"),
-        ({native: b"%PDF-1.8"}, "items.parquet and the manifest do not agree on it"),
-        ({"VOL001/NATIVES/0001/DOC99.txt": b"x"}, "items.parquet does not list it"),
-        ({"EXCEPTIONS.csv": good["EXCEPTIONS.csv"].replace(b"not_found", b"not_wanted")}, "row 1 is not the exception"),
-        ({"EXCEPTIONS.csv": good["EXCEPTIONS.csv"] * 2}, "it has more than the 2 exceptions"),
-        ({"load-file.json": json.dumps({**said, "found": 10}).encode()}, "it states 10 found items, but there are 9"),
-        ({"load-file.json": json.dumps({**said, "volumes": []}).encode()}, "its volumes are not VOL001"),
-        ({"load-file.json": json.dumps({**said, "load_file": 2}).encode()}, "only version 1 is known"),
-        ({"items.parquet": b"PAR1"}, "it cannot be read as the list of items"),
-    ]
-    for edit, what in edits:
-        files = {name: data for name, data in (good | edit).items() if data is not None}
-        _resealed(files, exports)
-        problems = "\n".join(map(str, verify(exports.locate("forged")).problems))
-        assert what in problems, f"{what}: {problems}"
-        exports.delete("forged/")
-    _resealed(good, exports)
-    assert verify(exports.locate("forged")).valid
 
 
 def _page() -> str:

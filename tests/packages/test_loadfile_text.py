@@ -67,7 +67,7 @@ def documented(text: str, encoding: str, *, dat: bool) -> str:
 
 def by_hand(data: bytes, encoding: str) -> list[list[str]]:
     """Return the rows of a DAT file, read as its published description says, letter by letter."""
-    text, rows, row, at = data.decode(_CODECS[encoding]), [], list[str](), 0
+    text, rows, row, at = data.decode(_CODECS[encoding]), list[list[str]](), list[str](), 0
     while at < len(text):
         assert text[at] == "þ"
         value, at = "", at + 1

@@ -187,8 +187,8 @@ def test_what_was_changed_is_found(filled: Any, exports: DirectoryStore, tmp_pat
         assert changed != files[name]
         for other, data in {**files, name: changed}.items():
             if other == "manifest-sha256.txt":
-                sums = [hashlib.sha256(one).hexdigest().encode() for one in (files[name], changed)]
-                data = data.replace(*sums)
+                before, after = (hashlib.sha256(one).hexdigest().encode() for one in (files[name], changed))
+                data = data.replace(before, after)
             (folder / other).parent.mkdir(parents=True, exist_ok=True)
             (folder / other).write_bytes(data)
         return [f"{problem.path}: {problem.what}" for problem in verify(folder).problems]

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 from prefect import Flow, flow_engine
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
 from prefect.flow_engine import FlowRunEngine, _send_heartbeats
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
@@ -95,7 +95,8 @@ def test_heartbeats_come_as_often_as_the_user_set(sent: list[dict[str, Any]], mo
 
 def test_a_heartbeat_follows_each_state(sent: list[dict[str, Any]]) -> None:
     """The event of a state would otherwise stand for a sign of life after the last heartbeat, for ever."""
-    begun, in_progress = Running(id=uuid4()), Running(id=uuid4(), name="In progress")
+    begun: State[Any] = Running(id=uuid4())
+    in_progress: State[Any] = Running(id=uuid4(), name="In progress")
     with in_run():
         beats = Heartbeats(begun)
         for state, count in ((begun, 0), (in_progress, 1), (in_progress, 1), (None, 1), (Completed(id=uuid4()), 1)):

@@ -130,8 +130,8 @@ def test_a_server_that_is_simply_named_is_known_without_prefect() -> None:
     assert settings.api.url is not None
     assert plain.server == ConfiguredServer(
         settings.api.url,
-        settings.api.key and settings.api.key.get_secret_value(),
-        settings.api.auth_string and settings.api.auth_string.get_secret_value(),
+        None if settings.api.key is None else settings.api.key.get_secret_value(),
+        None if settings.api.auth_string is None else settings.api.auth_string.get_secret_value(),
     )
     assert not any(secret in repr(plain) for secret in ("pnu_1", "admin:pass"))
 

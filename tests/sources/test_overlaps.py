@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -55,7 +56,7 @@ def bound(root: Path, tmp_path: Path) -> Iterator[Callable[[Path, str], Path]]:
         subprocess.run(["umount", "-l", point], check=True)
 
 
-def collected(root: Path, store: Path, *, follow: bool = False, **described: object) -> tuple[JobFolder, TaskResult]:
+def collected(root: Path, store: Path, *, follow: bool = False, **described: Any) -> tuple[JobFolder, TaskResult]:
     """Collect the folder into the store, check that the account adds up, and return the job's folder and result."""
     source = FileSource(root=root, name="files", follow_symlinks=follow)
     folder = new_job(DirectoryStore(store), source, **described)

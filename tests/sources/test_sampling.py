@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from prefect_collect.sources.sampling import Sample, take_sample, taken
 from tests.support.memory_source import MemorySource, Thing
 
 
-def source(count: int, **how: int) -> MemorySource:
+def source(count: int, **how: Any) -> MemorySource:
     """Return a source of so many items of 10 bytes."""
     return MemorySource({f"{number:03}.txt": Thing(data=b"0123456789") for number in range(count)}, **how)
 

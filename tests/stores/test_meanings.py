@@ -90,7 +90,7 @@ def test_answers_of_s3(status: int, name: str, code: str, kind: type[StoreError]
         (boto.NoCredentialsError(), "bad_credentials", StoreAccessDenied),
         (boto.EndpointConnectionError(endpoint_url="http://x"), "connection_lost", StoreUnavailable),
         (boto.ReadTimeoutError(endpoint_url="http://x"), "timeout", StoreUnavailable),
-        (boto.SSLError(endpoint_url="http://x", error="no"), "connection_lost", StoreError),
+        (boto.SSLError(endpoint_url="http://x", error=OSError("no")), "connection_lost", StoreError),
         (boto.IncompleteReadError(actual_bytes=1, expected_bytes=2), "truncated", StoreUnavailable),
         (boto.ProfileNotFound(profile="x"), "bad_credentials", StoreError),
         (boto.DataNotFoundError(data_path="x"), "unexpected_error", StoreError),

@@ -22,27 +22,55 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROOT: Final = Path(__file__).parents[2]
+RUN: Final = {
+    "sh": (
+        "README.md",
+        "docs/bags.md",
+        "docs/chain-of-custody.md",
+        "docs/command-line.md",
+        "docs/duplicates.md",
+        "docs/loadfile.md",
+        "docs/mail.md",
+        "docs/ocfl.md",
+        "docs/operating.md",
+        "docs/tutorial.md",
+    ),
+    "python": ("README.md", "docs/operating.md", "docs/python.md"),
+}
+"""The pages whose examples `tests/integration/test_examples.py` runs, by language."""
+
 _BLOCK: Final = re.compile(r"(?:<!-- ([^\n]+) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
 _PROGRAM: Final = str(Path(sysconfig.get_path("scripts")) / "prefect-collect")
 
 
 @dataclass(frozen=True)
 class Example:
-    """A block of a page that is run: its language, its text, and the code with which its last command ends."""
+    """A block of a page: its language, its text, the code with which its last command ends, and the comment on it."""
 
     language: str
     text: str
     code: int = 0
+    comment: str = ""
+
+    @property
+    def is_run_here(self) -> bool:
+        """True unless the comment says that it is not run, or run by another test."""
+        return not self.comment.startswith(("not run:", "run by "))
+
+
+def all_examples(page: str) -> list[Example]:
+    """Return the blocks of `sh` and `python` of a page, named from the repository's root."""
+    found = []
+    for comment, language, text in _BLOCK.findall((ROOT / page).read_text(encoding="utf-8")):
+        if language in RUN:
+            code = re.fullmatch(r"ends with (\d+)", comment)
+            found.append(Example(language, text, int(code[1]) if code else 0, comment))
+    return found
 
 
 def examples(page: str) -> list[Example]:
-    """Return the examples of a page, named from the repository's root, that a test is to run."""
-    found = []
-    for comment, language, text in _BLOCK.findall((ROOT / page).read_text(encoding="utf-8")):
-        if language in ("sh", "python") and not comment.startswith(("not run:", "run by ")):
-            code = re.fullmatch(r"ends with (\d+)", comment)
-            found.append(Example(language, text, int(code[1]) if code else 0))
-    return found
+    """Return the examples of a page that are to be run."""
+    return [example for example in all_examples(page) if example.is_run_here]
 
 
 @dataclass(frozen=True)

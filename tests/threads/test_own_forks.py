@@ -152,7 +152,7 @@ def test_forks_are_made_without_standard_streams() -> None:
 
     def program() -> None:
         streams = sys.stdout, sys.stderr
-        sys.stdout = sys.stderr = None  # type: ignore[assignment]
+        sys.stdout = sys.stderr = None
         try:
             with OwnForks(1, str) as forks:
                 assert list(forks.map([1])) == ["1"]

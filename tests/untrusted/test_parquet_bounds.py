@@ -241,7 +241,8 @@ def test_what_others_write_is_read(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     ids = [f"inbox/{row}" for row in range(9_000)]
     table = report(9_000, **{TEXT: ids, "message": ["long " * 3_000, None, "short"] * 3_000})
-    for number, how in enumerate([{}, {"data_page_version": "2.0"}, {"row_group_size": 7_000}, {"version": "1.0"}]):
+    ways: list[dict[str, Any]] = [{}, {"data_page_version": "2.0"}, {"row_group_size": 7_000}, {"version": "1.0"}]
+    for number, how in enumerate(ways):
         store.create(f"{number}/reports/0001/errors.parquet", written(table, **how))
         found = pa.Table.from_batches(read_batches(store, f"{number}/reports/0001/errors.parquet"))
         assert found.select([TEXT, "message"]).equals(table.select([TEXT, "message"]))

@@ -19,6 +19,12 @@ from prefect_collect.runs.server import asking
 _ENDED: Final = "prefect-collect.ended"
 """The key in the artifact's metadata for whether its attempt has ended, so that the page no longer changes."""
 
+ITEMS: Final = "prefect-collect.items"
+"""The key in a progress artifact's metadata for the number of items that the job holds, or has delivered, so far."""
+
+BYTES: Final = "prefect-collect.bytes"
+"""The key for their bytes."""
+
 
 def create(job_id: str, key: str, kind: str, data: str, description: str) -> UUID:
     """Create an artifact of a job's run, from within any run or process, and return its id.
@@ -74,16 +80,25 @@ class ProgressArtifact:
         self._job_id, self._patience = job_id, patience
         self._artifact: UUID | None = None
 
-    def show(self, percent: float, text: str) -> None:
-        """Show so many percent, and a text of one line. Errors of Prefect's client pass through."""
+    def show(self, percent: float, text: str, *, items: int, size: int) -> None:
+        """Show so many percent, and a text of one line. Errors of Prefect's client pass through.
+
+        Args:
+            percent: The part of the attempt's items that is done.
+            text: The progress in words.
+            items: The items that the job holds, or has delivered, so far.
+            size: Their bytes.
+        """
+        counts = {ITEMS: str(items), BYTES: str(size)}
         if self._artifact is None:
             made = ArtifactCreate(
                 key=f"progress-{self._job_id}", type="progress", data=percent, description=text,
-                flow_run_id=UUID(self._job_id),
+                metadata_=counts, flow_run_id=UUID(self._job_id),
             )  # fmt: skip
             self._artifact = UUID(self._asked("POST", "/artifacts/", made).json()["id"])
         else:
-            self._asked("PATCH", f"/artifacts/{self._artifact}", ArtifactUpdate(data=percent, description=text))
+            shown = ArtifactUpdate(data=percent, description=text, metadata_=counts)
+            self._asked("PATCH", f"/artifacts/{self._artifact}", shown)
 
     def _asked(self, method: Literal["POST", "PATCH"], path: str, body: ArtifactCreate | ArtifactUpdate) -> Response:
         document = body.model_dump(mode="json", exclude_unset=True)

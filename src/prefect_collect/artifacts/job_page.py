@@ -183,8 +183,16 @@ class _Updates:
 
     def _update(self) -> None:
         text = running_job.progress_text(self._progress, self._pace)
+        items, size = self._held()
         with suppress(Exception):  # the next second, or the job's page, shows more
-            self._artifact.show(running_job.share_done(self._progress), text)
+            self._artifact.show(running_job.share_done(self._progress), text, items=items, size=size)
+
+    def _held(self) -> tuple[int, int]:
+        """Return the items that the job holds so far, and their bytes; of an export, what this attempt has done."""
+        items, size = self._progress.succeeded, self._progress.bytes
+        if self._previous is None or self._previous.kind is JobKind.EXPORT:
+            return items, size
+        return self._previous.counts.succeeded + items, self._previous.counts.bytes + size
 
     def _renew(self) -> None:
         if self._shown is None or self._page is None:

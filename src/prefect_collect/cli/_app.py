@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from prefect_collect.cli import _package_commands
-from prefect_collect.cli._options import JobArgument, JsonOption, Kind, LimitOption, Status, StoreOption
+from prefect_collect.cli._options import JobArgument, JsonOption, Kind, LimitOption, Status, StoreOption, local_path
 from prefect_collect.console.roles import Role
 
 
@@ -69,14 +69,19 @@ def preview(job: JobArgument, limit: LimitOption = 20, store: StoreOption = None
 def report(
     job: JobArgument,
     to: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the whole report to a new .csv or .parquet file.")
+        Path | None,
+        typer.Option(parser=local_path, metavar="FILE", help="Write the whole report to a new .csv or .parquet file."),
     ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print the whole report as CSV.")] = False,
     pdf: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the chain of custody document to a new .pdf file.")
+        Path | None,
+        typer.Option(parser=local_path, metavar="FILE", help="Write the chain of custody document to a new .pdf file."),
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the chain of custody document to a new .html file.")
+        Path | None,
+        typer.Option(
+            parser=local_path, metavar="FILE", help="Write the chain of custody document to a new .html file."
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=0, help="Show at most that many rows.", show_default="20")] = None,
     store: StoreOption = None,
@@ -98,12 +103,17 @@ def report(
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to work in; created if missing.")] = Path(
-        "prefect-collect-demo"
-    ),
+    folder: Annotated[
+        Path, typer.Argument(parser=local_path, metavar="DIR", help="The folder to work in; created if missing.")
+    ] = Path("prefect-collect-demo"),
     tree: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The folder to copy and collect.", show_default="Python's standard library"),
+        typer.Option(
+            parser=local_path,
+            metavar="DIR",
+            help="The folder to copy and collect.",
+            show_default="Python's standard library",
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> int:
@@ -155,6 +165,7 @@ def console(
     token_file: Annotated[
         Path | None,
         typer.Option(
+            parser=local_path,
             metavar="FILE",
             help="A file of tokens, a line 'view|operate USER TOKEN' each; by default the one of the setting "
             "console_token_file, else one token is made and printed.",

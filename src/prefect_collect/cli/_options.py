@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import Annotated, Final, get_args
+from pathlib import Path
+from typing import Annotated, get_args
 
 import typer
 
-from prefect_collect.parameters import Hash, checked_custodian, checked_custodian_folder, checked_custodians
+from prefect_collect.errors import InvalidLocation
+from prefect_collect.parameters import Hash, checked_custodian, checked_custodian_folder, checked_custodians, size_of
 from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.stores import addresses
 from prefect_collect.stores.addresses import INSIDE, SOURCE_URLS, listed
-
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])i?)?b?", re.IGNORECASE)
-_POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
 def size(text: str) -> int:
-    """Return the bytes of a size such as ``4096``, ``10k``, ``1.5M`` or ``2GiB``; the letters are powers of 1024."""
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
+    """Return the bytes of a size (`size_of`). Raise BadParameter if it is none."""
+    found = size_of(text)
+    if found is None:
         raise typer.BadParameter(f"{text!r} is not a size; write bytes, or 10k, 1.5M, 2G.")
-    return int(float(match[1]) * 1024 ** _POWERS[(match[2] or "").lower()])
+    return found
+
+
+def local_path(text: str) -> Path:
+    """Return the path of a local file or folder. Raise BadParameter if it is a URL."""
+    try:
+        return addresses.local_path(text, "path")
+    except InvalidLocation as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def custodian(text: str) -> str:
@@ -54,7 +61,7 @@ def custodian_of(text: str) -> dict[str, str]:
 
 
 def hash_name(text: str) -> str:
-    """Return the name of a hash as the flow takes it. Raise BadParameter if it is none of `Hash`."""
+    """Return the name of a hash as the flow takes it. Raise BadParameter if it is not one of `Hash`."""
     if text.lower() not in get_args(Hash):
         raise typer.BadParameter(f"{text!r} is not one of {listed(get_args(Hash), 'or')}; SHA-256 is always computed.")
     return text.lower()
@@ -68,8 +75,9 @@ StoreOption = Annotated[
     str | None,
     typer.Option(
         "--store",
-        metavar="DIR|S3-URL",
-        help="The staging store; by default Prefect's setting integrations.collect.store, else PREFECT_HOME/collect.",
+        metavar="DIR|URL",
+        help="The staging store: a folder or s3://bucket/prefix (gs:// and az:// alike); by default Prefect's setting "
+        "integrations.collect.store, else PREFECT_HOME/collect.",
         show_default=False,
     ),
 ]

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from prefect_collect.cli._options import JobArgument, JsonOption, PassphraseFromOption, StoreOption
+from prefect_collect.cli._options import JobArgument, JsonOption, PassphraseFromOption, StoreOption, local_path
 
 
 def download(
     job: JobArgument,
-    to: Annotated[Path, typer.Option(metavar="DIR", help="The folder to put the package into.")],
+    to: Annotated[Path, typer.Option(parser=local_path, metavar="DIR", help="The folder to put the package into.")],
     encrypt: Annotated[
         bool,
         typer.Option("--encrypt", help="Encrypt the copy (AES-256, NAME.aes.zip) by a passphrase."),
@@ -32,24 +32,33 @@ def verify(
         str,
         typer.Argument(
             metavar="JOB|PACKAGE",
-            help="A job's id, or its beginning; or a package: a ZIP or TAR file, a bag's folder, or an s3:// URL.",
+            help="A job's id, or its beginning; or a package: a ZIP or TAR file, a folder, or the URL of one in a "
+            "bucket (s3://, gs://, az://).",
         ),
     ],
     public_key: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Check the package's signature, PACKAGE.sig, with this public key (PEM)."),
+        typer.Option(
+            parser=local_path,
+            metavar="FILE",
+            help="Check the package's signature, PACKAGE.sig, with this public key (PEM).",
+        ),
     ] = None,
     signature: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The signature, if it is not beside the package.")
+        Path | None,
+        typer.Option(parser=local_path, metavar="FILE", help="The signature, if it is not beside the package."),
     ] = None,
     trusted_root: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Check the package's time stamp, PACKAGE.tsr, with these certificates (PEM)."
+            parser=local_path,
+            metavar="FILE",
+            help="Check the package's time stamp, PACKAGE.tsr, with these certificates (PEM).",
         ),
     ] = None,
     timestamp: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The time stamp, if it is not beside the package.")
+        Path | None,
+        typer.Option(parser=local_path, metavar="FILE", help="The time stamp, if it is not beside the package."),
     ] = None,
     passphrase_from: PassphraseFromOption = None,
     profile: Annotated[
@@ -74,11 +83,14 @@ def verify(
 
 def sign(
     package: Annotated[
-        str, typer.Argument(metavar="PACKAGE", help="A package: a ZIP file, a folder, or an s3:// URL.")
+        str,
+        typer.Argument(
+            metavar="PACKAGE", help="A package: a ZIP or TAR file, a folder, or the URL of one in a bucket."
+        ),
     ],
     key: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Sign with this private key of Ed25519 (PEM)."),
+        typer.Option(parser=local_path, metavar="FILE", help="Sign with this private key of Ed25519 (PEM)."),
     ] = None,
     passphrase_from: Annotated[
         str | None,
@@ -92,7 +104,10 @@ def sign(
     to: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="The folder to put the signature into.", show_default="the one of the package"
+            parser=local_path,
+            metavar="DIR",
+            help="The folder to put the signature into.",
+            show_default="the one of the package",
         ),
     ] = None,
     json: JsonOption = False,

@@ -1,10 +1,11 @@
-"""The table behind `prefect_collect.codes.CODES`: every error code, grouped by category."""
+"""The error codes of items, and `TABLE`, which has those of containers, packages and jobs after them."""
 
 from __future__ import annotations
 
 from prefect_collect.codes._code import Category, Code, Who
 from prefect_collect.codes._container_codes import CONTAINER_TABLE
 from prefect_collect.codes._job_codes import JOB_TABLE
+from prefect_collect.codes._object_codes import OBJECT_TABLE
 from prefect_collect.codes._package_codes import PACKAGE_TABLE
 
 TABLE = (
@@ -224,20 +225,7 @@ TABLE = (
         "Correct what the message names, in the list that describes the item or in the data source, then retry.",
         Who.SOURCE_OWNER,
     ),
-    Code(
-        "archived_object",
-        Category.CONTENT,
-        "The object is in an archive tier and must be restored before it can be read.",
-        "Restore the object from its archive tier, then retry.",
-        Who.SOURCE_OWNER,
-    ),
-    Code(
-        "encrypted_object",
-        Category.CONTENT,
-        "The object is encrypted with a key that the job does not have.",
-        "Allow the job's credentials to decrypt with that key, then retry.",
-        Who.SOURCE_OWNER,
-    ),
+    *OBJECT_TABLE,
     Code(
         "special_file",
         Category.CONTENT,

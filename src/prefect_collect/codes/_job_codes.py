@@ -36,6 +36,14 @@ JOB_TABLE = (
         Who.JOB_OWNER,
     ),
     Code(
+        "program_missing",
+        Category.JOB,
+        "A program or library by which the data source is read is not installed where the job runs.",
+        "Install what the message names on every machine that runs jobs, then retry.",
+        Who.JOB_OWNER,
+        stops_job=True,
+    ),
+    Code(
         "worker_lost",
         Category.JOB,
         "The process that worked on the item ended before it was done.",

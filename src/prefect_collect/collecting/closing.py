@@ -202,7 +202,7 @@ def fence(folder: JobFolder, attempt: int, why: Failure) -> None:
     """Prevent the attempt's process from adding anything; `why` is the reason of the items it did not commit.
 
     What it commits in the meantime counts: of two processes that commit a shard, the first wins. A damaged part is left
-    as it is. Raises StoreError.
+    as it is. Raise StoreError.
     """
     if folder.inventory_totals(attempt) is None:
         _end_listing(folder, attempt)

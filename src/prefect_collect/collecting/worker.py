@@ -10,8 +10,10 @@ import atexit
 import os
 import pickle
 import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Any, Final
@@ -26,6 +28,7 @@ from prefect_collect.sources import Source
 from prefect_collect.threads.byte_budget import RANGES, UPLOADS
 from prefect_collect.threads.pool import in_background
 from prefect_collect.threads.progress import Progress
+from prefect_collect.threads.server_pauses import PAUSES, Pause
 from prefect_collect.threads.stop import Stop
 
 _TELL_EVERY: Final = 0.25
@@ -92,8 +95,9 @@ def serve(connection: Connection) -> None:
         try:
             worker = _Worker(connection, start)
         except Exception as error:  # such as a module of the source that cannot be imported here
-            while connection.recv() is not None:
-                connection.send(Ended(None, _sendable(error)))
+            while (message := connection.recv()) is not None:
+                if isinstance(message, Collect):
+                    connection.send(Ended(None, _sendable(error)))
             return
         while (message := connection.recv()) is not None:
             worker.take(message)
@@ -113,11 +117,17 @@ class _Worker:
         self.work: ShardWork = pickle.loads(start.work)
         self.stop = Stop()
         self.told: list[Failure] = []
+        self._sending = threading.Lock()
+        PAUSES.processes = self.work.workers
+        PAUSES.join(self)
         for budget in (READ_AHEAD, RANGES, UPLOADS):
             budget.divide(self.work.workers)
 
-    def take(self, message: Collect | Failure) -> None:
-        """Begin a shard, or stop."""
+    def take(self, message: Collect | Failure | Pause) -> None:
+        """Begin a shard, stop, or keep a pause that another process was asked for."""
+        if isinstance(message, Pause):
+            PAUSES.tell(message, self)
+            return
         if isinstance(message, Failure):
             self.told.append(message)
             self.stop.set(message)
@@ -127,10 +137,19 @@ class _Worker:
             self.stop.set(why)
         in_background(self._run, message, self.stop, name="shard")
 
+    def paused(self, pause: Pause) -> None:
+        """Tell the attempt's process of a pause that this one was asked for."""
+        with suppress(OSError):  # it has died, which the main thread finds out
+            self._send(pause)
+
+    def _send(self, message: Any) -> None:
+        with self._sending:
+            self.connection.send(message)
+
     def _run(self, asked: Collect, stop: Stop) -> None:
-        """Collect a shard, and tell its progress and its end; no other thread sends meanwhile."""
+        """Collect a shard, and tell its progress and its end."""
         try:
-            self.connection.send(self._ended(asked, stop))
+            self._send(self._ended(asked, stop))
         except BaseException:  # the attempt's process would wait for ever; so it learns at once that this one is lost
             os._exit(1)
 
@@ -148,7 +167,7 @@ class _Worker:
                 succeeded=progress.succeeded, failed=progress.failed, skipped=progress.skipped, bytes=progress.bytes
             )
             if done != told:
-                self.connection.send(done)
+                self._send(done)
                 told = done
         raised = shard.exception()
         return Ended(None, _sendable(raised)) if raised is not None else Ended(shard.result(), None)

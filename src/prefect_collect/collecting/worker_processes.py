@@ -25,6 +25,7 @@ from prefect_collect.job_folder.ledger import read_ledger
 from prefect_collect.job_folder.ledger_counts import ledger_counts
 from prefect_collect.job_folder.result import Counts
 from prefect_collect.threads.forked import ForkedProcess, start_fork_server
+from prefect_collect.threads.server_pauses import PAUSES, Pause
 from prefect_collect.threads.stop import GRACE
 
 _RUNS: Final = 3
@@ -171,8 +172,10 @@ class _Worker:
         theirs.close()
         self._said: set[str] = set()
         self._killed_at = inf
+        self._sending = threading.Lock()
         with suppress(OSError):  # it has died, which the first shard finds out
-            self._connection.send(start)
+            self.send(start)
+        PAUSES.join(self)
 
     @property
     def pid(self) -> int:
@@ -180,10 +183,16 @@ class _Worker:
 
     def send(self, message: Any) -> None:
         """Send a message. Raise OSError if the process has died."""
-        self._connection.send(message)
+        with self._sending:
+            self._connection.send(message)
+
+    def paused(self, pause: Pause) -> None:
+        """Pass on a pause that another process was asked for."""
+        with suppress(OSError):
+            self.send(pause)
 
     def answer(self, shared: StopSignals) -> Counts | Ended:
-        """Wait for an answer, and pass on that the attempt stops.
+        """Wait for an answer, and pass on that the attempt stops, and to others the pauses that a server asked for.
 
         Raise EOFError or OSError if the process has died, or was killed as it did not end its shard after a cancel.
         """
@@ -195,8 +204,10 @@ class _Worker:
                     if reason.code == CANCELED.code:
                         self._killed_at = monotonic() + _CANCELING
             if self._connection.poll(_LOOK):
-                received: Counts | Ended = self._connection.recv()
-                return received
+                received: Counts | Ended | Pause = self._connection.recv()
+                if not isinstance(received, Pause):
+                    return received
+                PAUSES.tell(received, self)
             if monotonic() > self._killed_at:
                 self._process.kill()
                 raise TimeoutError
@@ -204,7 +215,7 @@ class _Worker:
     def say_end(self) -> None:
         """Ask the process to end."""
         with suppress(OSError):
-            self._connection.send(None)
+            self.send(None)
 
     def end(self) -> str:
         """Wait for the end of the process, kill it if it does not end, and return how it ended."""

@@ -28,7 +28,7 @@ class JobInList(BaseModel):
     created: datetime | None
     started: datetime | None
     ended: datetime | None
-    items: int = Field(description="Items that the job holds or has delivered, after its last attempt.")
+    items: int = Field(description="Items that the job holds or has delivered: so far, or after its last attempt.")
     bytes: int
     success_rate: float | None = Field(description="Percent of its items, in its last attempt; null if not known.")
     progress: float | None = Field(description="Percent of its items that are done; null if it is not in progress.")

@@ -30,6 +30,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 
 from prefect_collect import jobs
+from prefect_collect.artifacts.job_artifact import BYTES, ITEMS
 from prefect_collect.console.job_row import JobRow, row_of
 from prefect_collect.runs.paging import PAGE
 from prefect_collect.runs.queries import OPEN, flow_runs, is_planned, job_flows, kinds_of_flows, runs_of_ids
@@ -78,7 +79,7 @@ class JobIndex:
     def rows(self) -> Mapping[str, JobRow]:
         """Return the rows by job id.
 
-        They are at most `LOOK_EVERY` seconds old, unless a look takes longer than a request waits. Raises what
+        They are at most `LOOK_EVERY` seconds old, unless a look takes longer than a request waits. Raise what
         Prefect's client raised at the last look.
         """
         with self._lock:
@@ -100,12 +101,12 @@ class JobIndex:
     def expire(self, deleted: str | None = None) -> None:
         """Make the next look ask Prefect, because a job was just changed, or deleted.
 
-        A look that goes on may have read what was before: a job that was deleted here does not come back with it, and
-        another look follows it at once.
+        A look under way may have read the state before the change: a job that was deleted here does not come back with
+        it, and another look follows it at once.
         """
         with self._lock:
             look = self._look
-        if look is not None:  # what it reads may be of before the change
+        if look is not None:  # it may have read the state before the change
             look.join(self._patience)
         with self._lock:
             self._looked = self._lifecycles_read = float("-inf")
@@ -172,19 +173,27 @@ class JobIndex:
 
 
 def with_progress(client: SyncPrefectClient, rows: dict[str, JobRow]) -> dict[str, JobRow]:
-    """Return the rows with the progress of the jobs that run now, as their progress artifacts have it."""
+    """Return the rows with the progress of the jobs that run now, and their items and bytes, of their artifacts."""
     keys = [f"progress-{name}" for name, row in rows.items() if row.status is JobStatus.IN_PROGRESS]
-    shares: dict[str, float] = {}
+    shown: dict[str, JobRow] = {}
     for start in range(0, len(keys), PAGE):
         only = ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=keys[start : start + PAGE]))
         for found in client.read_latest_artifacts(artifact_filter=only, limit=PAGE):
             if isinstance(found.data, int | float):
-                shares[found.key.removeprefix("progress-")] = float(found.data)
-    return {name: replace(row, progress=shares[name]) if name in shares else row for name, row in rows.items()}
+                name = found.key.removeprefix("progress-")
+                shown[name] = _in_progress(rows[name], float(found.data), found.metadata_ or {})
+    return {**rows, **shown}
+
+
+def _in_progress(row: JobRow, progress: float, counts: Mapping[str, str]) -> JobRow:
+    """Return the row of a job in progress; with the counts of its last attempt if its artifact has none."""
+    if not (counts.get(ITEMS, "").isdecimal() and counts.get(BYTES, "").isdecimal()):
+        return replace(row, progress=progress)
+    return replace(row, progress=progress, items=int(counts[ITEMS]), bytes=int(counts[BYTES]))
 
 
 def _by_name(sources: Iterable[jobs.SavedSource]) -> dict[str, LifecycleStatus]:
-    """Return the lifecycles; of two sources of one name, that of the one that no job starts on."""
+    """Return the lifecycle of each source by name; of two with one name, that of the one on which no job starts."""
     found: dict[str, LifecycleStatus] = {}
     for one in sources:
         if one.name and found.get(one.name, LifecycleStatus.ACTIVE) is LifecycleStatus.ACTIVE:

@@ -30,7 +30,8 @@ class JobRow:
         created: When the job was created.
         started: When its first attempt started; None if none has.
         ended: When its last attempt ended; None if it has not ended.
-        items: The number of items that it holds or has delivered, after its last attempt.
+        items: The number of items that it holds or has delivered: so far if it is in progress, else after its last
+            attempt.
         bytes: Their bytes.
         queued: When it was queued, as ISO 8601 text; "" if it is not queued.
         queue: The name of its queue; "" if it has joined none.
@@ -60,6 +61,11 @@ class JobRow:
     def next_steps(self) -> tuple[NextStep, ...]:
         """The steps that the job's status offers."""
         return () if self.status is None else next_steps(self.kind, self.status)
+
+    @property
+    def is_counted(self) -> bool:
+        """False in the moments in which the job is in progress and has not shown any progress."""
+        return self.status is not JobStatus.IN_PROGRESS or self.progress is not None
 
     @property
     def is_open(self) -> bool:

@@ -89,7 +89,7 @@ def check_package(bound: BoundCollection, delivery: Delivery, progress: Progress
 
 @abandonable
 def build_package(bound: BoundCollection, delivery: Delivery, checked: Checked, *, replace: bool) -> Built:
-    """Build the package of the proven items. Raises PackageError, StoreError, EvidenceError.
+    """Build the package of the proven items. Raise PackageError, StoreError, EvidenceError.
 
     With `replace`, what an earlier attempt of the delivery's `owner` left is replaced or kept; nothing else is.
     """
@@ -126,7 +126,7 @@ def run_export(
 
     Each attempt proves all items again and builds the package again. It replaces the package of an earlier attempt, but
     nothing that another export, or a user, has put under the name since. A `stop` for a cancel, or an interrupt, ends
-    it without a package: between items and parts, or after a grace period at any point. Raises AttemptSuperseded if
+    it without a package: between items and parts, or after a grace period at any point. Raise AttemptSuperseded if
     another process has taken over, StoreError if the result cannot be written.
     """
     started = now()

@@ -89,12 +89,12 @@ class BagOptions(FormatOptions):
 
     @property
     def lines(self) -> tuple[tuple[str, str], ...]:
-        """The tags as labels and values. Raises UsageError."""
+        """The tags as labels and values. Raise UsageError."""
         return tuple(_tag(text) for text in self.tags)
 
     @property
     def rules(self) -> BagProfile | None:
-        """The profile that the bag must conform to. Raises UsageError."""
+        """The profile that the bag must conform to. Raise UsageError."""
         return None if self.profile is None else read_profile(self.profile)
 
     @classmethod

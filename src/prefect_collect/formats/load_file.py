@@ -86,7 +86,7 @@ class LoadFile(FormatOptions):
 
     @property
     def columns(self) -> Profile:
-        """The profile. Raises UsageError."""
+        """The profile. Raise UsageError."""
         if not isinstance(self.profile, str):
             raise UsageError("profile must be a preset's name or the lines of a profile. [profile]")
         return profile_of(self.profile)

@@ -77,14 +77,14 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
         "One ZIP file", "an RFC 8493 bag as one ZIP file", suffix=".zip", options=_OF_BAGS, undelivered=_IN_BAGS
     ),
     "directory": FormatFacts(
-        "A folder", "the same bag unpacked", is_folder=True, options=_OF_BAGS, undelivered=_IN_BAGS
+        "A folder", "an RFC 8493 bag as a folder", is_folder=True, options=_OF_BAGS, undelivered=_IN_BAGS
     ),
     "bagit-tar": FormatFacts(
-        "One TAR file", "the same bag as one TAR file", suffix=".tar", options=_OF_BAGS, undelivered=_IN_BAGS
+        "One TAR file", "an RFC 8493 bag as one TAR file", suffix=".tar", options=_OF_BAGS, undelivered=_IN_BAGS
     ),
     "bagit-tar-zst": FormatFacts(
         "One TAR file, compressed",
-        "the same bag as one TAR file, compressed with Zstandard",
+        "an RFC 8493 bag as one TAR file, compressed with Zstandard",
         suffix=".tar.zst",
         options=_OF_BAGS,
         undelivered=_IN_BAGS,
@@ -108,7 +108,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     ),
     "loadfile-directory": FormatFacts(
         "A load file in a folder",
-        "the same unpacked",
+        "a load file for review platforms, with natives and text, as a folder",
         description="load-file.json",
         is_folder=True,
         options=_OF_LOAD_FILES,
@@ -126,7 +126,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     ),
     "mail-directory": FormatFacts(
         "Mail in a folder",
-        "the same unpacked",
+        "messages as mbox or EML files with an index, as a folder",
         description="mail.json",
         is_folder=True,
         options=_OF_MAIL,
@@ -145,7 +145,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     ),
     "dataset-directory": FormatFacts(
         "A dataset in a folder",
-        "the same unpacked",
+        "the tables of a database as Parquet or CSV, as a folder",
         description="dataset.json",
         is_folder=True,
         options=_OF_DATASETS,

@@ -12,6 +12,7 @@ from uuid import UUID
 from prefect_collect.errors import CorruptPart, JobNotFound
 from prefect_collect.formats import FORMATS, Format
 from prefect_collect.job_folder import custody_events, custody_log
+from prefect_collect.job_folder.collected_folder import collected_folder
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs._preview import folder_offering, log_warning, vouched_result
@@ -20,7 +21,7 @@ from prefect_collect.packages import encrypt_package, fetch_package, package_bas
 from prefect_collect.sources.overlaps import require_destination
 from prefect_collect.statuses import NextStep
 from prefect_collect.stores import DirectoryStore, Store
-from prefect_collect.stores.addresses import require_unsigned
+from prefect_collect.stores.addresses import local_path
 
 if TYPE_CHECKING:
     from prefect_collect.jobs._stores import StoreLike
@@ -142,19 +143,17 @@ def download(
         warn: Called with a sentence if the custody log vouched for the result only later; by default it is logged.
 
     Raises:
-        UsageError: The passphrase is too short, or the extra ``encryption`` is not installed.
+        UsageError: `to` is a URL, the passphrase is too short, or the extra ``encryption`` is not installed.
         ActionNotAllowed: The job's status does not offer Download.
         PackageExists: The folder already holds a package of that name.
         JobNotFound: There is no such job, or the export made no package.
         StoreError: The package cannot be read, or the copy cannot be written.
         EvidenceError: The custody log is damaged, or the files do not match it.
     """
-    from prefect_collect.flows.places import local_source
-
+    folder = local_path(to, "to")
     package = delivered_package(job_id, store, warn=warn)
-    require_unsigned(os.fspath(to), "to")
-    require_destination(local_source(package.record), package.folder.store, DirectoryStore(to))
-    where = package.store, package.key, Path(to)
+    require_destination(collected_folder(package.record), package.folder.store, DirectoryStore(folder))
+    where = package.store, package.key, folder
     if passphrase is None:
         fetched = fetch_package(*where, package.base, package.fingerprint or None, package.format)
     else:

@@ -1,4 +1,4 @@
-"""Packages: BagIt bags (RFC 8493) as one ZIP64 file or as a folder, made from a collection's segments, and verified.
+"""Packages of a collection's items, built, fetched and verified: bags (RFC 8493), load files, mail, datasets, OCFL.
 
     spec = PackageSpec(base=folder, job_id=collection_id, bagging_date=date, name="docs")
     checked = check_items(manifest, staging, spec, known=recorded)     # proves every item, finds those that must fail

@@ -63,13 +63,13 @@ class BlobWriter(Protocol):
 
 @runtime_checkable
 class Store(Protocol):
-    """A tree of blobs: a directory or an S3 prefix. Keys are "/"-separated and relative to the root.
+    """A tree of blobs: a directory, or a prefix in a bucket. Keys are "/"-separated and relative to the root.
 
     Every error is a `StoreError` whose message ends in the blob's full location.
     """
 
     url: str
-    """The root as a user writes it, without secrets: an absolute path or ``s3://bucket/prefix``."""
+    """The root as a user writes it, without secrets: an absolute path, or as ``s3://bucket/prefix``."""
 
     def create(self, key: str, data: Buffer) -> Blob:
         """Write a new blob in one step.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -36,6 +38,9 @@ INSIDE: Final = {
 
 _PASSWORD: Final = re.compile(r":(?=[^\s/])(?!\d{1,5}(?:[/\s]|\Z)).*", re.DOTALL)
 """What follows a ":" that belongs neither to a scheme, nor to a port, nor to the punctuation of a sentence."""
+
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+"""How a URL begins, also one of whose slashes `Path` has left one."""
 
 _SIGNED: Final = re.compile(
     r"[?&]?x-(?:amz|goog)-(?:signature|credential|security-token)=|[?&](?:sig|signature|awsaccesskeyid|googleaccessid)=",
@@ -81,6 +86,18 @@ def require_unsigned(text: str, field: str) -> None:
             "the address itself, as s3://bucket/prefix, and let credentials or the environment sign. "
             f"[{field}={shown(text)}]"
         )
+
+
+def local_path(path: str | os.PathLike[str], field: str) -> Path:
+    """Return the path of a local file or folder. Raise InvalidLocation for a URL, of which a path would make a folder.
+
+    A relative folder that is called as a scheme is written with ``./`` before it.
+    """
+    text = os.fspath(path)
+    require_unsigned(text, field)
+    if _URL.match(text):
+        raise InvalidLocation(f"{field} must be a path on this machine, not a URL. [{field}={shown(text)}]")
+    return Path(text)
 
 
 def check_endpoint(endpoint_url: str | None) -> None:

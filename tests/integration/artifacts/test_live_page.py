@@ -27,6 +27,8 @@ from prefect_collect.artifacts.job_page import (
     shown_progress,
 )
 from prefect_collect.artifacts.snapshot import SNAPSHOT_KEY, refresh_snapshot
+from prefect_collect.console.job_index import with_progress
+from prefect_collect.console.job_row import JobRow
 from prefect_collect.job_folder.result import Counts, TaskResult
 from prefect_collect.pages.running_job import QueuePlace
 from prefect_collect.runs.labels import BEAT, LEASE, QUEUED, SOURCE, set_labels
@@ -65,13 +67,13 @@ def ended(job_id: str, place: Path) -> TaskResult:
 
 
 @flow
-def running(job_id: str, progress: Progress) -> None:
+def running(job_id: str, progress: Progress, previous: Any = None) -> None:
     """Run a job in progress until both of its artifacts show the progress."""
     shown = heading(job_id, JobKind.COLLECTION, "docs", "/docs")
-    with shown_progress(job_id, progress, shown):
-        until(lambda: "| items | 1 of 2 " in versions(f"job-{job_id}")[0].data)
+    with shown_progress(job_id, progress, shown, previous=previous):
+        until(lambda: any("| items | 1 of 2 " in page.data for page in versions(f"job-{job_id}")))
         progress.add(succeeded=1, bytes=1)
-        until(lambda: versions(f"progress-{job_id}")[0].data == 100)
+        until(lambda: any(one.data == 100 for one in versions(f"progress-{job_id}")))
 
 
 def test_one_version_for_each_attempt(prefect_server: PrefectServer, tmp_path: Path) -> None:
@@ -95,6 +97,27 @@ def test_one_version_for_each_attempt(prefect_server: PrefectServer, tmp_path: P
         new, old = versions(f"job-{job_id}")
         assert new.description == "docs: Queued"
         assert (old.id, old.data) == (done.id, done.data)
+
+
+def test_the_table_of_the_console_counts_a_job_in_progress(prefect_server: PrefectServer, tmp_path: Path) -> None:
+    """The row of a collection in progress has what earlier attempts collected and what this one has so far; before it
+    has shown any progress, and of an artifact without counts, what the run's labels say.
+    """
+    job_id = str(uuid4())
+    row = JobRow(
+        job_id, JobKind.COLLECTION, "docs", "docs", JobStatus.IN_PROGRESS, "", None, None, None, 1, 1, "", queue=""
+    )
+    with prefect_server.used(), get_client(sync_client=True) as client:
+        assert with_progress(client, {job_id: row}) == {job_id: row}
+        assert not row.is_counted
+        progress = Progress("Collecting", found=2, found_bytes=20, succeeded=1, bytes=10, listing=False)
+        running(job_id, progress, ended(job_id, tmp_path))
+        shown = with_progress(client, {job_id: row})[job_id]
+        assert (shown.progress, shown.items, shown.bytes, shown.is_counted) == (100.0, 3, 12, True)
+        artifact = versions(f"progress-{job_id}")[0].id
+        client.update_artifact(artifact, ArtifactUpdate(data=50.0, description="half", metadata_={}))
+        shown = with_progress(client, {job_id: row})[job_id]
+        assert (shown.progress, shown.items, shown.bytes) == (50.0, 1, 1)
 
 
 def test_a_page_that_a_person_deleted_is_made_again(prefect_server: PrefectServer) -> None:
@@ -144,7 +167,11 @@ def test_all_jobs_are_counted_from_their_runs(prefect_server: PrefectServer) -> 
     source = f"source {uuid4()}"
     with prefect_server.used(), get_client(sync_client=True) as client:
         run = client.create_flow_run(job, state=state)
-        labels = {"prefect-collect.source": source, "prefect-collect.items": 3, "prefect-collect.bytes": 2048}
+        labels: dict[str, Any] = {
+            "prefect-collect.source": source,
+            "prefect-collect.items": 3,
+            "prefect-collect.bytes": 2048,
+        }
         client.update_flow_run_labels(run.id, labels)
         client.update_flow_run_labels(client.create_flow_run(others, state=state).id, labels)
         refresh_snapshot()

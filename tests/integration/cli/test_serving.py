@@ -113,7 +113,7 @@ def _retry_of_one(slow: SlowBucket, server: S3Server, here: Callable[..., Done],
     before = slow.proxy.count("GET", f"/more/{held}")
     here("retry", made["job_id"], "--report", report, "--detach", *store)
     until(lambda: slow.proxy.count("GET", f"/more/{held}") > before)
-    return made["job_id"]
+    return str(made["job_id"])
 
 
 def _logos(server: str) -> dict[str, bytes]:

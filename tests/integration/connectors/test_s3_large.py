@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from prefect_collect.sources.listing import items_of
 from prefect_collect.threads.byte_budget import RANGES
 from prefect_collect.threads.retry_policy import RetryPolicy
 from prefect_collect.threads.stop import Stop, stopped_by
-from tests.integration.connectors.test_s3 import source_at
+from tests.integration.connectors.s3_sources import source_at
 from tests.integration.faults import FaultProxy
 from tests.integration.hostile import HostileStore, Reply
 from tests.integration.servers import S3Server
@@ -168,8 +169,9 @@ def test_a_server_without_ranges(is_whole: bool) -> None:
     """A server that announces ranges and sends the whole object is asked for that once; a break is then one."""
 
     def answer(key: str, honest: Reply) -> Reply:
-        cut = {} if is_whole else {"body": BODY[: 3 * MIB], "length": len(BODY)}
-        return Reply(**{"body": honest.body, "headers": {**honest.headers, "Accept-Ranges": "bytes"}, **cut})
+        cut: dict[str, Any] = {} if is_whole else {"body": BODY[: 3 * MIB], "length": len(BODY)}
+        whole: dict[str, Any] = {"body": honest.body, "headers": {**honest.headers, "Accept-Ranges": "bytes"}}
+        return Reply(**whole | cut)
 
     with HostileStore({"large": BODY}) as store:
         store.getting = answer

@@ -30,7 +30,7 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Configure:
     config = tmp_path / "aws-config"
     config.write_text("[default]\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
-    return lambda text: config.write_text(text) and None
+    return lambda text: (config.write_text(text), None)[1]
 
 
 @pytest.fixture

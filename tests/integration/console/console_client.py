@@ -31,26 +31,30 @@ class ConsoleClient:
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         """Open an address, or fetch a part of a file."""
-        return self._client.get(path, headers=headers)
+        got: httpx.Response = self._client.get(path, headers=headers)
+        return got
 
     def head(self, path: str) -> httpx.Response:
         """Ask for the headers of a file."""
-        return self._client.head(path)
+        got: httpx.Response = self._client.head(path)
+        return got
 
     def broken_off(self, path: str, size: int, **headers: str) -> bytes:
         """Return the first bytes of a file, and break the connection off."""
         with self._client.stream("GET", path, headers=headers) as answer:
-            return next(answer.iter_bytes(size))[:size]
+            return bytes(next(answer.iter_bytes(size))[:size])
 
     def post(self, path: str, fields: Mapping[str, str] | None = None) -> httpx.Response:
         """Send a form as htmx does."""
         headers = {"Origin": URL, CSRF_HEADER: self._csrf, "HX-Request": "true"}
-        return self._client.post(path, data=dict(fields or {}), headers=headers)
+        got: httpx.Response = self._client.post(path, data=dict(fields or {}), headers=headers)
+        return got
 
     def delete(self, path: str) -> httpx.Response:
         """Confirm a deletion as htmx does."""
         headers = {"Origin": URL, CSRF_HEADER: self._csrf, "HX-Request": "true"}
-        return self._client.delete(path, headers=headers)
+        got: httpx.Response = self._client.delete(path, headers=headers)
+        return got
 
 
 def new_console() -> object:

@@ -134,7 +134,7 @@ def test_a_draft_with_its_source_and_export(anna: ConsoleClient, folder: Path) -
 def vault(used: PrefectServer) -> dict[str, str]:
     """Blocks of credentials and secrets are saved; their ids, by reference."""
     held: dict[str, Block] = {
-        "aws-credentials/eu": AwsCredentials(aws_access_key_id="id", aws_secret_access_key=SECRET),  # type: ignore[arg-type]
+        "aws-credentials/eu": AwsCredentials(aws_access_key_id="id", aws_secret_access_key=SECRET),
         "secret/collect-mail": Secret(value="00123"),  # type: ignore[arg-type]
         "secret/signing": Secret(value=SECRET),  # type: ignore[arg-type]
     }
@@ -236,7 +236,7 @@ def changes_of(source: str, number: int) -> list[dict[str, Any]]:
 def test_the_lifecycle_and_the_limits_of_a_source(anna: ConsoleClient, folder: Path) -> None:
     """Both are changed on the page; everything else in the block stays, its credentials too, which no page shows."""
     name = f"bucket-{uuid4().hex[:8]}"
-    keys = AwsCredentials(aws_access_key_id="id", aws_secret_access_key=SECRET)  # type: ignore[arg-type]
+    keys = AwsCredentials(aws_access_key_id="id", aws_secret_access_key=SECRET)
     keys.save(f"keys-{name}")
     ObjectStoreSource(url="s3://some-bucket/p", name=name, credentials=keys).save(name)
     [source] = [one for one in jobs.list_sources() if one.name == name]

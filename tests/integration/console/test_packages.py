@@ -254,7 +254,7 @@ def test_a_package_in_s3(made: Made, seaweedfs: S3Server) -> None:
 
     credentials = AwsCredentials(
         aws_access_key_id=seaweedfs.access_key,
-        aws_secret_access_key=seaweedfs.secret_key,  # type: ignore[arg-type]
+        aws_secret_access_key=seaweedfs.secret_key,
         region_name=seaweedfs.region,
         aws_client_parameters=AwsClientParameters(),
     )

@@ -178,9 +178,8 @@ def test_a_notification_block_is_told_of_a_failed_job(prefect_server: PrefectSer
     """Subject and body name the job, its status and reason, and the command that shows more."""
     job_id = str(uuid4())
     with prefect_server.used():
-        block = CustomWebhookNotificationBlock(
-            name="ours", url=receiver.url, json_data={"subject": "{{subject}}", "body": "{{body}}"}
-        )
+        said = {"subject": "{{subject}}", "body": "{{body}}"}
+        block = CustomWebhookNotificationBlock.model_validate({"name": "ours", "url": receiver.url, "json_data": said})
         block.save("ours", overwrite=True)
         create_automations("custom-webhook/ours")
         emit_status(JobKind.COLLECTION, JobStatus.FAILED, job_id=job_id, name="docs", source="docs", message="No luck.")
@@ -241,7 +240,7 @@ def test_a_killed_job_is_missed(prefect_server: PrefectServer, recovery: UUID, t
         with watching(beating):
             short = collect(FileSource(root=tmp_path / "r"), store=tmp_path / "s")
         assert beats == {short.job_id}
-        command = [sys.executable, "-c", CHILD, tmp_path / "r", tmp_path / "s"]
+        command: list[str | Path] = [sys.executable, "-c", CHILD, tmp_path / "r", tmp_path / "s"]
         child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=prefect_server.environment())
         assert child.stdout is not None
         run_id = child.stdout.readline().strip()

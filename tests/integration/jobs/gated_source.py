@@ -153,4 +153,4 @@ def _slow_copy(self: DirectoryWriter, *args: Any) -> None:
     _COPY(self, *args)
 
 
-DirectoryWriter.copy = _slow_copy  # type: ignore[method-assign]
+DirectoryWriter.copy = _slow_copy  # type: ignore[method-assign, assignment]

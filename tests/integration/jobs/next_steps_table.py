@@ -113,6 +113,7 @@ def _check_read_by_command(
     words = arguments(step, job.id, desk.store, own.out, own.folder / "home")
     code, out, err = commanded([*words, "--json"], capsys)
     assert code == 0, err
+    given: Any
     if step is NextStep.DOWNLOAD:
         [given] = (own.folder / "home").iterdir()
     else:

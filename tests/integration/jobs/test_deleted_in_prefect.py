@@ -47,8 +47,8 @@ def test_they_are_found_and_deleted_or_kept(desk: Desk, capsys: pytest.CaptureFi
     assert "deleted in Prefect, but not their evidence" in (state.message or "")
     found = known(desk)
     assert {*found} == {kept.id, gone.id, last.id}
-    job = found[gone.id]
-    assert (job.origin, job.status, job.items) == (Origin.HERE, JobStatus.SUCCESSFULLY_COMPLETED, FILES)
+    deleted = found[gone.id]
+    assert (deleted.origin, deleted.status, deleted.items) == (Origin.HERE, JobStatus.SUCCESSFULLY_COMPLETED, FILES)
     with get_client(sync_client=True) as client:
         (artifact,) = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[DELETED_JOBS])))
     assert gone.id in str(artifact.data)

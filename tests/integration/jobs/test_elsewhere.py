@@ -60,6 +60,7 @@ def test_a_block_that_was_changed_after_it_was_loaded(tmp_path: Path) -> None:
     root = tree(tmp_path / "tree")
     FileSource(root=other, follow_symlinks=True).save("changed-later", overwrite=True)
     source = FileSource.load("changed-later")
+    assert isinstance(source, FileSource)
     source.root = root
     state = collect(source=source, store=tmp_path / "store", return_state=True)
     job = jobs.get(str(state.state_details.flow_run_id))

@@ -128,7 +128,7 @@ def test_an_export(scene: Scene, part: int) -> None:
         return scene.run("export", collection, place(), scene.store, at=at)
 
     def next_job() -> bool:
-        return export(collection, place(), store=scene.store, return_state=True).name == str(SUCCESS)
+        return bool(export(collection, place(), store=scene.store, return_state=True).name == str(SUCCESS))
 
     def check(instant: str, way: str) -> None:
         died = exporting(instant)
@@ -197,7 +197,7 @@ def test_a_collection_with_its_export(scene: Scene) -> None:
         one = scene.other()
         died = one.collecting("collect", f"{out}-{one.name}", at=instant)
         assert died.code == -9
-        _, said = one.command("retry", died.runs[0])
+        said = one.command("retry", died.runs[0])[1]
         assert jobs.get(died.runs[0]).status is SUCCESS, said
         [job] = exports(died.runs[0])
         if job.status is JobStatus.AWAITING_COLLECTION:

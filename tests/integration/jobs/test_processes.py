@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -94,7 +95,7 @@ def test_a_script_that_collects_in_processes(prefect: PrefectServer, tmp_path: P
     assert killed != process.pid
     assert f"process {killed}: killed by signal 9); it is run again" in err
     assert not Path(f"/proc/{worker}").exists()
-    chosen = FlowRunFilter(id=FlowRunFilterId(any_=[first.id]))
+    chosen = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(first.id)]))
     names = ["shard 0", "shard 1", "shard 2"]
     with get_client(sync_client=True) as client:  # Prefect's server learns of task runs by their events, a little later
         until(lambda: names == sorted(run.name for run in client.read_task_runs(flow_run_filter=chosen)), "task runs")

@@ -38,10 +38,10 @@ def test_secrets_stay_secret(
     secret = seaweedfs.secret_key
     credentials = AwsCredentials(
         aws_access_key_id=seaweedfs.access_key, aws_secret_access_key=secret, region_name=seaweedfs.region
-    )  # type: ignore[call-arg]
+    )
     others = MinIOCredentials(
         minio_root_user=seaweedfs.access_key, minio_root_password=secret, region_name=seaweedfs.region
-    )  # type: ignore[call-arg]
+    )
     store = S3StoreBlock(bucket=staging, prefix="s", endpoint_url=seaweedfs.url, credentials=others)
     with FaultProxy(seaweedfs.url) as proxy:
         source = ObjectStoreSource(

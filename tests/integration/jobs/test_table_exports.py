@@ -91,7 +91,7 @@ def _deleted(desk: Desk, job: jobs.Job, _: object) -> None:
     """Assert that the packages of a deleted export are kept."""
     package = job.result and job.result.package
     check_deleted(desk, job, _)
-    assert package is None or Path(package).exists()
+    assert not package or Path(str(package)).exists()
 
 
 def _downloaded(desk: Desk, job: jobs.Job, home: object) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -56,7 +57,7 @@ class Collected:
     """Three segments of 6 MB each in a store, or another number."""
 
     def __init__(self, store: Store, segments: int = SEGMENTS) -> None:
-        self.store, self.rows, self.known = store, [], dict[str, Blob]()
+        self.store, self.rows, self.known = store, list[dict[str, Any]](), dict[str, Blob]()
         noise = random.Random(1)
         for number in range(segments):
             self.add([(f"{number}/item {item} %.bin", noise.randbytes(SIZE)) for item in range(ITEMS)])
@@ -183,7 +184,8 @@ def test_mbox_files_are_put_together_by_the_server(
     collected.add([(f"in/{n}", head + b"%d\nFrom x\n" % n) for n in range(600)] + [("in/large", large)])
     checked = check_items(collected.manifest, store, SPEC, known=collected.known)
     proxy.clear()
-    for format, key in (("mail", "out.zip"), ("mail-directory", "out")):
+    formats: tuple[tuple[Format, str], ...] = (("mail", "out.zip"), ("mail-directory", "out"))
+    for format, key in formats:
         build = PACKAGE_FORMATS[format].build
         built = build(collected.input(checked), PackagePlace(exports, key))
         found = verify(key, store=exports)

@@ -10,8 +10,8 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate
-from prefect.client.schemas.objects import FlowRun
-from prefect.states import Completed, Running, Scheduled, State
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.states import Completed, Running, Scheduled
 
 from prefect_collect.runs.job_runs import JobRun, JobRuns, asking_prefect
 from prefect_collect.runs.names import COLLECTION_FLOW, EXPORT_FLOW, KIND_OF_FLOW

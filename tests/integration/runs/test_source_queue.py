@@ -65,7 +65,7 @@ def made(client: SyncPrefectClient, line: SourceQueue, state: State[Any], **note
 def parked(client: SyncPrefectClient, line: SourceQueue, *, age: timedelta, beat: timedelta) -> FlowRun:
     """Return a run that has waited in its process for `age`, and whose last sign of life is `beat` old."""
     queued = (server_now() - age).isoformat()
-    due = StateDetails(scheduled_time=server_now() - age + timedelta(hours=1))
+    due = StateDetails.model_validate({"scheduled_time": server_now() - age + timedelta(hours=1)})
     state: State[Any] = State(type=StateType.SCHEDULED, name="Queued", state_details=due)
     return made(client, line, state, **{QUEUED: queued, BEAT: (server_now() - beat).isoformat()})
 

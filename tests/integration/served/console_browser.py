@@ -72,7 +72,7 @@ def saved(browser: Browser, downloads: Path, suffix: str) -> Path:
     return browser.wait(
         lambda: next((one for one in downloads.glob(f"*{suffix}") if one.stat().st_size), None),
         lambda: f"a download of {suffix}; there are {[one.name for one in downloads.iterdir()]}",
-    )  # type: ignore[return-value]
+    )
 
 
 def serious(browser: Browser, rules: list[str] | None = None) -> list[str]:

@@ -8,12 +8,13 @@ import sys
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 import pytest
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 
 from prefect_collect import jobs
@@ -150,16 +151,27 @@ def marker(desk: Desk, moment: str) -> Path:
     return dies
 
 
+def _is_gone(path: Path) -> bool:
+    return not path.exists()
+
+
+def _has_free_slot(line: SourceQueue, client: SyncPrefectClient) -> bool:
+    return line.read(client).free == 1
+
+
 def require_settled(desks: dict[str, Desk], died: dict[str, jobs.Job]) -> None:
     """Assert that each process has died, and that each job ends by itself with its one attempt, and frees its slot."""
     for moment, job in died.items():
-        until(lambda dies=desks[moment].folder / "dies": not dies.exists(), f"its death: {moment}")
+        until(partial(_is_gone, desks[moment].folder / "dies"), f"its death: {moment}")
         job = when(job, JobStatus.SUCCESSFULLY_COMPLETED)
         assert job.result is not None
         assert (job.result.counts.succeeded, len(job.attempts)) == (FILES, 1), moment
         with get_client(sync_client=True) as client:
-            line = SourceQueue(job.kind, desks[moment].name)
-            until(lambda line=line: line.read(client).free == 1, f"its slot: {moment}", patience=_SOON)
+            until(
+                partial(_has_free_slot, SourceQueue(job.kind, desks[moment].name), client),
+                f"its slot: {moment}",
+                patience=_SOON,
+            )
 
 
 def test_jobs_that_die_as_they_end(desks: dict[str, Desk]) -> None:

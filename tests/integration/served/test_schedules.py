@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +42,11 @@ def due(desk: Desk, source: FileSource, query: dict[str, Any] | None = None) -> 
     return jobs.get(run.id)
 
 
+def has_ended(job: jobs.Job) -> bool:
+    """Return whether the job's process is gone."""
+    return not is_alive(process_of(run_of(job).labels))
+
+
 def test_one_that_is_due_runs(desk: Desk) -> None:
     """It is Queued until then, collects by a list of patterns in its store, and ends with its true status."""
     saved = jobs.save_query({"exclude": ["00.txt", *(f"none/{n:06}" for n in range(50_000))]}, desk.store)
@@ -63,7 +69,7 @@ def test_one_that_is_due_while_another_runs(desk: Desk) -> None:
     third = due(desk, desk.slow())
     until(lambda: jobs.get(third.id).message.startswith("Waiting for"), "what the third waits for")
     for job in (second, third):
-        until(lambda job=job: not is_alive(process_of(run_of(job).labels)), "the end of its process")
+        until(partial(has_ended, job), "the end of its process")
         assert run_of(job).state_name == "Queued"
     buttons.cancel(second)
     settled(second, "Canceled")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,19 +10,23 @@ from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import ClassVar
-from urllib.parse import quote, urlsplit
+from typing import ClassVar, cast
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from azure.storage.blob import AccessPolicy, ContainerSasPermissions, generate_container_sas
 
 from prefect_collect.blocks import ObjectStoreSource
+from prefect_collect.connectors.object_store import opening
 from prefect_collect.errors import SourceError
+from prefect_collect.sources import Item, ListingEnd
+from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
 from tests.integration.cloud_servers import ACCOUNT, KEY, Azurite, GcsServer, gcs_server
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import free_port
-from tests.integration.sources.contract import BreakingContract, Fault, Place, SourceContract, by_path, collected
+from tests.integration.sources.contract import BreakingContract, SourceContract
+from tests.integration.sources.places import Fault, Place, collected
 from tests.integration.sources.proxied import ProxiedPlace
 from tests.support.run_attempts import held, job_rows, unsuccessful
 
@@ -33,7 +38,7 @@ class Bucket(ProxiedPlace):
 
     many = 200
     restarted = 4
-    refused = frozenset({"new\nline", "tab\t"})  # obstore lists no such key: test_keys_that_are_not_listed
+    refused = frozenset({"new\nline", "tab\t"})  # obstore reads no such key: test_keys_that_are_not_read
     lists: ClassVar[str]
     """What the path of a request for a page of the listing holds."""
 
@@ -157,16 +162,32 @@ class Azure(Bucket):
 
 
 class OfClouds(SourceContract):
-    """The contract, and what obstore does not list."""
+    """The contract, and keys that obstore cannot name."""
 
-    @pytest.mark.parametrize("name", ["new\nline", "a//b", "a/../b"])
-    def test_keys_that_are_not_listed(self, place: Place, name: str) -> None:
-        """A listing fails, and is not short, if the bucket has a key that obstore takes for none; it is named."""
-        place.put("a", b"a")
-        place.put(name, b"b")
-        with pytest.raises(SourceError, match=r"obstore lists no key .*remove or rename") as caught:
-            by_path(place.source())
-        assert caught.value.code == "enumeration_failed"
+    def test_keys_that_are_not_read(self, place: Place, tmp_path: Path) -> None:
+        """An object whose key obstore cannot ask for fails by itself, under its own key, below every prefix.
+
+        Its neighbours are collected, and no other object is taken for it.
+        """
+        odd = {"/a", "a/", "a//b", "a/../c", "new\nline"}
+        for name in {"a", "a/b", *odd}:
+            place.put(name, name.encode())
+        folder, status = collected(tmp_path, place.source())
+        assert status is JobStatus.PARTIALLY_COMPLETED
+        assert job_rows(folder) == []
+        assert {row["item_id"] for row in held(folder).values()} == {"a", "a/b"}
+        rows = unsuccessful(folder)
+        assert {row["item_id"]: row["error_code"] for row in rows.values()} == dict.fromkeys(odd, "unreadable_key")
+        source = cast("ObjectStoreSource", place.source())
+        for prefix, below in {"/a": {"/a"}, "a/": odd - {"/a", "new\nline"} | {"a/b"}, "a//": {"a//b"}}.items():
+            part = source.model_copy(update={"url": f"{source.url}/{prefix}"})
+            assert {item.id for item in items_of(part)} == below
+        for item in (Item("/a", "a"), Item("a/", "a/")):  # as a retry asks for what was never tried
+            ((_, got),) = source.read_many([item], 1)
+            assert isinstance(got, SourceError)
+            assert got.code == "unreadable_key"
+            with pytest.raises(SourceError, match="no such object is read"):
+                [*source.relist(item)]
 
     def test_folder_markers(self, place: Place, tmp_path: Path) -> None:
         """A folder marker is skipped, also beside an object with its name; what lies in the folder is collected.
@@ -239,6 +260,48 @@ class TestBreakingGoogle(OfBreakingClouds):
     def place(self, before_google: FaultProxy) -> Place:
         """An empty bucket behind the proxy."""
         return Google(GcsServer(before_google.url), before_google)
+
+    def test_a_listing_of_several_pages(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Every page of a listing is asked for, each once; one that ends within a page is not complete.
+
+        The server has no pages, so that the proxy makes them of its answer.
+        """
+        assert isinstance(place, Bucket)
+        proxy = place.proxy
+        assert proxy is not None
+        monkeypatch.setattr(opening, "_RETRY", {"max_retries": 1, "retry_timeout": timedelta(seconds=30)})
+        for number in range(10):
+            place.put(f"k{number}", b"x")
+        monkeypatch.setattr(proxy, "rewrite", paged)
+        proxy.clear()
+        listed = [*place.source().items()]
+        assert [item.id for item in listed if isinstance(item, Item)] == [f"k{number}" for number in range(10)]
+        assert listed[-1] == ListingEnd("page 4 names no next page, and the KeyCount of every page agrees", items=10)
+        assert proxy.count("GET", "list-type=2") == 4
+        came: list[str] = []
+        proxy.truncate_next(100, path="continuation-token=6")
+        with pytest.raises(SourceError, match="no proven page of the listing") as caught:
+            came.extend(item.id for item in items_of(place.source()))
+        assert caught.value.code == "enumeration_failed"
+        assert came == [f"k{number}" for number in range(6)]
+        proxy.clear()
+        short = lambda path, body: paged(path, body).replace(b"<KeyCount>3", b"<KeyCount>2")  # noqa: E731
+        monkeypatch.setattr(proxy, "rewrite", short)
+        with pytest.raises(SourceError, match="states 2 keys"):
+            [*items_of(place.source())]
+
+
+def paged(path: str, body: bytes) -> bytes:
+    """Make a page of three objects of a listing, as Google's server does with a thousand."""
+    if "list-type=2" not in path:
+        return body
+    objects = re.findall(rb"<Contents>.*?</Contents>", body)
+    start = int(parse_qs(urlsplit(path).query).get("continuation-token", ["0"])[0])
+    some, more = objects[start : start + 3], start + 3 < len(objects)
+    head = re.sub(rb"<KeyCount>\d+", b"<KeyCount>%d" % len(some), body[: body.index(b"<Contents>")])
+    token = b"<NextContinuationToken>%d</NextContinuationToken>" % (start + 3) if more else b""
+    flag = b"<IsTruncated>%b</IsTruncated>" % (b"true" if more else b"false")
+    return head + flag + token + b"".join(some) + b"</ListBucketResult>"
 
 
 class TestAzure(OfClouds):

@@ -14,7 +14,7 @@ from prefect_collect.blocks import FileSource, VaultExportSource, source_from
 from prefect_collect.packages import verify
 from prefect_collect.sources.listing import items_of
 from prefect_collect.stores.addresses import INSIDE
-from tests.integration.connectors.test_s3 import source_at
+from tests.integration.connectors.s3_sources import source_at
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server
 from tests.support.memory_store import MemoryStore
@@ -64,7 +64,9 @@ def test_saved_in_prefect(prefect_server: PrefectServer, tmp_path: Path) -> None
     with prefect_server.used():
         holder = FileSource(root=tmp_path)
         holder.save("the-files")
-        for inside in (FileSource.load("the-files"), FileSource(root=tmp_path)):
+        loaded = FileSource.load("the-files")
+        assert isinstance(loaded, FileSource)
+        for inside in (loaded, FileSource(root=tmp_path)):
             VaultExportSource(inside=inside).save("the-export", overwrite=True)
             found = source_from("vault-export-source/the-export")
             assert isinstance(found, VaultExportSource)

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from prefect_collect.blocks import DataSource, PurviewExportSource
+from prefect_collect.blocks import DataSource, FileSource, PurviewExportSource
 from prefect_collect.connectors.foreign_exports.purview import PURVIEW
 from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
-from tests.integration.connectors.test_s3 import source_at
+from tests.integration.connectors.s3_sources import source_at
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
-from tests.integration.sources.contract import BreakingContract, Fault, Listed, Place, SourceContract, failures
+from tests.integration.sources.contract import BreakingContract, SourceContract
+from tests.integration.sources.places import Fault, Place, failures, listed_before
 from tests.integration.sources.proxied import ProxiedPlace
 from tests.integration.sources.test_folder import Folder
 from tests.support.run_attempts import attempt, check_account, new_job
@@ -40,7 +41,9 @@ class Unpacked(Folder):
 
     def source(self) -> DataSource:
         """Return the source of the export."""
-        return PurviewExportSource(inside=super().source(), name="place")
+        inside = super().source()
+        assert isinstance(inside, FileSource)
+        return PurviewExportSource(inside=inside, name="place")
 
 
 class TestUnpacked(SourceContract):
@@ -124,7 +127,7 @@ def test_a_zip_file_that_was_written_anew(tmp_path: Path) -> None:
     items = [*items_of(source)]
     place.put("a", b"another one")
     folder = new_job(DirectoryStore(tmp_path / "store"), source)
-    assert attempt(folder, Listed(source, items)).status is JobStatus.FAILED
+    assert attempt(folder, listed_before(source, items)).status is JobStatus.FAILED
     assert failures(folder) <= {"not_found", "changed_during_read"}
     attempt(folder, place.source())
     check_account(folder)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from prefect_collect.blocks import DataSource
-from tests.integration.connectors.test_s3 import source_at
+from tests.integration.connectors.s3_sources import source_at
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
-from tests.integration.sources.contract import BreakingContract, Fault, Place, SourceContract
+from tests.integration.sources.contract import BreakingContract, SourceContract
+from tests.integration.sources.places import Fault, Place
 from tests.integration.sources.proxied import ProxiedPlace
 
 pytestmark = pytest.mark.integration
-
-
 PART = 64 << 20
 
 
@@ -51,9 +51,9 @@ class Bucket(ProxiedPlace):
     def put_huge(self, name: str, size: int) -> None:
         """Upload an object in parts."""
         client, zeros = self.server.client(), bytes(PART)
-        upload = {"Bucket": self.bucket, "Key": name}
+        upload: dict[str, Any] = {"Bucket": self.bucket, "Key": name}
         upload["UploadId"] = client.create_multipart_upload(**upload)["UploadId"]
-        parts = []
+        parts = list[Any]()
         for number, at in enumerate(range(0, size, PART), 1):
             body = zeros[: min(PART, size - at)]
             etag = client.upload_part(**upload, PartNumber=number, Body=body)["ETag"]

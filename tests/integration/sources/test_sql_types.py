@@ -22,8 +22,8 @@ from prefect_collect.packages import verify
 from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
-from tests.integration.databases import Database, MariaDb, postgres_database, sqlite_database
-from tests.integration.sources.contract import read
+from tests.integration.databases import Database, sqlite_database
+from tests.integration.sources.places import read
 from tests.support.run_attempts import attempt, export, new_job
 
 pytestmark = pytest.mark.integration
@@ -51,6 +51,7 @@ def require_datasets(database: Database, table: pa.Table, folder: Path) -> None:
         assert (result.status, verify(str(result.package)).problems) == (JobStatus.SUCCESSFULLY_COMPLETED, [])
         (file,) = Path(str(result.package)).rglob(f"00000.{rows}")
         found = duckdb.sql(f"SELECT * FROM '{file}'" if rows == "parquet" else f"FROM read_csv('{file}', quote='\"')")
+        assert found is not None
         assert (found.columns, [row[0] for row in found.fetchall()]) == (table.column_names, ids)
         read = pandas.read_parquet(file) if rows == "parquet" else pandas.read_csv(file, dtype={"id": str})
         assert ([*read.columns], [*map(int, read["id"])]) == (table.column_names, ids)
@@ -59,21 +60,9 @@ def require_datasets(database: Database, table: pa.Table, folder: Path) -> None:
 
 
 @pytest.fixture
-def postgresql() -> Database:
-    """An empty database of PostgreSQL."""
-    return postgres_database()
-
-
-@pytest.fixture
 def sqlite(tmp_path: Any) -> Database:
     """An empty database of SQLite."""
     return sqlite_database(tmp_path)
-
-
-@pytest.fixture
-def mariadb(mariadb_server: MariaDb) -> Database:
-    """An empty database of MariaDB."""
-    return mariadb_server.database()
 
 
 def test_exact_types_of_postgresql(postgresql: Database, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import os
 import shutil
 import tempfile
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -287,7 +288,7 @@ class Browser:
 
         self.wait(clicked, lambda: f"{xpath} to be clicked on {self.driver.current_url}")
 
-    def wait(self, condition: Callable[[], T], what: Callable[[], str]) -> T:
+    def wait(self, condition: Callable[[], T | None], what: Callable[[], str]) -> T:
         """Wait for a condition, and return its value; raise AssertionError that names what was not seen."""
         deadline, pause = time.monotonic() + _PATIENCE, 0.1
         while True:
@@ -298,15 +299,24 @@ class Browser:
             time.sleep(pause)  # the condition is polled: a page says nothing by itself
             pause = min(1.5 * pause, 1.5)
 
-    def screenshot(self, name: str, *, height: int = _HEIGHT) -> None:
-        """Take a picture of the page as NAME.png, if `SCREENSHOTS` names a folder."""
+    def screenshot(self, name: str, *, width: int = _WIDTH, height: int = _HEIGHT, rows: int | None = None) -> None:
+        """Take a picture of the page as NAME.png, if `SCREENSHOTS` names a folder; each part of it from its start.
+
+        Args:
+            name: The file's name without its ending.
+            width: The width of the window.
+            height: Its height.
+            rows: Only so many rows of pixels from the top; None for all.
+        """
         folder = os.environ.get(SCREENSHOTS)
         if folder is None:
             return
         Path(folder).mkdir(parents=True, exist_ok=True)
-        self.driver.set_window_size(_WIDTH, height)
-        self.driver.execute_script("document.querySelectorAll('*').forEach(one => { one.scrollTop = 0 })")
-        self.driver.save_screenshot(str(Path(folder) / f"{name}.png"))
+        self.driver.set_window_size(width, height)
+        self.driver.execute_script("document.querySelectorAll('*').forEach(one => { one.scrollTo(0, 0) })")
+        clip = {} if rows is None else {"clip": {"x": 0, "y": 0, "width": width, "height": rows, "scale": 1}}
+        picture = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png", **clip})
+        (Path(folder) / f"{name}.png").write_bytes(b64decode(picture["data"]))
         self.driver.set_window_size(_WIDTH, _HEIGHT)
 
 

@@ -62,9 +62,10 @@ class Hostile(FileSource):
     def items(self) -> Iterator[Any]:
         """Return the files, the n-th file with the n-th name."""
         for found in super().items():
-            number = found.path[:3] if isinstance(found, Item) else ""
-            folder = "held/" if isinstance(found, Item) and found.path.endswith(".bin") else ""
-            yield replace(found, path=folder + self.names[int(number)]) if number.isdigit() else found
+            if isinstance(found, Item) and found.path[:3].isdigit():
+                folder = "held/" if found.path.endswith(".bin") else ""
+                found = replace(found, path=folder + self.names[int(found.path[:3])])
+            yield found
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
         """Fail to read the "….txt" files, with a message that holds the name."""

@@ -28,7 +28,6 @@ WANTED: Final = frozenset(
 """The response headers that are used; the others are ignored."""
 
 REDIRECTS: Final = (301, 302, 303, 307, 308)
-BUSY: Final = (429, 503)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +73,12 @@ class Client:
         home: The limits of transfers, with the credentials, for URLs that share secrets with the target.
         other: The limits for other URLs; the same object if there are no credentials in them.
         guard: Judges addresses; None if every address is allowed.
+        server: Names whose requests are counted together, in all processes (`Pace`).
     """
 
-    def __init__(self, home: Limits, other: Limits, guard: Guard | None) -> None:
+    def __init__(self, home: Limits, other: Limits, guard: Guard | None, server: str = "") -> None:
         self.home, self._other, self._guard = home, other, guard
-        self.pace = Pace()
+        self.pace = Pace(server)
 
     def limits(self, target: Target, url: str) -> Limits:
         """Return the limits for a URL that the target, or a redirect of it, leads to."""
@@ -100,13 +100,8 @@ class Client:
         return url
 
     def ask_again(self, head: Head) -> bool:
-        """Note an answer at the pace; return whether it is "too many requests", and the request is to be repeated."""
-        if head.status not in BUSY:
-            self.pace.passed()
-            return False
-        stated = head.stated_pause
-        is_worth_it = self.pace.too_many(stated)
-        return is_worth_it and (head.status == 429 or stated is not None)
+        """Count an answer at the pace; return whether the request is to be repeated after "too many requests"."""
+        return self.pace.answered(head.status, head.stated_pause)
 
 
 def refusal(head: Head, target: Target, body: bytes = b"") -> SourceError:

@@ -9,10 +9,14 @@ from email.utils import parsedate_to_datetime
 from time import monotonic, time
 from typing import Final
 
+from prefect_collect.threads.server_pauses import PAUSES, Pause
 from prefect_collect.threads.stop import current_stop
 
 LONGEST: Final = 600.0
 """Seconds that a source waits for a server that only says "too many requests"; also the longest pause it may state."""
+
+_BUSY: Final = (429, 503)
+"""The statuses that ask for less: Too Many Requests, and Service Unavailable, which S3 calls Slow Down."""
 
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
@@ -21,7 +25,7 @@ _NO_LIMIT: Final = 1 << 30
 
 
 def retry_after(text: str | None) -> float | None:
-    """Return the seconds that a Retry-After header states, as a number or as a date (RFC 9110); None if it is none."""
+    """Return the seconds that a Retry-After header states, as a number or as a date (RFC 9110), or None."""
     if not text:
         return None
     if text.isascii() and text.isdigit():
@@ -33,19 +37,26 @@ def retry_after(text: str | None) -> float | None:
 
 
 class Pace:
-    """The one budget of a source's requests, for all its threads in a process.
+    """The one budget of a source's requests, for all its threads in a process, and with worker processes for all these.
 
     After an answer of the statuses 429 or 503, no request begins for the seconds that the server states, or for 1 s,
     twice as long after each such answer, up to 60 s; then half as many requests as before are sent at once, and one
-    more after each round without such an answer.
+    more after each round without such an answer. Of several processes, each keeps the pauses of all, and its part of
+    the requests at once, at least one.
+
+    Args:
+        server: Names the server and the account in every process (`Pause.server`); "" for a budget of this process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, server: str = "") -> None:
         self._changed = threading.Condition()
+        self._server, self._told = server, 0.0
         self._not_before = self._pause = 0.0
         self._most = _NO_LIMIT
         self._under_way = self._passed = 0
         self._since: float | None = None
+        if server:
+            PAUSES.join(self, server)
 
     def try_begin(self, *, urgent: bool = False) -> bool:
         """Begin a request if it may begin now; return whether it does. Each begun request needs an `end`.
@@ -88,18 +99,39 @@ class Pace:
         with self._changed:
             self._changed.wait(_LOOK)
 
+    @property
+    def not_before(self) -> float:
+        """When requests may begin again, by the monotonic clock."""
+        return self._not_before
+
+    def answered(self, status: int, stated: float | None) -> bool:
+        """Count an answer; return whether it is "too many requests", and the request is to be repeated.
+
+        A server may be down for any time with 503: without a stated pause, that is an error of the request.
+
+        Args:
+            status: The answer's status; 0 if there is none.
+            stated: The seconds of its Retry-After.
+        """
+        if status not in _BUSY:
+            if status:
+                self.passed()
+            return False
+        is_worth_it = self.too_many(stated)
+        return is_worth_it and (status == 429 or stated is not None)
+
     def passed(self) -> None:
-        """Note an answer that is none of "too many requests"."""
+        """Count an answer that does not refuse the request for too many requests."""
         if self._since is None and self._most == _NO_LIMIT:
             return
         with self._changed:
             self._since, self._pause = None, 0.0
             self._passed += 1
-            if self._passed >= self._most:
+            if self._passed >= self._most * PAUSES.processes:  # each sees its part of a round
                 self._most, self._passed = self._most + 1, 0
 
     def too_many(self, stated: float | None) -> bool:
-        """Note an answer of "too many requests"; return whether to ask again after the pause.
+        """Count an answer of "too many requests"; return whether to ask again after the pause.
 
         Args:
             stated: The seconds of its Retry-After.
@@ -107,9 +139,28 @@ class Pace:
         with self._changed:
             now = monotonic()
             self._since = now if self._since is None else self._since
-            if now >= self._not_before:  # the first such answer since the last pause
-                self._most, self._passed = max(1, min(self._most, self._under_way) // 2), 0
-                self._pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, 2 * self._pause))
+            self._slow_down(now, min(self._most, self._under_way) // 2)
             pause = self._pause if stated is None else min(stated, LONGEST)
             self._not_before = max(self._not_before, now + pause)
-            return (stated is None or stated <= LONGEST) and now - self._since < LONGEST
+            is_worth_it = (stated is None or stated <= LONGEST) and now - self._since < LONGEST
+            told = Pause(self._server, self._not_before, self._most) if self._not_before > self._told + _LOOK else None
+            self._told = self._not_before if told else self._told
+        if told and self._server:
+            PAUSES.tell(told, self)
+        return is_worth_it
+
+    def paused(self, pause: Pause) -> None:
+        """Keep a pause that another process was asked for, as if this one had been."""
+        with self._changed:
+            most = min(self._most, self._under_way) // 2 if self._under_way else min(self._most, pause.most)
+            self._slow_down(monotonic(), most)
+            self._not_before = max(self._not_before, pause.until)
+
+    def _slow_down(self, now: float, most: int) -> None:
+        """Send so many requests at once from now on, after a longer pause, if this is the first answer since the last.
+
+        The lock is held.
+        """
+        if now >= self._not_before:
+            self._most, self._passed = max(1, most), 0
+            self._pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, 2 * self._pause))

@@ -13,6 +13,7 @@ from prefect_collect.connectors.imap.account import Account
 from prefect_collect.connectors.imap.refusals import is_of_connections
 from prefect_collect.connectors.imap.session import Session
 from prefect_collect.errors import SourceError
+from prefect_collect.threads.server_pauses import PAUSES, Pause
 from prefect_collect.threads.stop import Stop, current_stop
 
 _IDLE: Final = 5.0
@@ -58,7 +59,8 @@ class Sessions:
     """The sessions of one account; several threads use it.
 
     The most at once is the account's `connections`, or fewer if the server refuses more. After the server said that it
-    is asked too much, no command is begun for a time that doubles with each such answer, from 1 to 60 seconds.
+    is asked too much, no command is begun for a time that doubles with each such answer, from 1 to 60 seconds, in none
+    of a job's processes.
     """
 
     def __init__(self, account: Account) -> None:
@@ -71,6 +73,7 @@ class Sessions:
         self._not_before = 0.0
         self._has_reaper = False
         self._refusal: tuple[Stop, float, SourceError] | None = None
+        PAUSES.join(self, account.place)
 
     @property
     def place(self) -> str:
@@ -138,8 +141,21 @@ class Sessions:
     def _met(self, error: SourceError) -> None:
         if error.code == "throttled":
             with self._changed:
-                self._pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, 2 * self._pause))
+                self._lengthen()
                 self._not_before = monotonic() + self._pause
+                pause = Pause(self.place, self._not_before, self._most)
+            PAUSES.tell(pause, self)
+
+    def paused(self, pause: Pause) -> None:
+        """Keep a pause that another process was asked for."""
+        with self._changed:
+            if monotonic() >= self._not_before:
+                self._lengthen()
+            self._not_before = max(self._not_before, pause.until)
+
+    def _lengthen(self) -> None:
+        """Have the next pause last twice as long as the last one; the lock is held."""
+        self._pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, 2 * self._pause))
 
     def _give_back(self, session: Session) -> None:
         with self._changed:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import ssl
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import certifi
+
 from prefect_collect.connectors.errors import source_error
+from prefect_collect.connectors.http.engine import Limits
+from prefect_collect.connectors.object_store._pages import read_azure_page
+from prefect_collect.connectors.object_store._relay import Relay
 from prefect_collect.connectors.object_store.bucket import Bucket, obstore_error
+from prefect_collect.connectors.s3.page import Page, read_page, wrong_page
 from prefect_collect.errors import StoreAccessDenied
 from prefect_collect.stores.azure_access import AzureAccess
 from prefect_collect.stores.gcs_access import SERVER, GcsAccess, emulator
@@ -17,6 +25,8 @@ if TYPE_CHECKING:
 
 _NO_END: Final = timedelta(days=30)
 """The `timeout` of reads: obstore's is for a whole request, and 30 s if none is set."""
+
+_RETRY: Final[dict[str, Any]] = {"max_retries": 4, "retry_timeout": timedelta(seconds=30)}
 
 _A_PAGE: Final = timedelta(minutes=10)
 """The time within which a page of a listing, or the answer to a HEAD, must arrive: obstore receives a page whole."""
@@ -46,8 +56,50 @@ def open_bucket(
         how = _gcs(access, endpoint_url) if isinstance(access, GcsAccess) else _azure(access, endpoint_url)
     except StoreAccessDenied as error:
         raise source_error("bad_credentials", str(error).partition(" [")[0], url) from error
-    make = partial(_store, url, how, connect_timeout=connect_timeout, read_timeout=read_timeout)
-    return Bucket(make(_NO_END), url, make(_A_PAGE))
+    make = partial(_store, url, connect_timeout=connect_timeout)
+    limits = Limits(connect_timeout, read_timeout, ssl.get_default_verify_paths().cafile or certifi.where())
+
+    def pages(folder: str) -> Iterator[Page]:
+        with _relay(url, folder, how, limits) as relay:
+            # obstore waits for what this process sends; silence of the server itself is the relay's to find.
+            through = {**how, _address(how): relay.url}
+            yield from _pages(make(through, 2 * _A_PAGE, read_timeout=_A_PAGE.total_seconds()), folder, relay, url)
+
+    about = make(how, _A_PAGE, read_timeout=read_timeout)
+    return Bucket(make(how, _NO_END, read_timeout=read_timeout), url, pages, about)
+
+
+def _relay(url: str, folder: str, how: dict[str, Any], limits: Limits) -> Relay:
+    scheme, _, bucket = url.partition("://")
+    place = f"{url}/{folder}"
+    server, seconds = how.get(_address(how)) or SERVER, _A_PAGE.total_seconds()
+    if scheme == "gs":
+        read = partial(read_page, bucket=bucket, prefix=folder, place=place, has_flag=False)
+        return Relay(server, place, limits, seconds, read, "&encoding-type=url")
+    read = partial(read_azure_page, container=bucket, prefix=folder, place=place)
+    return Relay(server, place, limits, seconds, read)
+
+
+def _address(how: dict[str, Any]) -> str:
+    """Return the name of obstore's option that has the server's address."""
+    return "endpoint" if "endpoint" in how else "base_url"
+
+
+def _pages(store: ObjectStore, folder: str, relay: Relay, url: str) -> Iterator[Page]:
+    """Yield the pages that the relay has seen: for each, obstore gets one object in their place."""
+    import obstore
+
+    asked = iter(obstore.list(store, folder or None, chunk_size=1))
+    while True:
+        try:
+            came = next(asked, None)
+        except Exception as error:
+            raise relay.error or obstore_error(error, f"{url}/{folder}") from error
+        if came is None:
+            if relay.pages:  # an answer that obstore did not get, and asked for once more
+                raise wrong_page("a page came that obstore did not ask for", f"{url}/{folder}")
+            return
+        yield relay.pages.popleft()
 
 
 def server_of(access: GcsAccess | AzureAccess, endpoint_url: str | None) -> str:
@@ -75,7 +127,7 @@ def _store(
             "timeout": most,
             "allow_http": address.startswith("http://"),
         },
-        "retry_config": {"max_retries": 4, "retry_timeout": timedelta(seconds=30)},
+        "retry_config": _RETRY,
         **how,
     }
     bucket = url.partition("://")[2]

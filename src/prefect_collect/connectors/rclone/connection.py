@@ -222,7 +222,7 @@ class _Counts:
 
 
 def _meant(error: SourceError) -> SourceError:
-    """Return the error of an answer of rclone with the code of what it says; its status is 500 for most failures."""
+    """Return the error with the code that rclone's text implies: rclone answers most failures with status 500."""
     if error.http_status is None or error.http_status < 500:
         return error
     text, _, place = str(error).rpartition(" [")

@@ -46,7 +46,7 @@ class Rclone:
     def __init__(self, config: str | None, *, connect_timeout: float, read_timeout: float) -> None:
         program = shutil.which("rclone")
         if program is None:
-            raise source_error("source_error", f"rclone is not installed; {HOW_TO_INSTALL}", "rclone://")
+            raise source_error("program_missing", f"rclone is not installed; {HOW_TO_INSTALL}", "rclone://")
         self.login = (_USER, secrets.token_urlsafe(24))
         self._folder = tempfile.mkdtemp(prefix="prefect-collect-rclone-")
         self._owner = os.getpid()

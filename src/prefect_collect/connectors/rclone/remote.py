@@ -16,6 +16,7 @@ from prefect_collect.connectors.http.client import Target
 from prefect_collect.connectors.rclone.entries import HASHES, Entry, entries_of, entry_of
 from prefect_collect.connectors.rclone.failures import rclone_error
 from prefect_collect.connectors.rclone.process import Rclone, Shared
+from prefect_collect.stores.addresses import SOURCE_URLS
 
 _MOST_BYTES: Final = 512 << 20
 """The most bytes of a folder's list: two million files of ordinary names."""
@@ -25,11 +26,11 @@ _LIST_SECONDS: Final = 600.0
 
 _ANOTHER: Final = {
     "local": "the folder itself (a path, FileSource)",
-    "s3": "s3://bucket/prefix (ObjectStoreSource)",
-    "google cloud storage": "gs://bucket/prefix (ObjectStoreSource)",
-    "azureblob": "az://container/prefix (ObjectStoreSource)",
-    "sftp": "sftp://user@host/path (SftpSource)",
-    "webdav": "webdavs://user@host/path (WebDavSource)",
+    "s3": f"{SOURCE_URLS['s3']} (ObjectStoreSource)",
+    "google cloud storage": f"{SOURCE_URLS['gs']} (ObjectStoreSource)",
+    "azureblob": f"{SOURCE_URLS['az']} (ObjectStoreSource)",
+    "sftp": f"{SOURCE_URLS['sftp']} (SftpSource)",
+    "webdav": f"{SOURCE_URLS['webdavs']} (WebDavSource)",
 }
 """The sources that read a service better than rclone does: with more proof, and faster."""
 
@@ -46,7 +47,7 @@ class Remote:
     def features(self) -> dict[str, Any]:
         """Return what rclone says of the remote (``operations/fsinfo``), once it is known that rclone is to read it.
 
-        Raises SourceError for a service that another source reads.
+        Raise SourceError for a service that another source reads.
         """
         with self._lock:
             if self._features is None:

@@ -11,9 +11,8 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from hashlib import blake2b
+from dataclasses import dataclass
+from datetime import datetime
 from html import unescape
 from typing import Final
 from urllib.parse import quote
@@ -25,10 +24,12 @@ from prefect_collect.connectors.errors import body_error
 from prefect_collect.connectors.files.tree import encode_id, shown
 from prefect_collect.connectors.http.documents import Documents
 from prefect_collect.connectors.http.engine import Answer, Limits, curl_error
-from prefect_collect.connectors.s3._page import MOST_BYTES, Entry, Page, Token, read_page, wrong_page
+from prefect_collect.connectors.http.pace import Pace, retry_after
 from prefect_collect.connectors.s3._versions import version_id
+from prefect_collect.connectors.s3.page import MOST_BYTES, Entry, Page, Token, read_page, time_of, wrong_page
+from prefect_collect.connectors.s3.progress import Progress
 from prefect_collect.errors import SourceError
-from prefect_collect.sources import Item, Listed, ListingEnd
+from prefect_collect.sources import Item, Listed
 from prefect_collect.threads.pool import Pool
 from prefect_collect.threads.retry_policy import RetryPolicy
 from prefect_collect.threads.stop import current_stop
@@ -38,14 +39,10 @@ _TRIED_AGAIN: Final = {"enumeration_failed"} | {code.name for code in CODES.valu
 _MOST_SECONDS: Final = 600.0
 """Seconds within which a page must arrive."""
 
+_LOOK: Final = 0.2
+_PAUSE: Final = frozenset({b"retry-after"})
 _LENGTH: Final = frozenset({b"content-length"})
 _TOKEN: Final = re.compile(rb"<NextContinuationToken>([^<]{1,4096})</NextContinuationToken>")
-
-MOST_EMPTY_PAGES: Final = 10_000
-"""Consecutive empty pages, each with a new token, after which a listing counts as making no progress.
-
-S3 itself sends some where it skips deleted objects.
-"""
 
 
 @dataclass(frozen=True)
@@ -58,6 +55,7 @@ class Listing:
         versions: Every version of each object is an item, and so is every delete marker, which is skipped.
         prepare: Returns URL and header lines of a request to the bucket with this query.
         limits: The limits of each request, but for its whole time.
+        pace: The pace of the server.
         hint: Returns, for an error's code and its status, what the user may have to set.
     """
 
@@ -66,6 +64,7 @@ class Listing:
     versions: bool
     prepare: Callable[[str], tuple[str, list[str]]]
     limits: Limits
+    pace: Pace
     hint: Callable[[str, int], str]
 
     @property
@@ -81,7 +80,7 @@ def list_items(listing: Listing) -> Iterator[Listed]:
     again a few times: a proxy may have answered instead of the server. Raise SourceError.
     """
     folder = len(listing.prefix[: listing.prefix.rfind("/") + 1].encode())
-    progress = _Progress(listing.place)
+    progress = Progress(listing.place)
     asking = _Asking(listing)
     try:
         token: Token | None = None
@@ -102,7 +101,7 @@ class _Asking:
     """The requests of a listing, by a thread of their own: at most one is under way while a page is used."""
 
     def __init__(self, listing: Listing) -> None:
-        self._listing = listing
+        self._listing, self._stop = listing, current_stop()
         self._thread = Pool(1, "list")
         self._documents = Documents(listing.limits, MOST_BYTES, _MOST_SECONDS)
         self._ahead: _Request | None = None
@@ -112,14 +111,13 @@ class _Asking:
 
         The pauses before a page is requested again are not stamina's, because `Stop` must be able to end them.
         """
-        stop = current_stop()
         tried = 0
         while True:
             tried += 1
             try:
                 return self._page(token)
             except SourceError as error:
-                if error.code not in _TRIED_AGAIN or tried >= _RETRY.tries or stop.wait(_RETRY.pause(tried)):
+                if error.code not in _TRIED_AGAIN or tried >= _RETRY.tries or self._stop.wait(_RETRY.pause(tried)):
                     raise
 
     def _page(self, token: Token | None) -> Page:
@@ -147,9 +145,24 @@ class _Asking:
         return _Request(token, self._thread.submit(self._body, token, unwanted), unwanted)
 
     def _body(self, token: Token | None, unwanted: threading.Event) -> bytes:
+        """Return a page as it was received; it is asked for again after each pause that the server states."""
         listing = self._listing
-        url, lines = listing.prepare(_query(listing, token))
-        return _received(self._documents.get(url, lines, unwanted), listing)
+        while True:
+            has_begun = self._begin(unwanted)
+            url, lines = listing.prepare(_query(listing, token))
+            answer = self._documents.get(url, lines, unwanted)
+            if has_begun:
+                listing.pace.end()
+            status, headers = answer.head(_PAUSE)
+            if not listing.pace.answered(status, retry_after(headers.get(b"retry-after"))):
+                return _received(answer, listing)
+
+    def _begin(self, unwanted: threading.Event) -> bool:
+        """Wait until a request may begin; return whether it does: not if the page is not wanted any more."""
+        while not (has_begun := self._listing.pace.try_begin()):
+            if unwanted.wait(_LOOK) or self._stop.canceled:
+                break
+        return has_begun
 
     def _give_up(self, request: _Request | None) -> None:
         if request is not None:
@@ -217,49 +230,10 @@ def _received(answer: Answer, listing: Listing) -> bytes:
     return body
 
 
-@dataclass
-class _Progress:
-    """The progress of a listing, to find one that repeats itself or never ends."""
-
-    place: str
-    pages: int = 0
-    empty: int = 0
-    stated: int | None = 0
-    tokens: set[bytes] = field(default_factory=set)
-    seen: set[bytes] = field(default_factory=set)
-
-    def take(self, page: Page) -> None:
-        """Count a page. Raise SourceError if its token, or its keys, were already on an earlier page."""
-        self.pages += 1
-        self.stated = None if page.stated is None or self.stated is None else self.stated + page.stated
-        if page.entries:
-            self.empty = 0
-            named = (entry.key + b"\0" + entry.version.encode() for entry in page.entries)
-            keys = blake2b(b"\0".join(named), digest_size=12).digest()
-            if keys in self.seen:
-                raise wrong_page(f"page {self.pages} has the same keys as an earlier one", self.place)
-            self.seen.add(keys)
-        else:
-            self.empty += 1
-        if page.token is None:
-            return
-        token = blake2b(ascii(page.token).encode(), digest_size=12).digest()
-        if token in self.tokens:
-            raise wrong_page(f"page {self.pages} leads back to an earlier one", self.place)
-        self.tokens.add(token)
-        if self.empty > MOST_EMPTY_PAGES:
-            raise wrong_page(f"{self.empty:,} pages in a row are empty and say that there is more", self.place)
-
-    def end(self) -> ListingEnd:
-        """Return the proof that the listing is complete."""
-        counts = "" if self.stated is None else ", and the KeyCount of every page agrees"
-        return ListingEnd(f"page {self.pages} says IsTruncated=false{counts}", self.stated)
-
-
 def _item(listed: Entry, folder: int, bucket: str) -> Item:
     item_id = encode_id(listed.key)
     path = shown(listed.key[folder:]) or item_id
-    modified = _time(listed.modified)
+    modified = time_of(listed.modified)
     skipped = None
     if listed.is_deleted:
         place = f"[s3://{bucket}/{shown(listed.key)}]"
@@ -283,15 +257,3 @@ def _of_version(path: str, version: str, modified: datetime | None) -> str:
         stem, dot, suffix = name, "", ""
     at = "" if modified is None else f"{modified:%Y-%m-%d %H%M%S} "
     return f"{folder}{slash}{stem} ({at}{version[-8:]}){dot}{suffix}"
-
-
-def _time(text: str | None) -> datetime | None:
-    if not text:
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-        if time.tzinfo is UTC:
-            return time
-        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None

@@ -65,9 +65,9 @@ class Connection:
         guard = Guard()
         free = Limits(access.connect_timeout, access.read_timeout, bundle)
         held = free if access.allow_private else replace(free, prepare=guard.prepare)
-        self._client = Client(held, held, None if access.allow_private else guard)
+        self._client = Client(held, held, None if access.allow_private else guard, access.place)
         # The server of the list itself is one that the user names.
-        client = Client(free, held, None if access.allow_private else guard)
+        client = Client(free, held, None if access.allow_private else guard, f"list {access.place}")
         self._lists = Lists(access.list_url, access.place, client, self._headers)
         self._lock = threading.Lock()
         self._idle: dict[bool, list[Fetcher]] = {True: [], False: []}
@@ -185,7 +185,7 @@ class Connection:
         size = whole_number(head.headers.get(b"content-length", ""))
         if entry.size is not None and size is not None and entry.size != size:
             what = f"The list states {entry.size} bytes, but the server has {size}"
-            raise source_error("changed_during_read", what, entry.id)
+            raise source_error("list_mismatch", what, entry.id)
         stated: dict[str, Any] = {}
         if kind := head.headers.get(b"content-type"):
             stated["content_type"] = kind[:200]

@@ -78,7 +78,12 @@ class Login:
         limits = (access.connect_timeout, access.read_timeout, bundle)
         guard = Guard()
         self._bare = Limits(*limits)
-        self.client = Client(Limits(*limits, self._authenticate), Limits(*limits, guard.prepare), guard)
+        self.client = Client(
+            Limits(*limits, self._authenticate),
+            Limits(*limits, guard.prepare),
+            guard,
+            f"{access.origin} {access.user}",
+        )
         self.lines: tuple[str, ...] = ()
         if access.token is not None:
             self.lines = (f"Authorization: Bearer {access.token}",)
@@ -150,13 +155,13 @@ class Login:
             raise SourceError(str(known[2]), code=known[2].code, http_status=known[2].http_status)
 
     def note(self, error: object) -> None:
-        """Note an error, if it is that the credentials are refused."""
+        """Remember an error if it says that the credentials are refused."""
         if isinstance(error, SourceError) and error.code == "bad_credentials":
             self._refusal = current_stop(), monotonic() + _REFUSED, error
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Note a refusal of the credentials within the `with` block."""
+        """Remember a refusal of the credentials within the `with` block."""
         try:
             yield
         except SourceError as error:

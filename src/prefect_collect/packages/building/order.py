@@ -53,4 +53,4 @@ class Builder(Protocol):
     """Builds the package of one format."""
 
     def __call__(self, given: PackageInput, place: PackagePlace, stop: Stop | None = None) -> Built:
-        """Build the package of the good items. Raises PackageError, StoreError, CorruptSegment, JobCanceled."""
+        """Build the package of the good items. Raise PackageError, StoreError, CorruptSegment, JobCanceled."""

@@ -48,7 +48,7 @@ _SHARE: Final = 64
 
 
 def put_file(staging: Store, destination: Store, key: str, file: PackageFile, stop: Stop, *, replace: bool) -> Blob:
-    """Write a finished file of a package. Raises KeyExists, StoreError, JobCanceled."""
+    """Write a finished file of a package. Raise KeyExists, StoreError, JobCanceled."""
     pieces = (piece for piece in until_canceled(file.pieces(), stop) if not isinstance(piece, Deflated))
     if file.is_composed:
         with stopped_by(stop):

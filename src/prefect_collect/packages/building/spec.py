@@ -52,7 +52,7 @@ class PackageSpec:
     collection's; `bagging_date` goes into bag-info.txt as it is given (no clock is read); `info` holds further lines of
     bag-info.txt. With `sha512` it has SHA-512 manifests too; with `portable`, names that every system accepts. `hashes`
     names the columns of the manifest, ``md5`` and ``sha1``, of which it has manifests too; with `custodians`, its
-    item lists say whose each item is, and bag-info.txt whose they are. A load file is made by the options `load_file`,
+    item lists name each item's custodian, and bag-info.txt all of them. A load file is made by the options `load_file`,
     mail by `mail` and a dataset by `dataset`; they state the `source`, and `continued` has the numbers that an earlier
     export gave. `custody` is the account of the collection (`documents.account`), of which the chain of custody
     documents are made; none are made without it. `bag` has lines of bag-info.txt that the user gave, the BagIt

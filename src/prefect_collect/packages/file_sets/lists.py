@@ -148,7 +148,7 @@ class SetLists:
         self._lists.add_refused(batch, why)
 
     def finish(self) -> list[PackageFile]:
-        """Write the rest, and return the composed files and all lists; the seal comes last. Raises PackageError."""
+        """Write the rest, and return the composed files and all lists; the seal comes last. Raise PackageError."""
         own, more = self._own.finish()
         self._lists.close()
         described = self._described(more).encode()
@@ -186,5 +186,5 @@ class SetLists:
 
 
 def parsed_description(data: bytes) -> dict[str, Any]:
-    """Return what a package's description says, read within bounds. Raises BadValue."""
+    """Return what a package's description says, read within bounds. Raise BadValue."""
     return parse_json(data, lambda values, field: None)

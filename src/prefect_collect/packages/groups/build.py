@@ -115,7 +115,7 @@ def _make_room(group: _Group, place: PackagePlace, marker: Marker | None, stop: 
 def _kept(group: _Group, left: FolderLeft, destination: Store, key: str, stop: Stop) -> Built:
     """Return the group that is there, if it is the one that would be built, which takes room for one bag.
 
-    Raises PackageExists if it is another one.
+    Raise PackageExists if it is another one.
     """
     sizes: dict[str, int] = {}
     with temporary_folder() as temporary:
@@ -135,7 +135,7 @@ def _kept(group: _Group, left: FolderLeft, destination: Store, key: str, stop: S
 
 
 def _remove(group: _Group, destination: Store, key: str, marker: Marker) -> None:
-    """Remove what an attempt of this job wrote, but for the marker. Raises PackageExists if there is another file."""
+    """Remove what an attempt of this job wrote, but for the marker. Raise PackageExists if there is another file."""
     left = FolderLeft(destination, key, SEAL)
     other = left.others(group.names(marker))
     if other is not None:

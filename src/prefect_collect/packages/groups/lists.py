@@ -47,7 +47,7 @@ class GroupLists:
         self._wrong: set[str] = set()
 
     def compare(self, bag: BagFiles, folder: str) -> None:
-        """Compare the lists of the next bag, whose files are in this folder. Raises Damaged."""
+        """Compare the lists of the next bag, whose files are in this folder. Raise Damaged."""
         for name in bag.tag_names():
             if _is_of_lines(name) and name not in self._lines:
                 bag.findings.problems.add(name, "the group has no such list over all bags")
@@ -145,6 +145,6 @@ def _in_folder(name: str, line: str, folder: str) -> str:
 
 
 def _lines_of(files: BagFiles, name: str) -> Iterator[str]:
-    """Yield the lines of a list, none if it is missing. Raises Damaged."""
+    """Yield the lines of a list, none if it is missing. Raise Damaged."""
     entry = files.entry(name)
     return iter(()) if entry is None else lines_in(files.chunks(entry), "utf-8")

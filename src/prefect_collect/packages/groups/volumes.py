@@ -46,7 +46,7 @@ class Volume:
 def volumes_of(manifest: Batches, base: str, most_bytes: int) -> list[Volume]:
     """Return the bags in which the items of a manifest are, in its order, at most so many bytes in each.
 
-    An item that is larger has a bag of its own. There is always one bag. Raises PackageError for too many.
+    An item that is larger has a bag of its own. There is always one bag. Raise PackageError for too many.
     """
     starts, held, count = [0], 0, 0
     for batch in manifest(["size"]):
@@ -68,7 +68,7 @@ def volumes_of(manifest: Batches, base: str, most_bytes: int) -> list[Volume]:
 
 
 def longest_base(manifest: Batches, spec: PackageSpec) -> str:
-    """Return the longest base folder of a group's bags, which is that of the last one. Raises PackageError."""
+    """Return the longest base folder of a group's bags, which is that of the last one. Raise PackageError."""
     return volumes_of(manifest, spec.base, spec.bag.volume_bytes or VOLUME_BYTES)[-1].base
 
 

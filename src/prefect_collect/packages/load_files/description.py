@@ -35,7 +35,7 @@ class Description:
 
 
 def read_description(data: bytes) -> Description:
-    """Return what the file says. Raises Damaged."""
+    """Return what the file says. Raise Damaged."""
     try:
         said = json.loads(data)
         values: dict[str, Any] = {

@@ -211,7 +211,7 @@ class LoadFileLists:
     def finish(self) -> list[TagFile]:
         """Write the rest, and return all lists; the seal comes last.
 
-        Raises PackageError if values cannot be written in the asked encoding, and that was to be refused.
+        Raise PackageError if values cannot be written in the asked encoding, and that was to be refused.
         """
         if not self._volumes:
             self._open_volume(volume_name(0))

@@ -79,7 +79,7 @@ def volume_name(at: int) -> str:
 
 
 def plan_of(manifest: Batches, options: LoadFile, continued: Continued | None = None) -> Plan:
-    """Return the places of all rows. Raises PackageError if the numbers have not enough digits for them."""
+    """Return the places of all rows. Raise PackageError if the numbers have not enough digits for them."""
     starts, items, size, last = [0], 0, 0, 0 if continued is None else continued.last
     numbers: list[npt.NDArray[np.int64]] = []
     for batch in manifest(["size", "item_id", "sha256"]):

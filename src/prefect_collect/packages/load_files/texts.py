@@ -26,7 +26,7 @@ def find_texts(
 
     Only such items are read, and nothing is extracted: the text of a text is its bytes. Other encodings are left out,
     because a receiver reads all texts of a load file in one. Items that are not delivered are not text; with
-    `withheld`, those may be that are only withheld. Raises StoreError, JobCanceled.
+    `withheld`, those that are only withheld as duplicates may be. Raise StoreError, JobCanceled.
     """
     found, bad = bytearray(items), checked.bad
     for rows in read_rows(manifest):

@@ -59,7 +59,7 @@ def begun(chunks: Iterable[bytes | memoryview]) -> tuple[bytes, Iterator[bytes |
 
 
 def message_of(head: bytes) -> Message | None:
-    """Return what the header of a message (RFC 5322) says; None if the item is none.
+    """Return what the header of a message (RFC 5322) says; None if the item is not a message.
 
     An item is a message if it begins with header fields and nothing else up to the first empty line, one of which is
     From, Date, Subject, Message-ID, To, Sender, Received or Return-Path.

@@ -37,7 +37,7 @@ _NO_MESSAGE: Final = Failure(
 
 
 def plan_mail(given: PackageInput, folder: Path, stop: Stop) -> SetPlan:
-    """Return the places of all messages; other items are refused. Raises CorruptSegment, StoreError, JobCanceled."""
+    """Return the places of all messages; other items are refused. Raise CorruptSegment, StoreError, JobCanceled."""
     manifest, checked, spec = given.manifest, given.checked, given.spec
     planner = _Planner(checked, given.staging, spec, stop)
     writer = PlaceWriter(folder / "places", HEADER)

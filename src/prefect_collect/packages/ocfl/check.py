@@ -84,7 +84,7 @@ class OcflCheck:
         self._check_head(inventory)
 
     def _inventory(self, folder: str) -> Inventory:
-        """Return the inventory in a folder of the object, whose hash is beside it. Raises Damaged."""
+        """Return the inventory in a folder of the object, whose hash is beside it. Raise Damaged."""
         files, name = self.files, f"{folder}{INVENTORY}"
         data = files.start(name, MOST_BYTES + 1)
         if not data:

@@ -119,7 +119,7 @@ def next_version(
 
 
 def parsed_inventory(data: bytes) -> Inventory:
-    """Return the inventory in the bytes, if it follows the rules. Raises BadValue."""
+    """Return the inventory in the bytes, if it follows the rules. Raise BadValue."""
     values = parse_json(data, _INVENTORY, MOST_BYTES, _MOST_VALUES)
     if values["type"] != _TYPE:
         raise BadValue(f"it is not of OCFL 1.1 but of the type {values['type']}")
@@ -160,7 +160,7 @@ def flattened(paths: Paths) -> dict[str, str]:
 
 
 def _normalised(paths: Paths, algorithm: str, where: str) -> dict[str, list[str]]:
-    """Return the paths with hashes in lower case. Raises BadValue for what is no hash, a hash twice, or no path."""
+    """Return the paths with hashes in lower case. Raise BadValue for what is no hash, a hash twice, or no path."""
     made: dict[str, list[str]] = {}
     for digest, names in paths.items():
         low = digest.lower()

@@ -75,7 +75,7 @@ def test_it_stands_in_the_record_and_in_the_package(
     survives a retry; without one, none of them has the word.
     """
     store = DirectoryStore(tmp_path / "staging")
-    source = MemorySource({"a": Thing("good", b"a"), "b": Thing("gone", b"b")})
+    source = MemorySource({"a": Thing("good", b"a"), "b": Thing("denied", b"b")})
     folder = new_job(store, source, options={"custodian": custodian} if custodian else {})
     attempt(folder, source)
     result = attempt(folder, source)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 from xml.etree import ElementTree
@@ -71,8 +72,18 @@ class Page:
     stated: int | None
 
 
-def read_page(body: bytes, bucket: str, prefix: str, place: str, *, versions: bool = False) -> Page:
+def read_page(
+    body: bytes, bucket: str, prefix: str, place: str, *, versions: bool = False, has_flag: bool = True
+) -> Page:
     """Read the body of an answer to ListObjectsV2, or to ListObjectVersions, with the status 200.
+
+    Args:
+        body: The body.
+        bucket: The bucket that was asked for.
+        prefix: The prefix that was asked for.
+        place: The location, in which messages end.
+        versions: Whether versions were asked for.
+        has_flag: Whether every page has IsTruncated; else one without it may state its KeyCount and bucket instead.
 
     Raises:
         SourceError: With the code `enumeration_failed`, if the body is not a page of the listing of `prefix` in
@@ -80,8 +91,8 @@ def read_page(body: bytes, bucket: str, prefix: str, place: str, *, versions: bo
             the code of that error. The message says what is wrong and ends in `[place]`.
     """
     plain = None if versions or body.count(b"<") > _MOST_TAGS else plain_page(body)
-    root = _parsed(body if plain is None else plain[0], place)
-    space, name = _split(root.tag)
+    root = parsed(body if plain is None else plain[0], place)
+    space, name = split_tag(root.tag)
     if name == "Error":
         raise _stated_error(root, space, place)
     wanted = "ListVersionsResult" if versions else "ListBucketResult"
@@ -91,6 +102,8 @@ def read_page(body: bytes, bucket: str, prefix: str, place: str, *, versions: bo
     is_encoded = fields.text("EncodingType") == "url"
     _require_requested(fields, bucket, prefix, place)
     more = fields.text("IsTruncated").strip().lower()
+    if not more and not has_flag and fields.text("KeyCount").strip() and fields.text("Name").strip():
+        more = "true" if fields.text("NextContinuationToken") else "false"
     if more not in ("true", "false"):
         raise wrong_page("it does not say whether it is the last one (IsTruncated)", place)
     if plain is not None and len(root.findall(f"{space}Contents")) == 1:
@@ -121,7 +134,8 @@ def wrong_page(what: str, place: str) -> SourceError:
     return source_error("enumeration_failed", f"The server's answer is no proven page of the listing: {what}", place)
 
 
-def _parsed(body: bytes, place: str) -> ElementTree.Element:
+def parsed(body: bytes, place: str) -> ElementTree.Element:
+    """Return the root of a document. Raise SourceError (`enumeration_failed`) if it is none, or was cut off."""
     if not body.strip():
         raise wrong_page("it is empty", place)
     if b"<!DOCTYPE" in body or body.count(b"<") > _MOST_TAGS:
@@ -178,7 +192,7 @@ def _plain_entries(objects: list[Stated], prefix: bytes, place: str, *, is_encod
         is_raw = not is_encoded or (b"%" not in name and b"+" not in name)
         raw = name if is_raw else unquote_to_bytes(name.replace(b"+", b" "))
         _require_below(raw, prefix, place)
-        entries.append(Entry(raw, _size(size.decode()), plain_etag(etag.decode()), modified.decode()))
+        entries.append(Entry(raw, size_of(size.decode()), plain_etag(etag.decode()), modified.decode()))
     return entries
 
 
@@ -205,7 +219,7 @@ def _entries(
         name = stated.get(key, "")
         raw = _decoded(name) if is_encoded else name.encode()
         _require_below(raw, prefix, place)
-        entry = Entry(raw, _size(stated.get(size, "")), plain_etag(stated.get(etag)), stated.get(modified))
+        entry = Entry(raw, size_of(stated.get(size, "")), plain_etag(stated.get(etag)), stated.get(modified))
         if versions:
             if not (id_ := stated.get(version, "").strip()):
                 raise wrong_page(f"it names a version without an id, of {_text(raw[:200])}", place)
@@ -233,7 +247,7 @@ def _decoded(text: str) -> bytes:
     return unquote_to_bytes(text.replace("+", " "))
 
 
-def _size(text: str) -> int | None:
+def size_of(text: str) -> int | None:
     """Return a size in bytes; None if the text is not one, so that the size is not compared later."""
     text = text.strip()
     if not (text.isascii() and text.isdigit() and len(text) < 20):
@@ -242,7 +256,20 @@ def _size(text: str) -> int | None:
     return size if size <= _LARGEST else None
 
 
-def _split(tag: str) -> tuple[str, str]:
+def time_of(text: str | None) -> datetime | None:
+    """Return the time that a page states; None if it is none."""
+    if not text:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+        if time.tzinfo is UTC:
+            return time
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def split_tag(tag: str) -> tuple[str, str]:
     """Return the namespace of a tag, with its braces, and the name."""
     space, found, name = tag.rpartition("}")
     return space + found, name

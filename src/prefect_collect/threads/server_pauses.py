@@ -1,0 +1,74 @@
+"""The pauses that servers ask for, which all processes that collect from one source keep.
+
+What limits the requests to a server in a process joins by the server's name. It tells of each pause that it was asked
+for, and is told of those of the others, in this process and in those that are connected to it: the socket between a
+job's process and each of its workers carries them (`collecting.worker_processes`, `collecting.worker`).
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final, Protocol
+from weakref import WeakKeyDictionary
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A pause that a server asked for.
+
+    Attributes:
+        server: Names the server, and the account there, in the same way in every process.
+        until: When requests may begin again, by the monotonic clock, which all processes of the machine share.
+        most: How many requests at once the process that was asked sends from then on.
+    """
+
+    server: str
+    until: float
+    most: int
+
+
+class Pausing(Protocol):
+    """What is told of pauses: it keeps them, or passes them on to another process."""
+
+    def paused(self, pause: Pause) -> None:
+        """Take a pause that others were asked for. Does not raise."""
+
+
+class ServerPauses:
+    """The pauses of a process, and who is told of them.
+
+    Attributes:
+        processes: How many processes share each server's budget of requests: this one, and others like it.
+    """
+
+    def __init__(self) -> None:
+        self.processes = 1
+        self._lock = threading.Lock()
+        self._told: WeakKeyDictionary[Pausing, str] = WeakKeyDictionary()
+        self._last: dict[str, Pause] = {}
+
+    def join(self, pausing: Pausing, server: str = "") -> None:
+        """Tell of this server's pauses ("": of all) as long as `pausing` is there, and now of those under way."""
+        with self._lock:
+            self._told[pausing] = server
+            known = [pause for pause in self._last.values() if server in ("", pause.server)]
+        for pause in known:
+            if pause.until > monotonic():
+                pausing.paused(pause)
+
+    def tell(self, pause: Pause, teller: Pausing) -> None:
+        """Tell all others than `teller` of a pause."""
+        with self._lock:
+            now = monotonic()
+            self._last = {name: last for name, last in self._last.items() if last.until > now}
+            if pause.server not in self._last or self._last[pause.server].until < pause.until:
+                self._last[pause.server] = pause
+            told = [one for one, server in self._told.items() if one is not teller and server in ("", pause.server)]
+        for one in told:
+            one.paused(pause)
+
+
+PAUSES: Final = ServerPauses()
+"""The pauses of this process."""
