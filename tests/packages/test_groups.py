@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from prefect_collect.packages.groups.build import DESCRIPTION, SEAL, build_group
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.threads.stop import Stop
 from tests.formats.test_bag_options import profile
+from tests.packages.conftest import Staging
 from tests.packages.foreign_bags import manifest
 
 ITEMS = {"a.txt": b"a" * 60_000, "sub/ü.txt": b"b" * 60_000, "large": b"c" * 500_000, "d": b"d", "e": b""}
@@ -50,6 +52,24 @@ def staged(staging: Any) -> Any:
     staging.stage(ITEMS)
     staging.lose("gone")
     return staging
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the group of which each test changes a copy; of one item a source states something."""
+    root = tmp_path_factory.mktemp("group")
+    staging = Staging(DirectoryStore(root / "staging"))
+    staging.stage(ITEMS)
+    staging.lose("gone")
+    staging.rows[1]["metadata"] = '{"true": true}'
+    make(staging, DirectoryStore(root))
+    return root / "docs"
+
+
+@pytest.fixture
+def group(tmp_path: Path, built: Path) -> Path:
+    """Return a group of bags."""
+    return shutil.copytree(built, tmp_path / "exports" / "docs")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -171,11 +191,10 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_what_verify_finds(staged: Any, exports: DirectoryStore, tmp_path: Path, name: str) -> None:
+def test_what_verify_finds(staged: Any, group: Path, tmp_path: Path, name: str) -> None:
     """Whatever is missing, changed, exchanged or added in a group is found and named."""
-    make(staged, exports)
     file, change, said = CHANGES[name]
-    path = exports.root / "docs" / file
+    path = group / file
     if change is None:
         other = DirectoryStore(tmp_path / "other")
         spec = staged.spec(base="docs-001")
@@ -187,7 +206,7 @@ def test_what_verify_finds(staged: Any, exports: DirectoryStore, tmp_path: Path,
         path.unlink(missing_ok=True)
         if data is not None:
             path.write_bytes(data)
-    found = verify(exports.root / "docs")
+    found = verify(group)
     assert said in "; ".join(map(str, found.problems)) or (name == "the seal is missing" and not found.valid)
 
 
@@ -248,11 +267,9 @@ def seal(group: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FORGERIES)
-def test_lists_that_were_forged_and_sealed_anew(staged: Any, exports: DirectoryStore, name: str) -> None:
+def test_lists_that_were_forged_and_sealed_anew(group: Path, name: str) -> None:
     """Lists over all that are changed or removed with a fitting seal do not agree with the bags."""
-    staged.rows[1]["metadata"] = '{"true": true}'
-    make(staged, exports)
-    group, (forge, said) = exports.root / "docs", FORGERIES[name]
+    forge, said = FORGERIES[name]
     forge(group)
     seal(group)
     found = "; ".join(map(str, verify(group).problems))
