@@ -39,7 +39,7 @@ def python_for_workers(arguments: Sequence[str]) -> str:
         listening.listen(100)
         path = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.collected", str(theirs.fileno()), *arguments], stdin=listening,
+            [sys.executable, "-m", "tests.collected", str(theirs.fileno()), *arguments], stdin=listening.fileno(),
             pass_fds=[theirs.fileno()], env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
         )  # fmt: skip
     atexit.register(ours.close)
