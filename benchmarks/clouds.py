@@ -1,99 +1,73 @@
-"""Buckets at Google and Azure: `ObjectStoreSource` beside ``rclone copy``, from servers on this machine.
+"""The rows of buckets at Google and Azure: `ObjectStoreSource` beside ``rclone copy``, from servers on this machine.
 
-    python -m benchmarks.clouds
-
-Prints rows of a Markdown table: medians of three rounds in turn, in one run. fake-gcs-server has its objects in memory,
-Azurite on a disk. Both copy all objects of a bucket into a folder in memory; ours also hashes (SHA-256), lists and
-accounts for each, and rclone compares the MD5 that the service keeps. The servers, which take most of the time, are the
-same for both.
+fake-gcs-server has its objects in memory, Azurite on a disk. Both contenders copy all objects of a bucket into a folder
+in memory; ours also hashes (SHA-256), lists and accounts for each, and rclone compares the MD5 that the service keeps.
+The servers, which take most of the time, are the same for both.
 """
 
 from __future__ import annotations
 
-import resource
-import sys
-import tempfile
-import time
-from contextlib import ExitStack
-from pathlib import Path
-from statistics import median
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any
 
-from benchmarks.data import DataSet, count_files, remove
-from benchmarks.peers import rclone_copy
-from benchmarks.took import Took
-from prefect_collect.blocks import ObjectStoreSource
-from prefect_collect.stores import DirectoryStore
-from tests.integration.cloud_servers import ACCOUNT, KEY, Azurite, GcsServer, azurite, gcs_server
-from tests.support.run_attempts import attempt, new_job
+from benchmarks.context import Bench, collecting, peer
+from benchmarks.data import EMPTY, DataSet
+from benchmarks.measure import Comparison, Contender, Folders
+from benchmarks.peers import Command, rclone_copy
+from tests.integration.cloud_servers import ACCOUNT, KEY, azurite, gcs_server
 
-ROUNDS: Final = 3
-SETS: Final = (DataSet("small", 2_000, 4 << 10, 16 << 10), DataSet("large", 4, 64 << 20, 64 << 20))
+Buckets = Callable[[str], tuple[dict[str, Any], str]]
+"""Makes a bucket of a name; returns it as our source, and as rclone names it."""
 
 
-def _google(server: GcsServer) -> tuple[ObjectStoreSource, str]:
-    bucket = server.new_bucket()
-    source = ObjectStoreSource(name="gs", url=f"gs://{bucket}", endpoint_url=server.url, anonymous=True)
-    return source, f':googlecloudstorage,anonymous=true,endpoint="{server.url}/storage/v1/":{bucket}'
+def _google(bench: Bench) -> Buckets:
+    server = bench.stack.enter_context(gcs_server(bench.scratch("google")))
+
+    def bucket(name: str) -> tuple[dict[str, Any], str]:
+        server.client.create_bucket(name)
+        fields = {"url": f"gs://{name}", "endpoint_url": server.url, "anonymous": True}
+        return fields, f':googlecloudstorage,anonymous=true,endpoint="{server.url}/storage/v1/":{name}'
+
+    return bucket
 
 
-def _azure(server: Azurite) -> tuple[ObjectStoreSource, str]:
-    container = server.new_container()
-    fields: dict[str, Any] = {"name": "az", "url": f"az://{container}", "secret": server.connection_string}
-    source = ObjectStoreSource.model_validate(fields)
-    return source, f':azureblob,account={ACCOUNT},key="{KEY}",endpoint="{server.url}":{container}'
+def _azure(bench: Bench) -> Buckets:
+    server = bench.stack.enter_context(azurite(bench.scratch("azure")))
+
+    def bucket(name: str) -> tuple[dict[str, Any], str]:
+        server.service.create_container(name)
+        fields = {"url": f"az://{name}", "secret": server.connection_string}
+        return fields, f':azureblob,account={ACCOUNT},key="{KEY}",endpoint="{server.url}":{name}'
+
+    return bucket
 
 
-def _ours(source: ObjectStoreSource, folder: Path, expected: int) -> Took:
-    began, cpu = time.perf_counter(), _cpu()
-    result = attempt(new_job(DirectoryStore(folder), source), source, workers=2)
-    took = Took(time.perf_counter() - began, _cpu() - cpu)
-    assert result.counts.succeeded == expected, result
-    return took
+def _rows(bench: Bench, title: str, bucket: Buckets) -> list[Comparison]:
+    place, worker = Folders(bench.out), bench.worker()
+    nothing, none = bucket(EMPTY.name)
+    size = (4 if bench.quick else 64) << 20
+    rows = []
+    for data in (bench.fewer(2_000), DataSet("large", 4, size, size)):
+        source, remote = bucket(data.name)
+        rclone_copy(str(bench.tree(data)), remote, "--transfers=16").run(bench.log("load"))
+        sweep = (4,) if data.count == 4 else (32,)
+
+        def rclone(n: int, where: str, empty: bool, remote: str = remote) -> Command:
+            return rclone_copy(none if empty else remote, where, f"--transfers={n}", f"--checkers={n}")
+
+        blocks = [{"block": "ObjectStoreSource", "fields": fields} for fields in (source, nothing)]
+        ours = Contender("prefect-collect", place, collecting(worker, blocks[0], blocks[1], data.count))
+        what = "small objects" if data.count > 4 else f"4 objects of {size >> 20} MB"
+        beside = peer(bench, "rclone copy", place, rclone, sweep=sweep, expect=data.count)
+        rows.append(Comparison(f"{title} to local, {what}", data.count, ours, [beside]))
+    return rows
 
 
-def _rclone(remote: str, folder: Path, expected: int) -> Took:
-    transfers = 4 if expected < 100 else 32
-    command = rclone_copy(remote, str(folder), f"--transfers={transfers}", f"--checkers={transfers}")
-    took = command.run(folder.with_suffix(".log"))
-    assert count_files(folder) == expected
-    return took
+def google(bench: Bench) -> list[Comparison]:
+    """Compare small and large objects of a bucket at Google."""
+    return _rows(bench, "Google Cloud Storage", _google(bench))
 
 
-def _cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-def main() -> None:
-    """Fill a bucket of each kind with each set, and read it with both in turn."""
-    with ExitStack() as stack:
-        work = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/dev/shm")))
-        logs = [work / "google", work / "azure"]
-        for folder in logs:
-            folder.mkdir()
-        google, azure = stack.enter_context(gcs_server(logs[0])), stack.enter_context(azurite(logs[1]))
-        print("| from | objects | prefect-collect, s (CPU) | rclone, s (CPU) | ratio | of CPU |")
-        print("| --- | ---: | ---: | ---: | ---: | ---: |")
-        for data in SETS:
-            tree = data.make_tree(work / "tree")
-            for kind, (source, remote) in (("gs://", _google(google)), ("az://", _azure(azure))):
-                rclone_copy(str(tree), remote, "--transfers=16").run(work / "load.log")
-                taken: dict[str, list[Took]] = {"ours": [], "rclone": []}
-                for number in range(ROUNDS):
-                    out = {name: work / f"{name}-{number}" for name in taken}
-                    taken["ours"].append(_ours(source, out["ours"], data.count))
-                    taken["rclone"].append(_rclone(remote, out["rclone"], data.count))
-                    for folder in out.values():
-                        remove(folder)
-                (ours, our_cpu), (peer, peer_cpu) = (
-                    (median(one.seconds for one in runs), median(one.cpu for one in runs)) for runs in taken.values()
-                )
-                times = f"{ours:.2f} ({our_cpu:.2f}) | {peer:.2f} ({peer_cpu:.2f})"
-                ratios = f"{peer / ours:.2f} | {peer_cpu / our_cpu:.2f}"
-                print(f"| `{kind}` | {data.count:,}, {data.name} | {times} | {ratios} |", flush=True)
-            remove(tree)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def azure(bench: Bench) -> list[Comparison]:
+    """Compare small and large blobs of a container at Azure."""
+    return _rows(bench, "Azure Blob Storage", _azure(bench))

@@ -1,5 +1,6 @@
 """Whole commands of the command line: their time, CPU, memory and imported modules, with a Prefect server and without.
 
+    python -m benchmarks --only commands
     python -m benchmarks.commands
     python -m benchmarks.commands --beside OTHER/.venv/bin/python --rounds 9
 
@@ -12,20 +13,37 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Final
 
+from benchmarks.context import Bench
+from benchmarks.limits import Limit
+from benchmarks.measure import say
 from benchmarks.servers import PrefectServer
 
 FILES: Final = 100
 _CLI: Final = "import sys; from prefect_collect.cli import main; sys.argv[0] = 'prefect-collect'; main()"
+_TIMER: Final = """
+import os, sys, time
+begun = time.perf_counter()
+pid = os.fork()
+if pid == 0:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.execv(sys.argv[1], sys.argv[1:])
+_, status, usage = os.wait4(pid, 0)
+print([time.perf_counter() - begun, usage.ru_utime + usage.ru_stime, usage.ru_maxrss])
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+_COUNTED: Final = re.compile(r"I\s+refs:\s+([\d,]+)")
 
 
 @dataclass(frozen=True)
@@ -39,26 +57,23 @@ class Run:
 
 @dataclass(frozen=True)
 class Command:
-    """A command and the environment that it runs in."""
+    """A command, the environment that it runs in, and the seconds and MB that it may take."""
 
     title: str
     arguments: Sequence[str]
     env: Mapping[str, str]
+    most_seconds: float | None = None
+    most_memory: float | None = None
 
 
 def _timed(python: str, command: Command) -> Run:
-    begun = time.perf_counter()
-    process = subprocess.Popen(
-        [python, "-c", _CLI, *command.arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=command.env
-    )
-    assert process.stderr is not None
-    errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.stderr.close()
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{command.title} ended with {process.returncode}: {errors.decode()}")
-    return Run(time.perf_counter() - begun, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    """Run a command from a small process: a process counts the memory of the one that started it as its own peak."""
+    argv = [sys.executable, "-I", "-S", "-c", _TIMER, python, "-c", _CLI, *command.arguments]
+    done = subprocess.run(argv, capture_output=True, text=True, env=command.env)
+    if done.returncode:
+        raise RuntimeError(f"{command.title} ended with {done.returncode}: {done.stderr}")
+    wall, cpu, peak = json.loads(done.stdout)
+    return Run(wall, cpu, peak / 1024)
 
 
 def _modules(python: str, command: Command) -> int:
@@ -78,10 +93,42 @@ def _collected(python: str, source: Path, env: Mapping[str, str]) -> str:
 def _commands(job: str, source: Path, served: Mapping[str, str], alone: Mapping[str, str]) -> list[Command]:
     looks = (["jobs"], ["show", job], ["preview", job], ["report", job])
     commands = [Command("--help", ["--help"], alone)]
-    for where, env in (("without a server", alone), ("with a server", served)):
-        commands += [Command(f"{look[0]}, {where}", look, env) for look in looks]
+    commands += [Command(f"{look[0]}, without a server", look, alone, 0.4, 90) for look in looks]
+    commands += [Command(f"{look[0]}, with a server", look, served, 0.9) for look in looks]
     commands.append(Command("verify JOB, without a server", ["verify", job], alone))
-    return [*commands, Command(f"collect of {FILES} files, with a server", ["collect", str(source)], served)]
+    return [*commands, Command(f"collect of {FILES} files, with a server", ["collect", str(source)], served, 1.2)]
+
+
+def _instructions(command: Command) -> float | None:
+    """Return the millions of instructions of the command as Valgrind counts them; None without Valgrind."""
+    if shutil.which("valgrind") is None:
+        return None
+    count = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
+    argv = [*count, sys.executable, "-c", _CLI, *command.arguments]
+    done = subprocess.run(argv, capture_output=True, check=True, text=True, env=command.env)
+    said = _COUNTED.search(done.stderr)
+    return int(said[1].replace(",", "")) / 1e6 if said else None
+
+
+def commands(bench: Bench) -> list[Limit]:
+    """Measure each command; those without a server also by their instructions, which no load of the machine changes."""
+    rows = []
+    with _ready(bench.scratch("commands"), bench.prefect) as every:
+        for command in every:
+            runs = [_timed(sys.executable, command) for _ in range(bench.rounds + 1)][1:]  # the first fills the caches
+            wall, cpu, peak = (median(getattr(run, name) for run in runs) for name in ("wall", "cpu", "peak"))
+            memory = peak * 1.048576
+            counted = _instructions(command) if command.most_memory and not bench.quick else None
+            said = [
+                f"CPU {cpu:.2f} s",
+                f"{memory:.0f} MB",
+                *([f"{counted:,.0f} million instructions"] if counted else []),
+            ]
+            say(f"    {command.title}: {wall:.2f} s, {', '.join(said)}")
+            rows.append(Limit(command.title, wall, "s", command.most_seconds, ", ".join(said)))
+            if command.most_memory:
+                rows.append(Limit(f"{command.title}: memory", memory, "MB", command.most_memory))
+    return rows
 
 
 def _row(command: Command, pythons: Sequence[str], rounds: int) -> str:
@@ -117,25 +164,34 @@ def main() -> None:
         heads += ["other", "other ÷ here: time", "CPU", "memory"]
     with tempfile.TemporaryDirectory(prefix="prefect-collect-bench-") as folder:
         work = Path(folder)
-        source = work / "source"
-        source.mkdir()
-        for number in range(FILES):
-            (source / f"{number}.txt").write_text(f"text {number}\n" * 100)
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PYTHON"))}
-        clean |= {"PREFECT_INTEGRATIONS_COLLECT_STORE": str(work / "store"), "DO_NOT_TRACK": "1"}
-        alone = {**clean, "PREFECT_HOME": str(work / "alone")}
-        os.chdir(work)  # no settings in a file of the present folder
         server = PrefectServer(work / "server", work / "server.log")
         try:
-            served = {**clean, "PREFECT_HOME": str(work / "server"), "PREFECT_API_URL": server.api_url}
-            job = _collected(sys.executable, source, served)
-            sys.stdout.write(f"| {' | '.join(heads)} |\n| --- {'| ---: ' * (len(heads) - 1)}|\n")
-            for command in _commands(job, source, served, alone):
-                if args.only in command.title:
-                    sys.stdout.write(_row(command, pythons, args.rounds))
-                    sys.stdout.flush()
+            with _ready(work, server) as every:
+                sys.stdout.write(f"| {' | '.join(heads)} |\n| --- {'| ---: ' * (len(heads) - 1)}|\n")
+                for command in every:
+                    if args.only in command.title:
+                        sys.stdout.write(_row(command, pythons, args.rounds))
+                        sys.stdout.flush()
         finally:
             server.stop()
+
+
+@contextmanager
+def _ready(work: Path, server: PrefectServer) -> Iterator[list[Command]]:
+    """Collect some files, and yield the commands; the present folder is one without settings in a file meanwhile."""
+    source, before = work / "source", Path.cwd()
+    source.mkdir()
+    for number in range(FILES):
+        (source / f"{number}.txt").write_text(f"text {number}\n" * 100)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PYTHON"))}
+    clean |= {"PREFECT_INTEGRATIONS_COLLECT_STORE": str(work / "store"), "DO_NOT_TRACK": "1"}
+    alone = {**clean, "PREFECT_HOME": str(work / "alone")}
+    served = {**clean, "PREFECT_HOME": server.env["PREFECT_HOME"], "PREFECT_API_URL": server.api_url}
+    os.chdir(work)
+    try:
+        yield _commands(_collected(sys.executable, source, served), source, served, alone)
+    finally:
+        os.chdir(before)
 
 
 if __name__ == "__main__":

@@ -142,14 +142,14 @@ def browsers(port: int, number: int = BROWSERS) -> Iterator[Asked]:
 
 def console_polling(bench: Bench) -> list[Limit]:
     """Measure a collection of small files with and without browsers, in pairs whose order alternates."""
-    data = DataSet("polled", 2_000 if bench.quick else 60_000, 512, 4096)
-    root = data.make_tree(bench.work / "polled")
+    data = DataSet("polled", 2_000 if bench.quick else 40_000, 512, 4096)
+    root = bench.tree(data)
     worker, console = bench.worker(), Console(bench)
     bench.stack.callback(console.stop)
     prefect = bench.prefect.pid
 
     def collected() -> dict[str, Any]:
-        store = bench.work / "out" / "polled"
+        store = bench.out / "polled"
         store.mkdir(parents=True)
         bench.settle()
         try:
@@ -175,7 +175,7 @@ def console_polling(bench: Bench) -> list[Limit]:
 
     collected()  # warms up the process
     pairs: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    for number in range(bench.rounds if bench.quick else max(5, bench.rounds)):
+    for number in range(bench.rounds):
         first, second = (collected, watched) if number % 2 == 0 else (watched, collected)
         one, other = first(), second()
         alone, among = (one, other) if number % 2 == 0 else (other, one)

@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.context import Bench, all_of
-from benchmarks.data import DataSet, remove
+from benchmarks.data import DataSet
 from benchmarks.measure import Comparison, Contender, Folders
 from benchmarks.peers import rclone_copy
 from benchmarks.took import Took
 
 
 def _rows(bench: Bench, title: str, data: DataSet) -> Comparison:
-    tree, nothing = data.make_tree(bench.work / "tree"), bench.work / "nothing"
-    nothing.mkdir(exist_ok=True)
-    bench.stack.callback(remove, tree)
-    worker, place = bench.worker(), Folders(bench.work / "out")
+    tree, nothing = bench.tree(data), bench.nothing
+    worker, place = bench.worker(), Folders(bench.out)
 
     def ours(setting: int, where: str, empty: bool) -> Took:
         config = f"[place]\ntype = alias\nremote = {nothing if empty else tree}\n"
@@ -26,18 +24,17 @@ def _rows(bench: Bench, title: str, data: DataSet) -> Comparison:
         remote = f':alias,remote="{nothing if empty else tree}":'
         return rclone_copy(remote, where, f"--transfers={setting}", f"--checkers={setting}").run(bench.log("rclone"))
 
-    sweep = (4, 16, 64) if data.count > 100 else (2, 4)
+    sweep = (16, 64) if data.count > 100 else (4,)
     peer = Contender("rclone copy", place, rclone, sweep, data.count)
-    return Comparison(title, data.count, Contender("prefect-collect", place, ours, (0, *sweep)), [peer])
+    return Comparison(title, data.count, Contender("prefect-collect", place, ours, (0,)), [peer])
 
 
 def drive_to_files(bench: Bench) -> Comparison:
     """Compare small files into a local store."""
-    data = DataSet("small", 2_000 if bench.quick else 10_000, 4 << 10, 16 << 10)
+    data = bench.small
     return _rows(bench, "through rclone to local, small files", data)
 
 
 def drive_big(bench: Bench) -> Comparison:
     """Compare four large files."""
-    size = (64 if bench.quick else 256) << 20
-    return _rows(bench, f"through rclone to local, 4 files of {size >> 20} MB", DataSet("big", 4, size, size))
+    return _rows(bench, f"through rclone to local, 4 files of {bench.big.largest >> 20} MB", bench.big)

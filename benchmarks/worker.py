@@ -34,6 +34,11 @@ class Worker:
                 cwd=_ROOT, env={**os.environ, **env}, text=True,
             )  # fmt: skip
 
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
     def call(self, function: str, **arguments: Any) -> dict[str, Any]:
         """Run ``module.function`` of this package in the process; add `cpu`, the seconds of CPU it used.
 

@@ -85,7 +85,7 @@ def _secret_of(block: Any) -> SecretStr:
 
 
 def check_access(scheme: str, secret: SecretStr | None, name: str, *, anonymous: bool = False) -> None:
-    """Raise InvalidLocation if the fields do not go together, or the secret is none for that scheme."""
+    """Raise InvalidLocation if the fields do not go together, or the secret is not for that scheme."""
     if sum([secret is not None, bool(name), anonymous]) > 1:
         raise InvalidLocation("secret, credentials_block and anonymous exclude each other; give one. [secret]")
     if (secret is not None or name) and scheme not in SLUGS:

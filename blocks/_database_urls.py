@@ -16,7 +16,7 @@ DIALECTS: Final = {
 }  # fmt: skip
 """SQLAlchemy's dialect for each scheme of a URL."""
 
-DATABASE_URLS: Final = [SOURCE_URLS[scheme] for scheme in ("postgresql", "mysql", "mariadb", "sqlite")]
+DATABASE_URLS: Final = [url for scheme, url in SOURCE_URLS.items() if scheme in DIALECTS]
 """How the URLs of databases are written."""
 
 _SECRET: Final = re.compile("pass|pwd|secret|token", re.IGNORECASE)

@@ -21,6 +21,7 @@ from prefect_collect.connectors.files.tree import Tree, decode_id
 from prefect_collect.connectors.os_failures import os_failure
 from prefect_collect.connectors.overlaps import folder_overlap
 from prefect_collect.errors import InvalidLocation, SourceError
+from prefect_collect.job_folder.collected_folder import FOLDER
 from prefect_collect.sources import Content, Item, Listed, ListingEnd, Overlap
 from prefect_collect.stores import DirectoryStore, Store
 from prefect_collect.stores.addresses import require_unsigned, shown
@@ -63,7 +64,7 @@ class FileSource(DataSource):
     """
 
     _block_type_name = "File Source"
-    _block_type_slug = "file-source"
+    _block_type_slug = FOLDER
     _logo_url: ClassVar[Any] = Logo(
         "file-source.png",
         "https://raw.githubusercontent.com/PrefectHQ/prefect/420d0d6a78bb6df1fc18bcf188fdad43c1d22ea9/"
@@ -140,7 +141,7 @@ class FileSource(DataSource):
         return self._reader().open(_relative(item))
 
     def open_range(self, item: Item, start: int, end: int) -> AbstractContextManager[Content]:
-        """Open a part of a file (`prefect_collect.sources.ranges.RangedSource`). Raises as `open`."""
+        """Open a part of a file (`prefect_collect.sources.ranges.RangedSource`). Raise as `open`."""
         return self._reader().open(_relative(item), start, end)
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:

@@ -18,7 +18,7 @@ from prefect_collect.errors import InvalidLocation
 from prefect_collect.sources import Content, Item, Listed
 from prefect_collect.sources.listing import HeldItems
 from prefect_collect.sources.query import Query
-from prefect_collect.stores.addresses import require_unsigned, shown
+from prefect_collect.stores.addresses import SOURCE_URLS, require_unsigned, shown
 
 if TYPE_CHECKING:
     from prefect_collect.connectors.imap.sessions import Sessions
@@ -29,7 +29,7 @@ PASSWORD_VARIABLE: Final = "IMAP_PASSWORD"
 TOKEN_VARIABLE: Final = "IMAP_ACCESS_TOKEN"
 """The environment variable of the OAuth 2.0 access token; it takes precedence over the password's."""
 
-_FORM: Final = "imaps://user@host/folder"
+_FORM: Final = SOURCE_URLS["imaps"]
 _KEYS: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^"\\{}\x00-\x1f\x7f])*')
 _SAFE: Final = "@+!$'*,;=&~"
 

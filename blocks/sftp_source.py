@@ -41,7 +41,7 @@ class SftpSource(ConnectedSource):
         lifecycle: ACTIVE; or SUSPENDED or ARCHIVED, so that no job starts on the source.
         custodian: The person or department whose data it is, for jobs that name no other.
         url: ``sftp://user@host:port/path``; ``sftp://user@host/~/path`` is below the user's home.
-        private_key: A private key, if it is none of ssh's own.
+        private_key: A private key, if it is not one of ssh's own.
         password: The user's password, for a server that takes no key.
         known_hosts: The server's host key, if it is not in known_hosts on every machine.
         config_file: A file that counts instead of ``~/.ssh/config``.

@@ -1,4 +1,4 @@
-"""The jobs, as Prefect flows. Each is imported when it is first used: who only looks at jobs needs none of them."""
+"""The jobs, as Prefect flows. Each is imported when it is first used: a program that only looks at jobs needs none."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from prefect_collect.formats import FORMAT_WORDS, LIMITED, OPTION_GROUPS, Format
 from prefect_collect.formats.bag_options import BagOptions
 from prefect_collect.formats.bag_planning import require_conforming
 from prefect_collect.formats.dataset import Dataset
+from prefect_collect.formats.export_texts import EXPORT_TEXTS
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.formats.mail_set import MailSet
 from prefect_collect.parameters import Deduplicate, When
@@ -71,35 +72,21 @@ class AutoExport(BaseModel):
         description='"completed": successfully or partially; "successful": only successfully.',
     )
     name: str | None = Field(default=None, title="Name", description="The export's name.")
-    sha512: bool = Field(default=False, title="SHA-512", description="Put SHA-512 manifests into the bag too.")
+    sha512: bool = Field(default=False, title="SHA-512", description=EXPORT_TEXTS["sha512"])
     portable_names: bool = Field(
         default=False,
         title="Portable names",
-        description="Rename items whose names Windows or macOS cannot unpack; items.csv has the original names.",
+        description=EXPORT_TEXTS["portable_names"],
     )
 
-    load_file: LoadFile | None = Field(
-        default=None, title="Load file", description="How a load file is made: numbers, columns, encoding, volumes."
-    )
-    bag: BagOptions | None = Field(
-        default=None, title="Bag", description="What a bag has beside: tags in bag-info.txt, and a BagIt profile."
-    )
-    mail: MailSet | None = Field(
-        default=None, title="Mail", description="How mail is made: as mbox or EML files, and how large these get."
-    )
-    dataset: Dataset | None = Field(
-        default=None,
-        title="Dataset",
-        description="How a dataset is made: as Parquet or CSV, and how its folders are named.",
-    )
+    load_file: LoadFile | None = Field(default=None, title="Load file", description=EXPORT_TEXTS["load_file"])
+    bag: BagOptions | None = Field(default=None, title="Bag", description=EXPORT_TEXTS["bag"])
+    mail: MailSet | None = Field(default=None, title="Mail", description=EXPORT_TEXTS["mail"])
+    dataset: Dataset | None = Field(default=None, title="Dataset", description=EXPORT_TEXTS["dataset"])
 
-    deduplicate: Deduplicate | None = Field(
-        default=None,
-        title="Deduplicate",
-        description='Deliver items with the same bytes once: "global": once in all; "custodian": for each custodian.',
-    )
+    deduplicate: Deduplicate | None = Field(default=None, title="Deduplicate", description=EXPORT_TEXTS["deduplicate"])
     duplicates_of: list[str] | None = Field(
-        default=None, title="Duplicates of", description="The ids of earlier jobs whose items are looked for."
+        default=None, title="Duplicates of", description=EXPORT_TEXTS["duplicates_of"]
     )
 
     @model_validator(mode="after")
@@ -127,7 +114,7 @@ class AutoExport(BaseModel):
 def require_possible(store: Store, collection: str, wanted: AutoExport | None) -> None:
     """Raise UsageError if the export names an earlier job that it cannot continue, or be compared with.
 
-    Raises EvidenceError and StoreError, too.
+    Raise EvidenceError and StoreError, too.
 
     Args:
         store: The collection's staging store.
@@ -176,7 +163,7 @@ def _make_export(
 
 
 def load_destination(reference: str) -> Block:
-    """Load the store block that an export is written to. Raises InvalidLocation if Prefect has none of that name."""
+    """Load the store block that an export is written to. Raise InvalidLocation if Prefect has none of that name."""
     load: Any = Block.load
     try:
         block: Block = load(reference)

@@ -104,8 +104,8 @@ def collect(
             source's.
         custodian_folder: Where each custodian has a folder, such as home/{custodian}: each item below it is that
             custodian's, and all others are the job's.
-        custodians: Whose the items are whose paths match a pattern, a glob as of the query, such as mail/anna/**: the
-            first pattern that matches says it, before any folder does.
+        custodians: The custodians of items by their paths: each entry has a pattern, a glob such as mail/anna/**, and a
+            custodian. The first pattern that matches decides; it goes before the custodian's folder.
         since: "last": collect only items that are new or changed since the last jobs that collected this source.
         auto_export: An export to create with the collection, which starts by itself when the collection is done.
         tolerated_failure_percentage: Stop early when more than this share of the items has failed; 100 never stops.
@@ -160,8 +160,8 @@ def collect(
         pin_query(job.session, folder, wanted)
         described = recorded_source(source, block_id(job.run, "source", source))
         estimate = None if since is not None or folder.exists() else find_estimate(opened, identity_of(source), wanted)
-        noted = {} if estimate is None else {ESTIMATE: estimate.to_json()}
-        asked = _record(folder.job_id, described, name, wanted, {**options, **noted})
+        known = {} if estimate is None else {ESTIMATE: estimate.to_json()}
+        asked = _record(folder.job_id, described, name, wanted, {**options, **known})
         # The jobs that an incremental job compares with are known only when its turn has come.
         record = create_job(folder, asked) if since is None else asked
         _require_same(folder.record() if folder.exists() else asked, source)

@@ -55,7 +55,7 @@ class KnownStore:
 def look_if_due(client: SyncPrefectClient) -> list[str]:
     """Look into the known stores that were not looked at just now, and return what is new, a sentence each.
 
-    The time between two looks grows with the time that a look takes. A look that fails is logged. Raises
+    The time between two looks grows with the time that a look takes. A look that fails is logged. Raise
     httpx.TransportError if Prefect's server does not answer.
     """
     try:
@@ -85,7 +85,7 @@ def _look_if_due(client: SyncPrefectClient) -> list[str]:
 def look(client: SyncPrefectClient, stores: Iterable[KnownStore] | None = None) -> Record:
     """Look into these stores, by default all known ones, and return the record of all jobs found, now or earlier.
 
-    A store that cannot be read keeps what was found in it before. Raises httpx.TransportError.
+    A store that cannot be read keeps what was found in it before. Raise httpx.TransportError.
     """
     before, began = read_record(client), datetime.now(UTC)
     flows = {str(flow) for flow in kinds_of_flows(client)}
@@ -116,7 +116,10 @@ def look(client: SyncPrefectClient, stores: Iterable[KnownStore] | None = None) 
 
 
 def _places(stores: Iterable[KnownStore]) -> dict[tuple[str, str], KnownStore]:
-    """Return the stores by their URL and, of a directory, this machine's name; a directory that is not here is none."""
+    """Return the stores by their URL and, of a directory, this machine's name.
+
+    A directory that is not on this machine is left out.
+    """
     found = dict[tuple[str, str], KnownStore]()
     for known in stores:
         is_directory = isinstance(known.store, DirectoryStore)
@@ -136,7 +139,7 @@ def offered(record: Record, now: datetime) -> list[RecordedJob]:
 
 
 def update_record(client: SyncPrefectClient, job_id: str, *, is_kept: bool) -> None:
-    """Note in the record that a job is kept, or else that its evidence was deleted."""
+    """Write into the record that a job is kept, or else that its evidence was deleted."""
     record = read_record(client)
     if any(one.job_id == job_id for one in record.jobs):
         others = [one for one in record.jobs if one.job_id != job_id]

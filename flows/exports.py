@@ -27,6 +27,7 @@ from prefect_collect.exporting.bound_collection import BoundCollection, bind_col
 from prefect_collect.exporting.control_numbers import require_continuable
 from prefect_collect.exporting.delivery import Delivery
 from prefect_collect.exporting.duplicates import require_comparable
+from prefect_collect.exporting.unchanged import require_whole
 from prefect_collect.flows._job_flow import flow
 from prefect_collect.flows.auto_exports import (
     COLLECTION_DELETED,
@@ -86,14 +87,15 @@ def export(
     Args:
         collection_job: The id of the collection. The export is bound to the items that it holds when it first starts.
         destination: Where the package goes: a directory, s3://bucket/prefix (gs://, az://), or a store block.
-        format: "bagit": an RFC 8493 bag as one ZIP file; "directory": the same bag unpacked;
-            "bagit-tar": the same bag as one TAR file; "bagit-tar-zst": the same bag as one TAR file, compressed with
-            Zstandard; "bagit-group": bags of at most a size each, as ZIP or TAR files, in one folder with one list over
-            all; "loadfile": a load file for review platforms, with natives and text, as one ZIP file;
-            "loadfile-directory": the same unpacked; "mail": messages as mbox or EML files with an index, as one ZIP
-            file; "mail-directory": the same unpacked; "dataset": the tables of a database as Parquet or CSV, as one ZIP
-            file; "dataset-directory": the same unpacked; "ocfl": a version of the source's OCFL 1.1 object, which
-            shares unchanged files with earlier ones.
+        format: "bagit": an RFC 8493 bag as one ZIP file; "directory": an RFC 8493 bag as a folder;
+            "bagit-tar": an RFC 8493 bag as one TAR file; "bagit-tar-zst": an RFC 8493 bag as one TAR file, compressed
+            with Zstandard; "bagit-group": bags of at most a size each, as ZIP or TAR files, in one folder with one list
+            over all; "loadfile": a load file for review platforms, with natives and text, as one ZIP file;
+            "loadfile-directory": a load file for review platforms, with natives and text, as a folder;
+            "mail": messages as mbox or EML files with an index, as one ZIP file; "mail-directory": messages as mbox or
+            EML files with an index, as a folder; "dataset": the tables of a database as Parquet or CSV, as one ZIP
+            file; "dataset-directory": the tables of a database as Parquet or CSV, as a folder; "ocfl": a version of the
+            source's OCFL 1.1 object, which shares unchanged files with earlier ones.
         name: The job's name.
         store: The collection's staging store: a directory, s3://bucket/prefix (gs://, az://), or a store block.
         sha512: Put SHA-512 manifests into the bag too; every item is read for it.
@@ -110,7 +112,7 @@ def export(
     Returns:
         A state with the documented name, whose result is the attempt's `TaskResult`, with the `package`.
     """
-    taken = RunningJob.start(JobKind.EXPORT, "")
+    started = RunningJob.start(JobKind.EXPORT, "")
 
     def work() -> State[Any]:
         opened = store_of(store)
@@ -119,21 +121,22 @@ def export(
             **parsed_options({"load_file": load_file, "bag": bag, "mail": mail, "dataset": dataset}),
             deduplicate=deduplicate, duplicates_of=tuple(duplicates_of or ()),
         )  # fmt: skip
-        pin_places(taken.session, store=opened.url, destination=delivery.destination.url)
+        pin_places(started.session, store=opened.url, destination=delivery.destination.url)
         opened.require_exclusive_creates()
-        folder = JobFolder(opened, taken.job_id, taken.who)
+        folder = JobFolder(opened, started.job_id, started.who)
         is_known = folder.exists()
         if is_known:
-            keep_log(taken.session, folder)
+            keep_log(started.session, folder)
         before = _bound_attempt(folder)
         if before is None:
-            _require_collected(taken)
+            _require_collected(started)
             with get_client(sync_client=True) as client:
                 require_exportable(client, str(collection_job))
         bound = bind_collection(opened, str(collection_job), before)
-        job = _of_collection(taken, bound.record)
+        job = _of_collection(started, bound.record)
         if not folder.attempts():
             require_source(format, bound.record.source)
+            require_whole(bound, format)
             require_export_apart(bound.record, opened, delivery.destination)
             delivery.require_free(delivery.base(bound.record))
             require_continuable(opened, delivery.load_file)
@@ -158,13 +161,13 @@ def export(
         location = record.source.get("location", "")
         return job.ended(result, show=lambda: show_result(result, record.name, location, custodian=record.custodian))
 
-    return taken.guarded(work)
+    return started.guarded(work)
 
 
 def _require_collected(job: RunningJob) -> None:
     """Put an export back to Awaiting collection if it was started before its collection was done.
 
-    Called before it is bound. Raises Pause then; JobNotFound if the collection was deleted.
+    Called before it is bound. Raise Pause then; JobNotFound if the collection was deleted.
     """
     if not label_of(job.run, EXPORT_WHEN):
         return

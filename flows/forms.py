@@ -51,7 +51,7 @@ class Signature:
     """
 
     def __get__(self, flow: Flow[..., Any] | None, owner: type) -> inspect.Signature:
-        """Return the flow's signature. Raises AttributeError for the class, which has its own."""
+        """Return the flow's signature. Raise AttributeError for the class, which has its own."""
         if flow is None:
             raise AttributeError("__signature__")
         return form_signature(flow.fn) if _makes_schema() else plain_signature(flow.fn)

@@ -7,10 +7,10 @@ from typing import Any
 from prefect.blocks.core import Block
 
 from prefect_collect.blocks.data_source import DataSource
-from prefect_collect.errors import CollectError
 from prefect_collect.flows.auto_exports import AutoExport, load_destination
 from prefect_collect.flows.stores import store_of
 from prefect_collect.formats import require_source
+from prefect_collect.job_folder.collected_folder import CollectedFolder, collected_folder
 from prefect_collect.job_folder.folder import JobRecord
 from prefect_collect.sources.overlaps import require_collectable, require_destination
 from prefect_collect.stores import Store
@@ -35,24 +35,11 @@ def require_export_apart(record: JobRecord, staging: Store, destination: Store) 
     require_destination(collected_source(record), staging, destination)
 
 
-def collected_source(record: JobRecord) -> DataSource | None:
+def collected_source(record: JobRecord) -> DataSource | CollectedFolder | None:
     """Return the source that a job collected: its saved block, or else the folder it names; None without either."""
     load: Any = Block.load_from_ref
     try:
         block = load(record.source["block_id"])
     except (KeyError, ValueError):
-        return local_source(record)
+        return collected_folder(record)
     return block if isinstance(block, DataSource) else None
-
-
-def local_source(record: JobRecord) -> DataSource | None:
-    """Return the folder that a job collected, without asking Prefect; None if its source is no folder."""
-    from prefect_collect.blocks.file_source import FileSource
-
-    if record.source.get("type") != FileSource.get_block_type_slug():
-        return None
-    try:
-        # It does not matter whether the source follows links: only its own path is compared.
-        return FileSource(root=str(record.source.get("location")))
-    except (CollectError, ValueError):
-        return None

@@ -18,7 +18,7 @@ from prefect_collect.statuses import JobKind, JobStatus
 
 
 def folder_of(run: FlowRun) -> JobFolder | None:
-    """Return the job's folder; None if it has none. Raises InvalidLocation, StoreError."""
+    """Return the job's folder; None if it has none. Raise InvalidLocation, StoreError."""
     folder = JobFolder(place_of(run.parameters.get("store")), str(run.id))
     return folder if folder.exists() else None
 
@@ -53,7 +53,7 @@ def close_left(run: FlowRun) -> None:
 def completed(run: FlowRun) -> JobFolder | None:
     """Return `folder_of` the run, after adding the custody entries that a lost process did not write.
 
-    Raises InvalidLocation, StoreError.
+    Raise InvalidLocation, StoreError.
     """
     folder = folder_of(run)
     if folder is not None:

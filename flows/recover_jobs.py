@@ -52,7 +52,7 @@ _log = get_logger("prefect_collect")
 def recover(client: SyncPrefectClient) -> list[str]:
     """Recover every job once, and return what was done, a sentence each; what fails is left to the next recovery.
 
-    Raises httpx.TransportError if Prefect's server does not answer.
+    Raise httpx.TransportError if Prefect's server does not answer.
     """
     done: list[str] = []
     set_clock(client)

@@ -58,7 +58,7 @@ _ONE_BY_ONE: Final = threading.RLock()
 def settle(client: SyncPrefectClient, run_id: UUID, now: datetime) -> str | None:
     """Settle the job if it is unowned, and return in a sentence what was done; None if nothing was.
 
-    Raises JobNotFound, StoreError.
+    Raise JobNotFound, StoreError.
     """
     with _ONE_BY_ONE:
         try:
@@ -70,7 +70,7 @@ def settle(client: SyncPrefectClient, run_id: UUID, now: datetime) -> str | None
 def cancel_lost(client: SyncPrefectClient, run_id: UUID) -> None:
     """End a job that is In progress and whose process is lost: as Canceled, or with the result that it already has.
 
-    Raises StoreError.
+    Raise StoreError.
     """
     with _ONE_BY_ONE:
         run = client.read_flow_run(run_id)
@@ -221,7 +221,7 @@ def _resume(client: SyncPrefectClient, run: FlowRun, kind: JobKind, *, counted: 
     )
     note_recovered(run, JobStatus.QUEUED, state.message)
     publish_status(kind, JobStatus.QUEUED, run, state.message, occasion=run.state_id)
-    leave_queue(client, run, keep=PLACE, notes={RESUMED: str(times)}, state=state)
+    leave_queue(client, run, keep=PLACE, labels={RESUMED: str(times)}, state=state)
     return state.message
 
 

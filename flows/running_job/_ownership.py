@@ -172,7 +172,7 @@ def _own_once(run: FlowRun, named: dict[str, str]) -> None:
 
 
 def _own(client: SyncPrefectClient, run: FlowRun, named: dict[str, str]) -> None:
-    """Label the run with this process as its owner. Raises Abort if another process owns it."""
+    """Label the run with this process as its owner. Raise Abort if another process owns it."""
     run = client.read_flow_run(run.id)
     require_free(client, run)
     set_clock(client)

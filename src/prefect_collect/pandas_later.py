@@ -25,7 +25,7 @@ class _PandasLater(MetaPathFinder):
     def __init__(self) -> None:
         self._looking: int | None = None
 
-    def look_in_vain(self) -> None:
+    def look_without_pandas(self) -> None:
         """Have pyarrow look for pandas, in this thread; others may import it meanwhile."""
         self._looking = threading.get_ident()
         try:
@@ -62,4 +62,4 @@ def put_off() -> None:
     if "pandas" not in sys.modules and not any(isinstance(finder, _PandasLater) for finder in sys.meta_path):
         finder = _PandasLater()
         sys.meta_path.insert(0, finder)
-        finder.look_in_vain()
+        finder.look_without_pandas()

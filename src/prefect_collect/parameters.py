@@ -48,7 +48,22 @@ Workers = Annotated[int | None, Interval(ge=1, le=1024)]
 MOST_CUSTODIAN: Final = 200
 """The most characters of a custodian's name."""
 
+_SIZE: Final = re.compile(r"(\d{1,15})(\.\d{1,6})? *([kmgt]?)i?(?:b(?:ytes?)?)?", re.ASCII | re.IGNORECASE)
+_UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_MOST_BYTES: Final = (1 << 63) - 1
 _LINE_BREAKS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def size_of(text: str) -> int | None:
+    """Return the bytes of a size such as ``4096``, ``10k``, ``1.5 MB`` or ``2 GiB``, in binary units.
+
+    Return None if the text is no size.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        return None
+    unit = _UNITS[found[3].lower()]
+    return min(int(found[1]) * unit + int(float(found[2] or 0) * unit), _MOST_BYTES)
 
 
 def checked_custodian(text: str | None) -> str | None:
@@ -114,7 +129,7 @@ MOST_CUSTODIAN_PATTERNS: Final = 1_000
 
 
 def checked_custodians(given: Iterable[Mapping[str, str]] | None) -> list[dict[str, str]] | None:
-    """Return whose the items are whose paths match a pattern, in order; None if there are no patterns.
+    """Return the patterns over paths and their custodians, in order; None if there are no patterns.
 
     Each entry has a `pattern` (a glob, as of queries) and a `custodian`.
 
@@ -153,7 +168,7 @@ CustodianPatterns = Annotated[
     list[dict[str, str]] | None,
     _Checked(checked_custodians, {"items": _CUSTODIAN_ENTRY, "maxItems": MOST_CUSTODIAN_PATTERNS}),
 ]
-"""Whose the items are whose paths match a pattern (`checked_custodians`)."""
+"""The custodians of items by patterns over their paths (`checked_custodians`)."""
 
 
 Custodian = Annotated[

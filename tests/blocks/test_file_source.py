@@ -1,11 +1,10 @@
-"""The block of directory trees as data sources."""
+"""A directory tree as a data source: names, roots, and files that change or cannot be read."""
 
 from __future__ import annotations
 
 import errno
 import multiprocessing
 import os
-import socket
 import stat
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -16,32 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_collect.blocks import FileSource
-from prefect_collect.codes import Failure
 from prefect_collect.connectors.files.tree import decode_id, encode_id, shown
 from prefect_collect.errors import InvalidLocation, SourceError
 from prefect_collect.sources import Content, Item, ListingEnd
 from prefect_collect.sources.listing import items_of, proven, relisted
-
-
-def listed(root: Path, *, follow_symlinks: bool = False) -> dict[str, Item]:
-    """Return the items by path."""
-    return {item.path: item for item in items_of(FileSource(root=root, follow_symlinks=follow_symlinks))}
-
-
-def code_of(failure: Failure | None) -> str:
-    """Return the code of a failure, which must not be None."""
-    assert failure is not None
-    return failure.code
-
-
-def read(source: FileSource, item: Item) -> bytes:
-    """Return an item's bytes, read by `open`."""
-    with source.open(item) as content:
-        data = b"".join(content.chunks)
-        assert content.finish is not None
-        content.finish()
-        assert content.size == len(data)
-        return data
+from tests.blocks.listed_files import code_of, read
 
 
 @given(st.binary(min_size=1, max_size=40))
@@ -140,101 +118,6 @@ def test_root_special(tmp_path: Path) -> None:
     assert caught.value.code == "special_file"
 
 
-def test_special_files_are_skipped(tmp_path: Path) -> None:
-    """Sockets, pipes and devices are skipped with a reason; opening one does not hang."""
-    os.mkfifo(tmp_path / "pipe")
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(tmp_path / "sock"))
-        items = listed(tmp_path)
-        for name in ("pipe", "sock"):
-            skipped = items[name].skipped
-            assert skipped is not None
-            assert skipped.code == "special_file"
-            assert skipped.message.endswith(f"[{tmp_path / name}]")
-        assert "named pipe" in str(items["pipe"].skipped)
-        source = FileSource(root=tmp_path)
-        with pytest.raises(SourceError) as caught:
-            read(source, Item("pipe", "pipe"))
-        assert caught.value.code == "changed_during_read"
-
-
-def test_links_are_skipped(tmp_path: Path) -> None:
-    """By default links are not followed, whether to files, folders or missing targets."""
-    (tmp_path / "file").write_bytes(b"x")
-    for name, target in (("to-file", "file"), ("to-folder", "."), ("broken", "none")):
-        (tmp_path / name).symlink_to(target)
-    items = listed(tmp_path)
-    assert {path for path, item in items.items() if item.skipped and item.skipped.code == "symlink"} == {
-        "to-file",
-        "to-folder",
-        "broken",
-    }
-
-
-def test_links_are_followed_inside(tmp_path: Path) -> None:
-    """Followed links give their targets; loops end, broken links fail, and links out of the root are `path_unsafe`."""
-    root = tmp_path / "root"
-    (root / "dir").mkdir(parents=True)
-    (root / "dir" / "file").write_bytes(b"x")
-    outside = tmp_path / "outside"
-    outside.write_bytes(b"secret")
-    links = {
-        "l-file": "dir/file",
-        "l-dir": "dir",
-        "dir/up": "..",
-        "self": "self",
-        "broken": "none",
-        "out": "../outside",
-        "out-dir": "/",
-    }
-    for name, target in links.items():
-        (root / name).symlink_to(target)
-    items = listed(root, follow_symlinks=True)
-    source = FileSource(root=root, follow_symlinks=True)
-    for path in ("l-file", "l-dir/file", "dir/file"):
-        assert items[path].size == 1
-        assert read(source, items[path]) == b"x"
-    for path, code in (("dir/up", "symlink"), ("self", "symlink")):
-        assert code_of(items[path].skipped) == code
-    for path, code in (("broken", "not_found"), ("out", "path_unsafe"), ("out-dir", "path_unsafe")):
-        assert code_of(items[path].failure) == code
-    with pytest.raises(SourceError) as caught:
-        read(source, Item("out", "out"))
-    assert caught.value.code == "path_unsafe"
-
-
-@pytest.mark.parametrize("follow_symlinks", [True, False])
-def test_link_put_in_the_way(tmp_path: Path, follow_symlinks: bool) -> None:
-    """A file or folder that was replaced by a link after the listing does not lead out of the root."""
-    root = tmp_path / "root"
-    (root / "dir").mkdir(parents=True)
-    (root / "dir" / "a").write_bytes(b"a")
-    (root / "b").write_bytes(b"b")
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "a").write_bytes(b"secret")
-    source = FileSource(root=root, follow_symlinks=follow_symlinks)
-    items = list(items_of(source))
-    (root / "dir" / "a").unlink()
-    (root / "dir").rmdir()
-    (root / "dir").symlink_to(outside)
-    (root / "b").unlink()
-    (root / "b").symlink_to(outside / "a")
-    for item, got in source.read_many(items, 1):
-        assert isinstance(got, SourceError)
-        assert got.code in ("path_unsafe", "changed_during_read"), item
-
-
-@pytest.mark.parametrize("item_id", ["../secret", "/etc/passwd", "a/../../x", "bytes:%2E%2E/x"])
-def test_ids_that_lead_out(tmp_path: Path, item_id: str) -> None:
-    """An id that would lead out of the root is refused."""
-    source = FileSource(root=tmp_path)
-    for attempt in (lambda: read(source, Item(item_id, "x")), lambda: list(source.relist(Item(item_id, "x")))):
-        with pytest.raises(SourceError) as caught:
-            attempt()
-        assert caught.value.code == "path_unsafe"
-
-
 @pytest.mark.parametrize("size", [10, 3 << 20])
 def test_change_while_reading(tmp_path: Path, size: int) -> None:
     """A file that is written to, grows or shrinks while it is read fails as `changed_during_read`."""
@@ -285,21 +168,6 @@ def test_deleted_after_listing(tmp_path: Path) -> None:
     assert failure is not None
     assert (failure.code, failure.message.endswith(f"[{tmp_path / 'a'}]")) == ("not_found", True)
     assert list(source.relist(item)) == []
-
-
-def test_relist_of_a_folder(tmp_path: Path) -> None:
-    """Relisting a failed folder yields its present items; an empty one is skipped; a deleted one yields nothing."""
-    (tmp_path / "dir").mkdir()
-    source = FileSource(root=tmp_path)
-    folder = Item("dir/", "dir/")
-    (empty,) = relisted(source, folder)
-    assert (empty.id, empty.path, code_of(empty.skipped)) == ("dir/", "dir/", "empty_folder")
-    (tmp_path / "dir" / "a").write_bytes(b"a")
-    (tmp_path / "dir" / "sub").mkdir()
-    (tmp_path / "dir" / "sub" / "b").write_bytes(b"b")
-    found = [(item.path, item.expands) for item in relisted(source, folder)]
-    assert found == [("dir/a", "dir/"), ("dir/sub/b", "dir/")]
-    assert list(source.relist(Item("none/", "none/"))) == []
 
 
 def _as_nobody(root: str, results: multiprocessing.queues.Queue[object]) -> None:
@@ -393,21 +261,6 @@ def test_a_small_file_that_has_grown_is_not_read_whole(tmp_path: Path) -> None:
     ((_, read),) = source.read_many([item], 4)
     assert isinstance(read, SourceError)
     assert read.code == "changed_during_read"
-
-
-def test_a_root_that_is_replaced_while_it_is_listed(tmp_path: Path) -> None:
-    """If another folder takes the root's place, as when a disk is unmounted, the listing is not proven complete."""
-    root = tmp_path / "root"
-    for n in range(3):
-        (root / f"{n}").mkdir(parents=True)
-        (root / f"{n}" / "a").write_bytes(b"a")
-    listing = proven(FileSource(root=root))
-    assert getattr(next(listing), "id", None) == "0/a"
-    root.rename(tmp_path / "gone")
-    root.mkdir()
-    with pytest.raises(SourceError, match="took the place of this one") as caught:
-        list(listing)
-    assert caught.value.code == "enumeration_failed"
 
 
 def test_the_proof_of_a_folder(tmp_path: Path) -> None:

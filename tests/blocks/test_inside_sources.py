@@ -12,7 +12,7 @@ import pytest
 from prefect_collect.blocks import FileSource, VaultExportSource
 from prefect_collect.sources import Item
 from prefect_collect.sources.listing import items_of
-from tests.integration.sources.contract import read
+from tests.integration.sources.places import read
 from tests.support.vault_export import xml
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from prefect_collect.blocks import source_from
-from prefect_collect.blocks.data_source import SECRETS, SavedBlocks
+from prefect_collect.blocks import FileSource, source_from
+from prefect_collect.blocks import kinds as kinds_module
+from prefect_collect.blocks.data_source import SECRETS, DataSource, SavedBlocks
 from prefect_collect.blocks.kinds import GROUP, class_of, kinds
 from prefect_collect.blocks.locate import saved_fields
 from prefect_collect.errors import InvalidLocation
@@ -73,6 +74,26 @@ def test_own_kinds() -> None:
     found = [*kinds()]
     assert {url for kind in found for url in kind.urls} >= set(SOURCE_URLS.values())
     assert all(kind.summary.endswith(".") and kind.package.startswith("prefect-collect ") for kind in found)
+
+
+def test_each_kind_has_its_schemes_and_no_others() -> None:
+    """A kind takes the URLs of all its schemes, and refuses those of others; so every place knows the same schemes."""
+    of_kind: dict[type[DataSource], list[str]] = {}
+    for scheme in kinds_module._OWN:
+        of_kind.setdefault(class_of(f"{scheme}://"), []).append(scheme)
+    written = {scheme: f"{scheme}://host/list.jsonl" for scheme in ("urls+https", "urls+http")} | SOURCE_URLS
+    for schemes in of_kind.values():
+        if known := [scheme for scheme in schemes if scheme in SOURCE_URLS]:
+            rest = SOURCE_URLS[known[0]].partition("://")[2]
+            written = {scheme: f"{scheme}://{rest}" for scheme in schemes} | written
+    assert written.keys() == kinds_module._OWN.keys() - {"file"}
+    for kind, schemes in of_kind.items():
+        for scheme, url in written.items():
+            if scheme in schemes:
+                assert isinstance(kind.from_url(url, name="x"), kind)
+            elif kind is not FileSource:
+                with pytest.raises(InvalidLocation):
+                    kind.from_url(url, name="x")
 
 
 def test_another_package(other: str) -> None:

@@ -14,6 +14,7 @@ from typer.models import OptionInfo
 
 from prefect_collect.blocks import FileSource, HttpListSource, ObjectStoreSource
 from prefect_collect.cli._collection_options import OPTIONS, CollectionOptions
+from prefect_collect.cli._export_options import ExportOptions, declarations, option_in
 from prefect_collect.cli._format_options import format_options_of
 from prefect_collect.cli._job_commands import export
 from prefect_collect.cli._options import custodian_of
@@ -21,12 +22,13 @@ from prefect_collect.collecting.policy import CollectionPolicy
 from prefect_collect.errors import JobNotFound, UsageError
 from prefect_collect.flows import AutoExport, collect
 from prefect_collect.formats import OPTION_GROUPS, Format
+from prefect_collect.formats.options import FormatOptions
 from prefect_collect.sources.query import Query
 from prefect_collect.stores import DirectoryStore
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.run_attempts import new_job
 
-DECLARED = get_type_hints(CollectionOptions, include_extras=True)
+DECLARED = declarations(CollectionOptions)
 TAKEN = {
     "flow": collect.parameters.properties,
     "export": AutoExport.model_json_schema()["properties"],
@@ -40,6 +42,19 @@ TAKEN = {
 def test_an_option_is_what_it_is_given_to(name: str) -> None:
     """Each option sets a field that the flow, the export, the query or the source has."""
     assert (OPTIONS[name].field or name) in TAKEN[OPTIONS[name].group]
+
+
+@pytest.mark.parametrize("group", OPTION_GROUPS.values())
+def test_an_option_of_a_format_is_one_of_the_command_line(group: type[FormatOptions]) -> None:
+    """Each has its choices there, and the help of `export` says its default."""
+    declared, kinds = declarations(ExportOptions), get_type_hints(group)
+    for option, field in group.option_names().items():
+        taken = declared[option].__origin__
+        choices = [get_args(one) for one in (taken, *get_args(taken)) if get_origin(one) is Literal]
+        assert choices == ([get_args(kinds[field])] if get_origin(kinds[field]) is Literal else [])
+        default = getattr(group, field)
+        shown = option_in(declared[option]).show_default
+        assert shown == (True if default in (None, (), False) else str(default))
 
 
 @pytest.mark.parametrize("name", [name for name, of in OPTIONS.items() if of.group in ("flow", "export")])
@@ -186,13 +201,14 @@ def test_an_option_of_several_formats_goes_to_the_one_that_is_chosen() -> None:
 
 
 def test_an_export_to_follow_has_the_options_of_an_export() -> None:
-    """`collect`, `draft` and `edit` take every option of a package's format that `export` takes."""
-    own = {"job", "to", "format", "name", "store", "single_writer", "json"}
-    assert {*inspect.signature(export).parameters} - own <= {*OPTIONS}
-    groups = ("export", "format")
-    assert {name for name, of in OPTIONS.items() if of.group in groups} - own == (
-        {*inspect.signature(export).parameters} - own | {"export_to", "export_when", "export_format"}
-    )
+    """`collect`, `draft` and `edit` take every option that `export` takes, and say whose it is."""
+    own = {"context", "job", "to", "format", "name", "store", "single_writer", "json"}
+    taken = inspect.signature(export).parameters
+    assert {*taken} - own == {each.name for each in fields(ExportOptions)}
+    for name in {*taken} - own:
+        [alone, to_follow] = [option_in(hint) for hint in (taken[name].annotation, DECLARED[name])]
+        words = alone.help or ""
+        assert to_follow.help == f"For that export: {words[0].lower()}{words[1:]}"
     given = {"export_to": "/out", "export_format": "dataset", "hive": True}
     made = CollectionOptions(**given, given=frozenset(given)).auto_export()  # type: ignore[arg-type]
     assert made is not None

@@ -19,8 +19,6 @@ from tests.support.process_fork import run_fork_in_terminal
 pytestmark = pytest.mark.usefixtures("no_server")
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "prefect-collect"
-
-
 COMMANDS = (
     "cancel", "collect", "delete", "demo", "download", "draft", "edit", "export", "jobs", "preview", "report", "retry",
     "show", "sign", "start", "verify",

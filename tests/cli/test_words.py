@@ -18,7 +18,15 @@ from prefect_collect.stores.addresses import STORE_BLOCKS
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("0", 0), ("4096", 4096), ("10k", 10240), ("1.5M", 1572864), ("2GiB", 2147483648), ("1 tb", 1 << 40)],
+    [
+        ("0", 0),
+        ("4096", 4096),
+        ("10k", 10240),
+        ("1.5M", 1572864),
+        ("2GiB", 2147483648),
+        ("1 tb", 1 << 40),
+        ("7 bytes", 7),
+    ],
 )
 def test_sizes(text: str, expected: int) -> None:
     """A size is a number of bytes, or of a power of 1024 by its letter."""

@@ -25,7 +25,7 @@ DESIGNED = (
 
 OF_ITEMS_ALONE = {
     "special_file", "symlink", "staging_store", "unchanged", "missing_in_export", "not_exported", "unsure_split",
-    "not_a_message", "not_a_table",
+    "not_a_message", "not_a_table", "list_mismatch",
 }  # fmt: skip
 
 

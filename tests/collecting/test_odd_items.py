@@ -8,146 +8,31 @@ from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from prefect_collect.codes import Failure
-from prefect_collect.collecting import enumeration, shard
+from prefect_collect.collecting import shard
 from prefect_collect.collecting.incremental import since_options
-from prefect_collect.errors import SourceError
 from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.packages import verify
 from prefect_collect.sources import SMALL_ITEM, Content, Item, ListingEnd
-from prefect_collect.sources.item_checks import LONGEST_TEXT, NO_ID
+from prefect_collect.sources.item_checks import NO_ID
 from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.verification import verify_job
-from tests.examples import QUICK, examples
+from tests.collecting.odd_values import BROKEN, INVALID, NO_ITEMS, RIGHT, WRONG, Mute, field, raises
+from tests.examples import QUICK
 from tests.support.memory_store import MemoryStore
 from tests.support.odd_source import BYTES, GOOD, OddSource, as_it_is, odd_id
 from tests.support.run_attempts import attempt, check_account, export, held, job_rows, new_job, unsuccessful
-
-MEGABYTE = "x" * (1 << 20)
-EAST, WEST = timezone(timedelta(hours=14)), timezone(-timedelta(hours=14))
-
-
-class NoZone(tzinfo):
-    """A time zone that raises when it is asked for its offset."""
-
-    def utcoffset(self, when: datetime | None) -> timedelta:
-        """Raise."""
-        raise RuntimeError("no zone")
-
-    dst = utcoffset
-
-    def tzname(self, when: datetime | None) -> str:
-        """Raise."""
-        raise RuntimeError("no zone")
-
-
-class Mute(Exception):
-    """An exception whose text cannot be read."""
-
-    def __str__(self) -> str:
-        raise RuntimeError("mute")
-
-
-def field(name: str, value: object) -> Callable[[Any], Any]:
-    """Return a function that makes one field of an item or content odd."""
-    return lambda said: replace(said, **{name: value})
-
-
-WRONG: dict[str, list[object]] = {
-    "id": ["", None, 5, b"item/2", "item/\udcff", MEGABYTE, f"{NO_ID}2", ["item/2"]],
-    "path": [None, 5, b"item/2", MEGABYTE, Path("item/2")],
-    "size": [-1, 1 << 63, 1 << 64, 6.0, "6", True],
-    "modified": [
-        datetime(2020, 1, 1), date(2020, 1, 1), "2020-01-01", 5, pd.NaT, datetime(1, 1, 1, tzinfo=EAST),
-        datetime(9999, 12, 31, 23, tzinfo=WEST), datetime(2020, 1, 1, tzinfo=NoZone()),
-    ],
-    "etag": [b"e", 5, "e\udcff", MEGABYTE],
-    "version": [b"v", 5, "v\udcff", MEGABYTE],
-    "skipped": ["symlink", True],
-    "failure": ["not_found", 5],
-    "expands": [5, "\udcff"],
-    "failed_since": [datetime(2020, 1, 1), 5],
-    "is_current": [None, "yes"],
-}  # fmt: skip
-"""What a source must not state about an item: the item fails as `invalid_item`."""
-
-NO_ITEMS: list[Callable[[Any], Any]] = [
-    lambda item: None, lambda item: {"id": item.id}, lambda item: object.__new__(Item), lambda item: item.id,
-]  # fmt: skip
-"""Values that are not items at all."""
-
-RIGHT: dict[str, list[object]] = {
-    "path": ["", "a\udcff", "a\0b", "../../etc/passwd", "/".join(["deep"] * 4000), "con.", "-rf", "=cmd()"],
-    "modified": [
-        datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC), datetime(1, 1, 1, tzinfo=WEST),
-        datetime(2020, 1, 1, tzinfo=timezone(timedelta(seconds=17))), pd.Timestamp("2020-01-01", tz="UTC"),
-    ],
-    "etag": ["", "é" * 2000, "\0"],
-    "version": ["", "x" * 4_000],
-}  # fmt: skip
-"""Unusual but valid values: the item is collected."""
-
-INVALID: dict[str, list[object]] = {
-    "size": [-1, 1 << 64, 6.0, "6", True],
-    "modified": [datetime(2020, 1, 1), "2020", 5, datetime(1, 1, 1, tzinfo=EAST), pd.NaT],
-    "etag": [b"e", 5, MEGABYTE],
-    "version": [b"v", 5, "v\udcff"],
-    "crc32": [-1, 1 << 32, "x", 1.5],
-    "md5": [b"", b"x" * 15, "0" * 32],
-    "sha1": [b"x", "0" * 40],
-    "sha256": [b"x", "0" * 64, 5],
-    "finish": [5],
-}
-"""What a source must not state about a content: the item fails as `invalid_item`."""
-
-
-def raises(error: BaseException) -> Callable[[Any], Any]:
-    """Return an item that raises when it is opened."""
-
-    def opening(_: object) -> Any:
-        raise error
-
-    return opening
-
-
-def ends_by(error: BaseException) -> Callable[[Any], Any]:
-    """Return an item that raises when its end is checked."""
-    return lambda content: replace(content, finish=lambda: raises(error)(content))
-
-
-def endless() -> Iterator[bytes]:
-    """Yield a body without an end."""
-    while True:
-        yield bytes(1 << 20)
-
-
-BROKEN: dict[str, list[Callable[[Any], Any]]] = {
-    "chunks": [
-        field("chunks", chunks) for chunks in ([6], ["abcdef"], [None], None, 6, "abcdef", [b"abc", 3], [b"abc", None])
-    ],
-    "kind": [lambda content: None, lambda content: BYTES, lambda content: Content(endless(), size=6)],
-    "error": [
-        raises(SystemExit(3)), raises(CancelledError()), raises(Mute()), raises(OSError("item/\udcff")),
-        raises(OSError(MEGABYTE)), raises(SourceError("?", code=["x"])),  # type: ignore[arg-type]
-        raises(SourceError("?", code="not_found", http_status=70_000)), ends_by(SystemExit(3)), ends_by(Mute()),
-    ],
-}  # fmt: skip
-"""How reading an item may fail; only that item fails, whatever its code."""
 
 
 def run(source: OddSource, out: Path, **described: Any) -> tuple[JobFolder, TaskResult]:
@@ -385,85 +270,3 @@ def test_many_long_names() -> None:
     source.items = items  # type: ignore[method-assign]
     folder = new_job(MemoryStore(), source)
     assert attempt(folder, source).counts.succeeded == count
-
-
-TEXTS = st.one_of(
-    st.text(st.characters(), max_size=20),
-    st.just("x" * (LONGEST_TEXT + 1)),
-    st.none(),
-    st.integers(),
-    st.binary(max_size=5),
-)
-ITEMS = st.one_of(
-    st.none(),
-    st.builds(
-        Item,
-        id=TEXTS,
-        path=TEXTS,
-        size=st.one_of(st.none(), st.integers(), st.floats(), st.booleans(), st.text(max_size=3)),
-        modified=st.one_of(
-            st.none(),
-            st.datetimes(timezones=st.one_of(st.none(), st.timezones(), st.just(EAST), st.just(WEST))),
-            st.dates(),
-            st.integers(),
-        ),
-        etag=TEXTS,
-        version=TEXTS,
-        skipped=st.sampled_from([None, None, None, Failure("symlink", "\udcff"), "x"]),
-        failure=st.sampled_from([None, None, None, Failure("not_found", "gone", 70_000), 5]),
-        expands=st.one_of(st.none(), TEXTS),
-        failed_since=st.one_of(st.none(), st.datetimes()),
-        is_current=st.sampled_from([True, False, None]),
-    ),
-)
-
-
-@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(odd=st.lists(ITEMS, min_size=1, max_size=12), per_shard=st.integers(1, 5))
-def test_any_items(odd: list[Any], per_shard: int) -> None:
-    """Every listed item is found, or reported as doubled; the account adds up, and the good item is collected."""
-    source = OddSource()
-
-    def items() -> Iterator[Any]:
-        yield from odd
-        yield Item("the good one", "good", 6)
-        yield ListingEnd("all", items=len(odd) + 1)
-
-    source.items = items  # type: ignore[method-assign]
-    folder = new_job(MemoryStore(), source)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(enumeration, "SHARD_ITEMS", per_shard)
-        result = attempt(folder, source)
-    check_account(folder)
-    assert "the good one" in held(folder)
-    assert job_rows(folder) == []
-    totals = folder.inventory_totals(1) or {}
-    assert result.counts.found + totals.get("doubled", {}).get("items", 0) == len(odd) + 1
-    assert verify_job(folder).valid
-
-
-CONTENT = st.builds(
-    Content,
-    chunks=st.one_of(st.lists(st.one_of(st.binary(max_size=9), st.just("x"), st.none(), st.integers())), st.none()),
-    size=st.one_of(st.none(), st.just(6), st.integers(), st.floats(), st.just("6")),
-    modified=st.one_of(st.none(), st.datetimes(), st.integers()),
-    etag=TEXTS,
-    crc32=st.one_of(st.none(), st.integers()),
-    md5=st.one_of(st.none(), st.binary(max_size=20), st.text(max_size=3)),
-    sha1=st.one_of(st.none(), st.binary(max_size=24), st.text(max_size=3)),
-    sha256=st.one_of(st.none(), st.binary(max_size=40), st.text(max_size=3)),
-    finish=st.sampled_from([None, 5, lambda: 1 / 0]),
-)
-
-
-@settings(max_examples=examples(30), deadline=None)
-@given(content=st.one_of(CONTENT, st.none(), st.binary()), sized=st.booleans())
-def test_any_content(content: Any, sized: bool) -> None:
-    """Whatever an item is opened as, the other items are collected and the account adds up."""
-    source = OddSource([lambda _: content], opening=True, sized=sized)
-    folder = new_job(MemoryStore(), source)
-    result = attempt(folder, source)
-    check_account(folder)
-    assert set(GOOD) <= held(folder).keys()
-    assert result.counts.succeeded + result.counts.failed == len(GOOD) + 1
-    assert verify_job(folder).valid

@@ -245,3 +245,14 @@ def test_what_is_no_export(tmp_path: Path, kind: type[ExportSource]) -> None:
         with pytest.raises(SourceError, match=r"Nothing of an export of .* can be read: The ZIP file") as caught:
             list(items_of(kind(inside=str(tmp_path / name))))
         assert caught.value.code == "unreadable_entry"
+
+
+def test_an_export_without_lists_is_said_to_be_compared_with_nothing(tmp_path: Path) -> None:
+    """The result says it, at every attempt; of an export that has a list it does not."""
+    source = Job(tmp_path).source()
+    job = new_job(MemoryStore(), source)
+    (tmp_path / "a.mbox").write_bytes(mbox(mail(1)))
+    for _ in range(2):
+        assert "The export has no list of what it should hold" in "".join(attempt(job, source).warnings)
+    (tmp_path / "x-metadata.xml").write_bytes(of_messages(("1", "a.mbox")))
+    assert attempt(new_job(MemoryStore(), source), source).warnings == ()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from prefect_collect.connectors.rclone.entries import entries_of, item_of, loop_of, stated_hash, twin_of
 from prefect_collect.connectors.rclone.failures import left_out, rclone_error
+from prefect_collect.connectors.rclone.not_compared import NotCompared, is_office_file, is_sharepoint
 from prefect_collect.errors import SourceError
 
 JSON = st.recursive(
@@ -38,6 +39,52 @@ def test_what_a_service_does_not_state() -> None:
     [entry] = entries_of({"list": [odd]}, "p")
     assert (entry.size, entry.modified, entry.hash) == (None, None, None)
     assert entries_of({"list": None}, "p") == []
+
+
+def test_what_is_sharepoint() -> None:
+    """A remote's type with its drive or vendor tells SharePoint from personal drives and other servers."""
+    for drive, is_so in (("documentLibrary", True), ("business", True), ("personal", False), (None, False)):
+        assert is_sharepoint({"type": "onedrive", "drive_type": drive}) is is_so
+    for vendor, is_so in (("sharepoint", True), ("sharepoint-ntlm", True), ("nextcloud", False)):
+        assert is_sharepoint({"type": "webdav", "vendor": vendor}) is is_so
+    assert not is_sharepoint({"type": "drive", "drive_type": "documentLibrary"})
+    assert not is_sharepoint({})
+
+
+def test_office_files() -> None:
+    """The ending counts, in any case, and not the rest of the name."""
+    assert all(map(is_office_file, ("a.docx", "b/A.XLSX", "a.b.pptm", "old.doc")))
+    assert not any(map(is_office_file, ("a.pdf", "docx", "a.docx.zip", "a.docx/b", "a.")))
+
+
+@pytest.mark.parametrize(
+    ("hashes", "has_times", "warnings"),
+    [
+        (["md5"], True, []),
+        ([], True, ["states no SHA-256, SHA-1 or MD5", "only their size and time"]),
+        ([], False, ["states no SHA-256, SHA-1 or MD5", "only their size with"]),
+    ],
+)
+def test_what_is_said_of_hashes(hashes: list[str], has_times: bool, warnings: list[str]) -> None:
+    """A service that keeps hashes gives no warning, one without gives one that says what is compared in its place."""
+    counts = NotCompared("box", hashes, has_times)
+    [entry] = entries_of({"list": [FILE | {"Hashes": dict.fromkeys(hashes, "0" * 32)}]}, "p")
+    counts.count(entry, is_rewritten=False)
+    assert len(counts.warnings()) == bool(warnings)
+    assert all(part in counts.warnings()[0] for part in warnings)
+
+
+def test_what_is_said_of_files() -> None:
+    """Each thing that is not compared is one sentence, with the number of files; no file gives none."""
+    counts = NotCompared("drive", ["sha256", "md5"], True)
+    assert counts.warnings() == ()
+    for stated in (FILE | {"Size": -1}, FILE, FILE | {"Name": "a.docx", "Hashes": {"md5": "0" * 32}}):
+        [entry] = entries_of({"list": [stated]}, "p")
+        counts.count(entry, is_rewritten=is_office_file(entry.name))
+    office, unsized, unhashed = counts.warnings()
+    assert "the size and hash of 1 file were not compared, but the time of their last change was" in office
+    assert "states no size of 1 file, as Google does" in unsized
+    assert "no SHA256 of 1 file" in unhashed
 
 
 def test_twins() -> None:

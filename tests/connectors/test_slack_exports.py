@@ -16,6 +16,7 @@ from prefect_collect.connectors.foreign_exports.json_arrays import elements
 from prefect_collect.sources.listing import items_of
 from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobStatus
+from tests.examples import examples
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
 from tests.support.slack_export import LINK, day, slack_files, write_slack_export
@@ -58,15 +59,18 @@ def test_a_whole_export(tmp_path: Path) -> None:
 
 
 def test_unpacked_and_chosen(tmp_path: Path) -> None:
-    """An export that was unpacked is the same, and a query takes channels and days by their paths."""
+    """An export that was unpacked is the same; a query takes channels and days by their paths, there and in the ZIP."""
     for name, data in slack_files().items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(data)
     source = SlackExportSource(inside=FileSource(root=tmp_path))
     items = [*items_of(source)]
     assert {item.path for item in items if not item.skipped} == slack_files().keys()
-    query = Query(include=("general/2024-01-*.json",))
-    assert [item.path for item in items if query.matches(item)] == ["general/2024-01-31.json"]
+    write_slack_export(tmp_path)
+    packed = items_of(SlackExportSource(inside=str(tmp_path / "Slack export.zip")))
+    query = Query(include=("**/general/2024-01-*.json",))
+    for each in (items, packed):
+        assert [item.path for item in each if query.matches(item)] == ["general/2024-01-31.json"]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +104,7 @@ def test_more_links_than_are_listed(tmp_path: Path) -> None:
     assert "10,002 links" in items[-1].skipped.message
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(
     st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=5) | st.integers() | st.none(), max_size=3)),
     st.integers(1, 20), st.sampled_from([None, 1, 4]),

@@ -11,10 +11,10 @@ import pytest
 from prefect_collect import jobs
 from prefect_collect.console.item_query import ItemQuery
 from prefect_collect.console.item_tables import PAGE_ROWS, Evidence, ItemTables
-from prefect_collect.console.page_query import bytes_of
 from prefect_collect.errors import JobNotFound
 from prefect_collect.job_folder.checked_files import CheckedFiles
 from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.parameters import size_of
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.memory_store import MemoryStore
@@ -97,7 +97,7 @@ def _pages(tables: ItemTables, query: ItemQuery, *, errors: bool) -> list[Any]:
 def _matches(
     query: ItemQuery, outcome: str, code: str | None, path: str, size: int | None, at: datetime | None
 ) -> bool:
-    least, most = bytes_of(query.smallest), bytes_of(query.largest)
+    least, most = size_of(query.smallest), size_of(query.largest)
     return (
         query.path.lower() in path.lower()
         and query.outcome in ("", outcome)
@@ -116,7 +116,7 @@ def _matches(
 )  # fmt: skip
 def test_sizes_are_understood(text: str, size: int | None) -> None:
     """A size is a number with an optional binary unit; what is none is left out of the search."""
-    assert bytes_of(text) == size
+    assert size_of(text) == size
     assert ItemQuery.of({"smallest": text}).smallest == (text if size is not None else "")
 
 

@@ -18,7 +18,7 @@ from tests.support.memory_source import MemorySource, Thing
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, export, new_job
 
-_COUNT = 12
+_COUNT = 6
 
 
 def collected(store: Any) -> Any:
@@ -86,7 +86,7 @@ def test_what_others_put_into_the_folder_stays(tmp_path: Path) -> None:
     create = destination.create
 
     def intruded(key: str, data: Any, into: Any = None) -> Any:
-        if key.endswith("good/05"):
+        if key.endswith("good/03"):
             create("test/theirs.txt", b"mine")
             stop.set(CANCELED)
         return create(key, data, into)

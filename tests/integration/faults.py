@@ -28,6 +28,7 @@ class Fault:
     left: int
     status: int = 503
     code: str = "SlowDown"
+    retry_after: int | None = None
     keep: int | None = None
     share: float = 1.0
     method: str = ""
@@ -78,11 +79,17 @@ class FaultProxy:
         code: str = "SlowDown",
         *,
         share: float = 1.0,
+        retry_after: int | None = None,
         method: str = "",
         path: str = "",
     ) -> None:
-        """Answer `n` requests (at random, if `share` is below 1) with an S3 error, and do not forward them."""
-        self._add(Fault("fail", n, status=status, code=code, share=share, method=method, path=path))
+        """Answer `n` requests (at random, if `share` is below 1) with an S3 error, and do not forward them.
+
+        `retry_after` are the seconds that the answer states.
+        """
+        fault = Fault("fail", n, status=status, code=code, share=share, method=method, path=path)
+        fault.retry_after = retry_after
+        self._add(fault)
 
     def truncate_next(self, n: int = 1, keep: int | None = None, *, method: str = "GET", path: str = "") -> None:
         """Cut the answer's body after `keep` bytes (None: half) and close the connection."""
@@ -309,6 +316,8 @@ class _Handler(BaseHTTPRequestHandler):
         text = f"<?xml version='1.0'?><Error><Code>{fault.code}</Code><Message>Asked for by a test.</Message></Error>"
         body = b"" if self.command == "HEAD" else text.encode()
         self.send_response(fault.status)
+        if fault.retry_after is not None:
+            self.send_header("Retry-After", str(fault.retry_after))
         self.send_header("Content-Type", "application/xml")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -1,4 +1,4 @@
-"""A collection whose files a test may forge."""
+"""Collections whose files a test may forge or damage."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from prefect_collect.collecting import enumeration
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.stores import DirectoryStore
 from tests.job_folder.forging import OTHER, a_source
@@ -29,3 +30,9 @@ def job(whole: JobFolder, tmp_path: Path) -> JobFolder:
     """Return the collection in a copy of its store."""
     shutil.copytree(whole.store.url, tmp_path / "store")
     return JobFolder(DirectoryStore(tmp_path / "store"), whole.job_id)
+
+
+@pytest.fixture
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards of three items, so that few items make many shards."""
+    monkeypatch.setattr(enumeration, "SHARD_ITEMS", 3)

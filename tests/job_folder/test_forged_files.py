@@ -168,16 +168,12 @@ LEDGER = {
     "an item less": lambda rows: rows.pop(),
     "another size at the source": lambda rows: rows[0].update(source_size=7),
 }  # fmt: skip
-
-
 INVENTORY = {
     "listed path leads out": lambda rows: rows[0].update(path="../../../OUT.txt"),
     "listed with a code that is none": lambda rows: rows[0].update(outcome="failed", error_code="](x)"),
     "listed with an unknown outcome": lambda rows: rows[0].update(outcome="succeeded"),
     "listed as held by what is no job": lambda rows: rows[0].update(held_by="../../x"),
 }
-
-
 PARTS: dict[str, Callable[[list[dict[str, Any]]], object]] = {**LEDGER, **INVENTORY}
 
 

@@ -37,8 +37,6 @@ HOSTILE: dict[str, bytes] = {
     "half a character": b'{"job_id": "\\ud800"}',
     "twice": b'{"job_id": "a", "job_id": "b"}',
 }
-
-
 NAMES = [
     "job.json",
     "attempts/0001.json",

@@ -23,8 +23,6 @@ from prefect_collect.packages import (
 from prefect_collect.stores import DirectoryStore
 
 FORMATS = ["loadfile", "loadfile-directory"]
-
-
 both = pytest.mark.parametrize("format", FORMATS)
 
 

@@ -28,7 +28,8 @@ from prefect_collect.errors import (
 )
 from prefect_collect.stores import CopyRange, DirectoryStore, _directory_writer
 from prefect_collect.stores.os_errors import store_error
-from tests.stores.contract import MIB, StoreContract, patterned
+from tests.stores.contract import StoreContract
+from tests.stores.patterned import MIB, patterned
 
 
 @pytest.fixture

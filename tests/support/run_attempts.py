@@ -98,12 +98,10 @@ def export(
     return job, run_export(job, job.record(), number, bound, delivery, stop=stop)
 
 
-def new_export(bound: BoundCollection) -> JobFolder:
-    """Return the folder of a new export."""
-    folder = JobFolder(bound.folder.store, str(uuid.uuid4()))
-    create_job(
-        folder, JobRecord(folder.job_id, JobKind.EXPORT, "export", bound.record.source, bound.record.package_base)
-    )
+def new_export(bound: BoundCollection, **options: Any) -> JobFolder:
+    """Return the folder of a new export; its record has these options."""
+    folder, of = JobFolder(bound.folder.store, str(uuid.uuid4())), bound.record
+    create_job(folder, JobRecord(folder.job_id, JobKind.EXPORT, "export", of.source, of.package_base, options=options))
     return folder
 
 

@@ -34,7 +34,7 @@ SUPPORTED: Final = frozenset({0, DEFLATED, 12, 14})
 def inflated(chunks: Iterable[bytes | memoryview], size: int) -> Iterator[bytes]:
     """Yield the bytes of raw deflated data, at most 1 MiB at a time.
 
-    Raises Damaged if they cannot be inflated, are more than `size` bytes, or do not end with the last chunk.
+    Raise Damaged if they cannot be inflated, are more than `size` bytes, or do not end with the last chunk.
     """
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
     try:

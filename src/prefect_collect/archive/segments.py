@@ -110,7 +110,7 @@ class SegmentWriter:
     def end(self, crc32: int, size: int) -> Entry:
         """Finish the streamed item of `size` bytes.
 
-        Raises SourceError (``changed_during_read``) if an item announced as small grew over 4 GiB.
+        Raise SourceError (``changed_during_read``) if an item announced as small grew over 4 GiB.
         """
         item = self._streamed
         if item is None:

@@ -62,7 +62,7 @@ def require_apart_from_folder(record: JobRecord, location: str, destination: str
 
     This needs no Prefect server, unlike `require_export_apart`.
     """
-    from prefect_collect.flows.places import local_source
+    from prefect_collect.job_folder.collected_folder import collected_folder
     from prefect_collect.sources.overlaps import require_destination
 
-    require_destination(local_source(record), open_store(location), open_store(destination))
+    require_destination(collected_folder(record), open_store(location), open_store(destination))

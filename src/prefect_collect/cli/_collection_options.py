@@ -1,20 +1,21 @@
 """The options that `collect`, `draft` and `edit` share: what to collect, how, and the export to make with it.
 
-Each option is declared once, as a field of `CollectionOptions`. Its declaration says what it sets: a parameter of the
-flow, or a field of the query, of the source's block, or of the export that is made with the collection.
+Each option is declared once, as a field of `WhatToCollect`, of `ExportOptions` or here. Its declaration says what it
+sets: a parameter of the flow, or a field of the query, of the source's block, or of the export.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Final, get_type_hints
+from typing import Annotated, Any, Final
 
 import typer
 
-from prefect_collect.cli import _options_to_follow as to_follow
-from prefect_collect.cli._collecting_options import EXPORT, FORMAT, CollectingOptions, Of
+from prefect_collect.cli._export_options import ExportOptions, declarations, flag_of
 from prefect_collect.cli._format_options import resolved
+from prefect_collect.cli._option_groups import Of, groups_of
+from prefect_collect.cli._what_to_collect import WhatToCollect
 from prefect_collect.errors import UsageError
 from prefect_collect.formats import FORMAT_WORDS, Format, fitting_options, grouped_options
 from prefect_collect.parameters import ON_THIS_MACHINE, When
@@ -25,8 +26,8 @@ _OF_EXPORTS: Final = ("export", "format")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CollectionOptions(CollectingOptions):
-    """The values of the options, with their defaults; `given` names those that were on the command line."""
+class _ExportToMake(WhatToCollect):
+    """The options that say where, when and how to export the collection."""
 
     export_to: Annotated[
         str | None,
@@ -47,37 +48,19 @@ class CollectionOptions(CollectingOptions):
         typer.Option("--export-format", "--format", help=f"For that export: {FORMAT_WORDS}"),
         Of("export", "format"),
     ] = "bagit"
-    sha512: Annotated[bool, typer.Option("--sha512", help="For that export: SHA-512 manifests too."), EXPORT] = False
-    portable_names: Annotated[
-        bool,
-        typer.Option("--portable-names", help="For that export: names that Windows and macOS accept too."),
-        EXPORT,
-    ] = False
-    deduplicate: Annotated[to_follow.AutoDeduplicate, EXPORT] = None
-    duplicates_of: Annotated[to_follow.AutoDuplicatesOf, EXPORT] = None
-    tag: Annotated[to_follow.AutoTags, FORMAT] = None
-    bag_profile: Annotated[to_follow.AutoBagProfile, FORMAT] = None
-    volumes: Annotated[to_follow.AutoVolumes, FORMAT] = None
-    volume_bytes: Annotated[to_follow.AutoVolumeBytes, FORMAT] = None
-    volume_items: Annotated[to_follow.AutoVolumeItems, FORMAT] = None
-    prefix: Annotated[to_follow.AutoPrefix, FORMAT] = None
-    width: Annotated[to_follow.AutoWidth, FORMAT] = None
-    profile: Annotated[to_follow.AutoProfile, FORMAT] = None
-    tables: Annotated[to_follow.AutoTables, FORMAT] = None
-    encoding: Annotated[to_follow.AutoEncoding, FORMAT] = None
-    unencodable: Annotated[to_follow.AutoUnencodable, FORMAT] = None
-    continue_from: Annotated[to_follow.AutoContinueFrom, FORMAT] = None
-    messages: Annotated[to_follow.AutoMessages, FORMAT] = None
-    mbox_of: Annotated[to_follow.AutoMboxOf, FORMAT] = None
-    rows: Annotated[to_follow.AutoRows, FORMAT] = None
-    hive: Annotated[to_follow.AutoHive, FORMAT] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectionOptions(ExportOptions, _ExportToMake):
+    """The values of the options, with their defaults; `given` names those that were on the command line."""
+
     given: frozenset[str] = frozenset()
 
     @cached_property
     def query(self) -> dict[str, Any]:
         """Return the fields of the query that were given, with the patterns of files.
 
-        Raises UsageError, InvalidQuery.
+        Raise UsageError, InvalidQuery.
         """
         fields = {name: value for name, value in self._of("query").items() if value != []}
         for name, files in (("include", self.include_from), ("exclude", self.exclude_from)):
@@ -95,7 +78,7 @@ class CollectionOptions(CollectingOptions):
 
         `store` is the staging store in which earlier jobs are looked for; None for the default one.
 
-        Raises UsageError if options contradict each other, InvalidQuery, InvalidLocation, JobNotFound.
+        Raise UsageError if options contradict each other, InvalidQuery, InvalidLocation, JobNotFound.
         """
         if self.runner_address is not None and self.runner in ON_THIS_MACHINE:
             raise UsageError(f"--runner-address needs --runner dask or ray; {self.runner} runs on the job's machine.")
@@ -136,10 +119,12 @@ class CollectionOptions(CollectingOptions):
 
     def _require_no_export(self) -> None:
         """Raise UsageError if an option of an export is given."""
+        hints = declarations(CollectionOptions)
         for name, of in OPTIONS.items():
             if name in self.given and of.group in _OF_EXPORTS:
-                option = "--volume-size" if name == "volume_bytes" else f"--{name.replace('_', '-')}"
-                raise UsageError(f"{option} needs --export-to, which makes an export of the collection.")
+                raise UsageError(
+                    f"{flag_of(name, hints[name])} needs --export-to, which makes an export of the collection."
+                )
 
     def _of(self, group: str, *, only_given: bool = False) -> dict[str, Any]:
         """Return the values of the group's options, by the names of the fields that they set, without None."""
@@ -151,11 +136,5 @@ class CollectionOptions(CollectingOptions):
         return {name: value for name, value in values.items() if value is not None}
 
 
-def _declared() -> dict[str, Of]:
-    hints = get_type_hints(CollectionOptions, include_extras=True)
-    declared = ((each.name, getattr(hints[each.name], "__metadata__", ())) for each in fields(CollectionOptions))
-    return {name: what for name, metadata in declared for what in metadata if isinstance(what, Of)}
-
-
-OPTIONS: Final = _declared()
+OPTIONS: Final = groups_of(CollectionOptions)
 """What each option sets, by its name; the options for files of patterns are not in it, as they add to others."""

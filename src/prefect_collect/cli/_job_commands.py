@@ -7,25 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from prefect_collect.cli._collection_options import CollectionOptions
-from prefect_collect.cli._format_options import (
-    BagProfileOption,
-    ContinueFrom,
-    EncodingOption,
-    HiveOption,
-    MboxOfOption,
-    MessagesOption,
-    Prefix,
-    ProfileName,
-    RowsOption,
-    TablesOption,
-    TagsOption,
-    UnencodableOption,
-    VolumeBytes,
-    VolumeItems,
-    VolumesOption,
-    Width,
-    format_options_of,
-)
+from prefect_collect.cli._export_options import ExportOptions
 from prefect_collect.cli._options import (
     DetachOption,
     JobArgument,
@@ -34,12 +16,11 @@ from prefect_collect.cli._options import (
     SourceArgument,
     StoreOption,
 )
-from prefect_collect.cli._with_options import with_collection_options
+from prefect_collect.cli._with_options import with_options
 from prefect_collect.formats import FORMAT_WORDS, Format
-from prefect_collect.parameters import Deduplicate
 
 
-@with_collection_options
+@with_options
 def collect(
     source: SourceArgument,
     options: CollectionOptions,
@@ -53,7 +34,7 @@ def collect(
     return run_collection(source, options, store, single_writer=single_writer, json=json)
 
 
-@with_collection_options
+@with_options
 def draft(
     source: SourceArgument,
     options: CollectionOptions,
@@ -67,7 +48,7 @@ def draft(
     return save_draft(source, options, store, single_writer=single_writer, json=json)
 
 
-@with_collection_options
+@with_options
 def edit(
     job: JobArgument,
     options: CollectionOptions,
@@ -85,6 +66,7 @@ def edit(
     return change_draft(job, Changes(options, source, everything, no_export), store, json=json)
 
 
+@with_options
 def export(
     job: JobArgument,
     to: Annotated[
@@ -95,64 +77,19 @@ def export(
             "(collect-s3-store/NAME, collect-cloud-store/NAME or collect-directory-store/NAME).",
         ),
     ],
+    *,
     format: Annotated[Format, typer.Option(help=FORMAT_WORDS)] = "bagit",
-    sha512: Annotated[bool, typer.Option("--sha512", help="Put SHA-512 manifests into the bag too.")] = False,
-    portable_names: Annotated[
-        bool,
-        typer.Option(
-            "--portable-names",
-            help="Rename items whose names Windows or macOS cannot unpack; items.csv has the original names.",
-        ),
-    ] = False,
-    tag: TagsOption = None,
-    bag_profile: BagProfileOption = None,
-    volumes: VolumesOption = None,
-    prefix: Prefix = None,
-    width: Width = None,
-    profile: ProfileName = None,
-    tables: TablesOption = None,
-    encoding: EncodingOption = None,
-    unencodable: UnencodableOption = None,
-    volume_items: VolumeItems = None,
-    volume_bytes: VolumeBytes = None,
-    continue_from: ContinueFrom = None,
-    messages: MessagesOption = None,
-    mbox_of: MboxOfOption = None,
-    rows: RowsOption = None,
-    hive: HiveOption = False,
-    deduplicate: Annotated[
-        Deduplicate | None,
-        typer.Option(help="Deliver items with the same bytes once: one in all, or one for each custodian."),
-    ] = None,
-    duplicates_of: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="JOB",
-            help="Mark items that this earlier job has, too; with --deduplicate, what such an export delivered is not "
-            "delivered again. May be given more than once.",
-        ),
-    ] = None,
+    options: ExportOptions,
     name: Annotated[str | None, typer.Option(help="The job's name.")] = None,
     store: StoreOption = None,
     single_writer: SingleWriterOption = False,
     json: JsonOption = False,
 ) -> int:
     """Export a collection as a package that proves its own completeness."""
-    from prefect_collect.cli._find_job import found_jobs
     from prefect_collect.cli._jobs import run_export
 
-    given = {
-        "prefix": prefix, "width": width, "profile": profile, "tables": tables, "encoding": encoding,
-        "unencodable": unencodable, "volume_items": volume_items, "volume_bytes": volume_bytes,
-        "continue_from": continue_from, "messages": messages, "mbox_of": mbox_of, "rows": rows, "hive": hive,
-        "tag": tag, "bag_profile": bag_profile, "volumes": volumes,
-    }  # fmt: skip
-    options = {
-        "format": format, "sha512": sha512, "portable_names": portable_names, "name": name,
-        **format_options_of(format, given, store),
-        "deduplicate": deduplicate, "duplicates_of": found_jobs(duplicates_of, store),
-    }  # fmt: skip
-    return run_export(job, to, store, single_writer=single_writer, json=json, **options)
+    given = options.parameters_of(format, store)
+    return run_export(job, to, store, single_writer=single_writer, json=json, format=format, name=name, **given)
 
 
 def retry(

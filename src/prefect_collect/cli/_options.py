@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final, get_args
+from typing import Annotated, get_args
 
 import typer
 
 from prefect_collect.errors import InvalidLocation
-from prefect_collect.parameters import Hash, checked_custodian, checked_custodian_folder, checked_custodians
+from prefect_collect.parameters import Hash, checked_custodian, checked_custodian_folder, checked_custodians, size_of
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.stores import addresses
 from prefect_collect.stores.addresses import INSIDE, SOURCE_URLS, listed
 
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])i?)?b?", re.IGNORECASE)
-_POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-
 
 def size(text: str) -> int:
-    """Return the bytes of a size such as ``4096``, ``10k``, ``1.5M`` or ``2GiB``; the letters are powers of 1024."""
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
+    """Return the bytes of a size (`size_of`). Raise BadParameter if it is not a size."""
+    found = size_of(text)
+    if found is None:
         raise typer.BadParameter(f"{text!r} is not a size; write bytes, or 10k, 1.5M, 2G.")
-    return int(float(match[1]) * 1024 ** _POWERS[(match[2] or "").lower()])
+    return found
 
 
 def local_path(text: str) -> Path:
@@ -65,7 +61,7 @@ def custodian_of(text: str) -> dict[str, str]:
 
 
 def hash_name(text: str) -> str:
-    """Return the name of a hash as the flow takes it. Raise BadParameter if it is none of `Hash`."""
+    """Return the name of a hash as the flow takes it. Raise BadParameter if it is not one of `Hash`."""
     if text.lower() not in get_args(Hash):
         raise typer.BadParameter(f"{text!r} is not one of {listed(get_args(Hash), 'or')}; SHA-256 is always computed.")
     return text.lower()

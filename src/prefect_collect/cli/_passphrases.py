@@ -13,7 +13,7 @@ from prefect_collect.errors import UsageError
 def new_passphrase(block: str | None, say: Callable[[str], None]) -> str:
     """Return the passphrase for a new file; one that is typed is asked for twice.
 
-    Raises UsageError if there is no such block, no terminal, or the two differ.
+    Raise UsageError if there is no such block, no terminal, or the two differ.
     """
     if block is not None:
         return _saved(block, say)

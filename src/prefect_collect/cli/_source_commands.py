@@ -8,7 +8,7 @@ import typer
 
 from prefect_collect.cli._collection_options import CollectionOptions
 from prefect_collect.cli._options import JsonOption, SourceArgument, StoreOption
-from prefect_collect.cli._with_options import with_collection_options
+from prefect_collect.cli._with_options import with_options
 
 sources = typer.Typer(invoke_without_command=True, no_args_is_help=False)
 
@@ -24,7 +24,7 @@ def list_all(context: typer.Context, json: JsonOption = False) -> int:
 
 
 @sources.command("test")
-@partial(with_collection_options, groups=("source", "query"))
+@partial(with_options, groups=("source", "query"))
 def look_at(source: SourceArgument, options: CollectionOptions, json: JsonOption = False) -> int:
     """Connect to a source, list its first items, and count what a collection takes. Nothing is collected."""
     from prefect_collect.cli._sources import test_source
@@ -32,7 +32,7 @@ def look_at(source: SourceArgument, options: CollectionOptions, json: JsonOption
     return test_source(source, options, json=json)
 
 
-@partial(with_collection_options, groups=("source", "query"))
+@partial(with_options, groups=("source", "query"))
 def estimate(
     source: SourceArgument, options: CollectionOptions, store: StoreOption = None, json: JsonOption = False
 ) -> int:

@@ -1,30 +1,35 @@
-"""Gives a command an option for each field of `CollectionOptions`."""
+"""Gives a command an option for each field of a class of options."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Container
 from dataclasses import fields
-from typing import Any, get_type_hints
+from typing import Any
 
 import typer
 
-from prefect_collect.cli._collecting_options import GROUPS
-from prefect_collect.cli._collection_options import OPTIONS, CollectionOptions
+from prefect_collect.cli._export_options import declarations
+from prefect_collect.cli._option_groups import GROUPS, groups_of
+from prefect_collect.cli._what_to_collect import FILES
 
 
-def with_collection_options(command: Callable[..., Any], *, groups: Container[str] = GROUPS) -> Callable[..., Any]:
-    """Replace a command's parameter `options` by an option for each field of `CollectionOptions` in the groups."""
-    hints = get_type_hints(CollectionOptions, include_extras=True)
-    files = {"include_from": "query", "exclude_from": "query"}
-    group_of = files | {name: of.group for name, of in OPTIONS.items()}
-    chosen = [each for each in fields(CollectionOptions) if group_of.get(each.name) in groups]
+def with_options(command: Callable[..., Any], *, groups: Container[str] = GROUPS) -> Callable[..., Any]:
+    """Replace a command's parameter `options` by an option for each field of its class in the groups.
+
+    The class's field `given`, if there is one, gets the names of the options that are on the command line.
+    """
+    own = inspect.signature(command, eval_str=True)
+    options = own.parameters["options"].annotation
+    hints = declarations(options)
+    group_of = FILES | {name: of.group for name, of in groups_of(options).items()}
+    chosen = [each for each in fields(options) if group_of.get(each.name) in groups]
     names = [each.name for each in chosen]
+    tells_given = any(each.name == "given" for each in fields(options))
     ours = [
         inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=hints[each.name])
         for each in chosen
     ]
-    own = inspect.signature(command, eval_str=True)
     context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     parameters = list[inspect.Parameter]()
     for parameter in own.parameters.values():
@@ -32,9 +37,14 @@ def with_collection_options(command: Callable[..., Any], *, groups: Container[st
         parameters += ours if parameter.name == "options" else [parameter]
 
     def run(context: typer.Context, **values: Any) -> Any:
-        given = frozenset(name for name in names if context.get_parameter_source(name).name == "COMMANDLINE")  # type: ignore[union-attr]
-        options = CollectionOptions(**{name: values.pop(name) for name in names}, given=given)
-        return command(options=options, **values)
+        made = {name: values.pop(name) for name in names}
+        if tells_given:
+            made["given"] = frozenset(
+                name
+                for name in names
+                if context.get_parameter_source(name).name == "COMMANDLINE"  # type: ignore[union-attr]
+            )
+        return command(options=options(**made), **values)
 
     replaced: Any = run
     replaced.__name__, replaced.__doc__ = command.__name__, command.__doc__

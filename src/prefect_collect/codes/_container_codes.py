@@ -48,6 +48,13 @@ CONTAINER_TABLE = (
         Who.SOURCE_OWNER,
     ),
     Code(
+        "list_mismatch",
+        Category.CONTENT,
+        "The list that is the data source states another size for the item than its server.",
+        "Correct the size in the list, or leave it out; then collect with a new job.",
+        Who.JOB_OWNER,
+    ),
+    Code(
         "linked_file",
         Category.CONTENT,
         "The export has only a link to the file, which is kept in the system that it was exported from.",

@@ -16,7 +16,7 @@ JOB_TABLE = (
         "package_error",
         Category.JOB,
         "The package could not be built.",
-        "Read the message, then retry.",
+        "Read the message: it says whether to retry, or to export anew with other options or to another place.",
         Who.JOB_OWNER,
         retryable=True,
     ),
@@ -34,6 +34,14 @@ JOB_TABLE = (
         "No item at the source matched the query.",
         "Check the path or prefix of the source, and the filters of the query.",
         Who.JOB_OWNER,
+    ),
+    Code(
+        "program_missing",
+        Category.JOB,
+        "A program or library by which the data source is read is not installed where the job runs.",
+        "Install what the message names on every machine that runs jobs, then retry.",
+        Who.JOB_OWNER,
+        stops_job=True,
     ),
     Code(
         "worker_lost",

@@ -1,4 +1,4 @@
-"""What the codes of items say when the source, the store or the job as a whole has them."""
+"""The texts of those codes of items that a whole source, store or job can have too."""
 
 from __future__ import annotations
 

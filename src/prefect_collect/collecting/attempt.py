@@ -182,7 +182,7 @@ class _Work:
         self.custodians = Custodians(self.record.custodian, self.record.custodian_folder, self.record.custodians)
 
     def shards(self, stop: Stop, progress: Progress, since: Incremental | None) -> Generator[Shard]:
-        """Yield the shards as they are listed. Raises UsageError if `only` is given and there is nothing to retry."""
+        """Yield the shards as they are listed. Raise UsageError if `only` is given and there is nothing to retry."""
         query = whole(self.folder, self.record.query)
         items, listed = self._items(query, since if since is not None and since.has_listings else None)
         items = items if self.kept is None else self.kept.marked(items)

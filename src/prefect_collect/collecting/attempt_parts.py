@@ -44,7 +44,7 @@ class AttemptParts:
     def _expected_parts(self, present: set[int]) -> int:
         """Return the number of parts in the inventory's end mark.
 
-        Raises CorruptPart if nearly all of them are missing.
+        Raise CorruptPart if nearly all of them are missing.
         """
         said: int = self.totals.get("parts", 0)
         if said > _LOST_PARTS + 2 * len(present):

@@ -117,7 +117,7 @@ def read_whole(
 ) -> tuple[Buffer, Digest]:
     """Return all bytes of an opened item, checked, and their hashes; `hashes` names more than SHA-256.
 
-    Raises SourceError, JobCanceled, or an error of the source's library.
+    Raise SourceError, JobCanceled, or an error of the source's library.
     """
     require_as_listed(item, content)
     digest = Digest(content, hashes)
@@ -140,7 +140,7 @@ def read_through(
 ) -> Digest:
     """Pass the bytes of an opened item to `take`, piece by piece; check and return their hashes.
 
-    Raises as `read_whole`.
+    Raise as `read_whole`.
     """
     require_as_listed(item, content)
     digest = Digest(content, hashes)

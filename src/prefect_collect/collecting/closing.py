@@ -80,6 +80,9 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
     previous = evidence.result(earlier[-1]) if earlier else None
     if previous is not None and (late := evidence.late(previous.attempt)):
         ending.warnings.append(late)
+    for number in earlier:  # what those listings said is true of the items that are carried over
+        said = (folder.inventory_totals(number) or {}).get("warnings", ())
+        ending.warnings += [one for one in said if one not in ending.warnings]
     inventory = AttemptParts(folder, attempt, compared=ending.lost)
     before = previous.counts if previous is not None else Counts()
     redone = inventory.redone() if previous is not None else IdSet()
@@ -202,7 +205,7 @@ def fence(folder: JobFolder, attempt: int, why: Failure) -> None:
     """Prevent the attempt's process from adding anything; `why` is the reason of the items it did not commit.
 
     What it commits in the meantime counts: of two processes that commit a shard, the first wins. A damaged part is left
-    as it is. Raises StoreError.
+    as it is. Raise StoreError.
     """
     if folder.inventory_totals(attempt) is None:
         _end_listing(folder, attempt)

@@ -1,4 +1,4 @@
-"""Whose data each item is: by a pattern or a folder of its path, else the job's custodian."""
+"""The custodian of each item: by a pattern or a folder of its path, else the job's."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _SHOWN: Final = 10
 
 @dataclass
 class Custodians:
-    """Whose data each item of a job is.
+    """The custodian of each item of a job.
 
     Attributes:
         job: The custodian of the items that have none of their own; "" for none.
         folder: Where each custodian has a folder (`parameters.checked_custodian_folder`); "" if there are no such
             folders. Each item below such a folder is that custodian's.
-        patterns: Globs over paths and their custodians (`parameters.checked_custodians`). The first that matches says
-            whose an item is, before any folder does.
+        patterns: Globs over paths and their custodians (`parameters.checked_custodians`). The first that matches
+            decides; it goes before the folder.
         in_folders: How many items were below such a folder.
 
     Raises:
@@ -54,7 +54,7 @@ class Custodians:
         self._globs = [(_glob(one["pattern"]), one["custodian"]) for one in self.patterns]
 
     def of(self, path: str) -> str | None:
-        """Return whose the item at that path of the source is; None if that is not known."""
+        """Return the custodian of the item at that path of the source; None if it is not known."""
         for number, (globs, custodian) in enumerate(self._globs):
             if globs.match(path):
                 self._met.add(number)
@@ -100,7 +100,7 @@ class Custodians:
 
 
 def _glob(pattern: str) -> Globs:
-    """Return a pattern compiled. Raises InvalidQuery, which is a UsageError."""
+    """Return a pattern compiled. Raise InvalidQuery, which is a UsageError."""
     globs = compile_globs([pattern], field="custodians")
     assert globs is not None  # one pattern was given
     return globs

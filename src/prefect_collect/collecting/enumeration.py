@@ -110,7 +110,7 @@ def enumerate_source(
         since: What earlier jobs hold: items of theirs that did not change are skipped.
         doubled: Counts the items that are left out because the inventory already has their id.
         said: Gets what the source says at the listing's end, for the result.
-        custodians: Says whose each item is.
+        custodians: Tells the custodian of each item.
 
     Raises:
         SourceError: `enumeration_failed`, the listing broke off, or ended without a `ListingEnd`; the shards yielded

@@ -95,7 +95,7 @@ def estimate_collection(
 
 
 def expected(counted: Counted, store: Store, described: Mapping[str, Any]) -> Estimate:
-    """Return the estimate of a collection that takes these items. Raises StoreError."""
+    """Return the estimate of a collection that takes these items. Raise StoreError."""
     found = list(_earlier(store, described))[:_JOBS]
     times = [seconds for run in found for seconds in run.scaled(counted.items, counted.bytes)]
     return Estimate(

@@ -62,7 +62,7 @@ class ShardReader:
         self.by_id: dict[str, int] | None = None
 
     def run(self) -> pa.Table:
-        """Collect, commit, and return the ledger part. Raises StoreError if the ledger cannot be written."""
+        """Collect, commit, and return the ledger part. Raise StoreError if the ledger cannot be written."""
         try:
             with stopped_by(self.stop):
                 work = in_background(self._collect, name="shard")
@@ -262,7 +262,7 @@ def collect_shard(
     """Collect the items of one inventory part and commit their outcomes as the ledger part of that number.
 
     Every item gets an outcome. If the store fails, the items that could not be staged get its error, and the job stops.
-    A shard that an earlier run committed is left as it is, which is looked up only if `policy.run` is set. Raises
+    A shard that an earlier run committed is left as it is, which is looked up only if `policy.run` is set. Raise
     StoreError if the ledger part cannot be written: the shard is then not committed.
     """
     if policy.run and (committed := read_ledger(folder, attempt, part)) is not None:

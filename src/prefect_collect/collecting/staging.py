@@ -278,7 +278,7 @@ class _Alone:
         self._aborted = False
 
     def take(self, chunk: Buffer) -> None:
-        """Write the item's next bytes. Raises CutOff if the job stops."""
+        """Write the item's next bytes. Raise CutOff if the job stops."""
         if self._stop:
             raise CutOff
         with self._lock:
@@ -287,7 +287,7 @@ class _Alone:
             self.segment.write(chunk)
 
     def close(self, digest: Digest) -> tuple[Entry, Blob]:
-        """Commit the segment. Raises CutOff if it was aborted."""
+        """Commit the segment. Raise CutOff if it was aborted."""
         with self._lock:
             if self._aborted:
                 raise CutOff

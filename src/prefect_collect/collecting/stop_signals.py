@@ -130,7 +130,7 @@ def follow_stop(folder: JobFolder, attempt: int) -> Iterator[Stop]:
 
 
 def _marked(folder: JobFolder, key: str) -> Failure:
-    """Return why the attempt stops. Raises KeyMissing if there is no such mark."""
+    """Return why the attempt stops. Raise KeyMissing if there is no such mark."""
     try:
         return Failure(**read_json(folder.store, key, json_fields.STOP_MARK))
     except CorruptPart:

@@ -46,7 +46,7 @@ class Session:
     Attributes:
         user: The name that the custody logs show.
         role: What the user may do.
-        csrf: The token that every request of a page must carry which changes something.
+        csrf: The token that each request of a page must carry that changes something.
     """
 
     user: str
@@ -70,7 +70,7 @@ class Access:
         self._failures: Recent[str, deque[float]] = Recent(_MOST_ADDRESSES)
 
     def is_limited(self, address: str) -> bool:
-        """Return whether so many tokens from an address were refused lately that none is looked at for now."""
+        """Return whether tokens from an address are refused unseen, as many were refused lately."""
         with self._lock:
             failures = self._failures.get(address)
             return (

@@ -116,7 +116,7 @@ def _add_files(app: FastAPI) -> None:
 
     @app.get("/health", include_in_schema=False)
     def health() -> PlainTextResponse:
-        """Return that the console runs."""
+        """Answer that the console runs."""
         return PlainTextResponse("ok\n")
 
 

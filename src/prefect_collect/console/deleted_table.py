@@ -1,4 +1,4 @@
-"""What the console shows of jobs that were deleted in Prefect: the record of the last look, read now and then."""
+"""What the console shows of jobs that were deleted in Prefect: the record of the last look, read every few seconds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ READ_EVERY: Final = 2.0
 """Seconds between two reads of the record, however many browsers look at it."""
 
 MOST_ROWS: Final = 50
-"""The most jobs that are shown at once; the oldest ones are shown when it is decided on the others."""
+"""The most jobs that are shown at once; older ones follow when these are kept or deleted."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class DeletedTable:
     """The jobs that are shown.
 
     Attributes:
-        rows: The newest jobs of which it is not decided yet whether their evidence is kept.
+        rows: The newest jobs whose evidence is neither kept nor deleted yet.
         more: How many more there are.
         kept: The newest jobs that are kept.
         kept_total: How many jobs are kept.
@@ -50,7 +50,7 @@ class DeletedIndex:
         self._read = float("-inf")
 
     def found(self) -> jobs.DeletedJobs:
-        """Return the jobs; at most `READ_EVERY` seconds old. Raises what Prefect's client raises."""
+        """Return the jobs; at most `READ_EVERY` seconds old. Raise what Prefect's client raises."""
         with self._lock:
             if self._found is None or self._clock() - self._read >= READ_EVERY:
                 self._found = jobs.list_deleted()
@@ -58,7 +58,7 @@ class DeletedIndex:
             return self._found
 
     def look(self) -> None:
-        """Look into all known staging stores now. Raises what Prefect's client raises."""
+        """Look into all known staging stores now. Raise what Prefect's client raises."""
         found = jobs.find_deleted()
         with self._lock:
             self._found, self._read = found, self._clock()

@@ -10,7 +10,7 @@ from prefect_collect.parameters import Deduplicate
 
 
 def duplicate_fields(fields: Mapping[str, str], prefix: str = "") -> dict[str, Any]:
-    """Return the parameters of an export that a form asks for; none that are left empty. Raise UsageError."""
+    """Return the parameters of an export that a form asks for, without empty fields. Raise UsageError."""
     deduplicate = fields.get(f"{prefix}deduplicate", "").strip()
     if deduplicate and deduplicate not in get_args(Deduplicate):
         raise UsageError(

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields as fields_of
-from typing import Any, Final
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
-from prefect_collect.console.page_query import bytes_of
 from prefect_collect.errors import UsageError
 from prefect_collect.formats import FORMATS, OPTION_GROUPS
+from prefect_collect.parameters import size_of
 
-_NUMBERS: Final = ("width", "volume_items")
-_SIZES: Final = ("volume_bytes",)
-_LISTS: Final = ("tags",)
-_CHECKED: Final = ("hive",)
 _SHORT: Final = {"load_file": "lf"}
 """How the names of a group's fields begin in forms, if not by the group's name."""
+
+
+def name_in_form(group: str, field: str) -> str:
+    """Return the name that a field of a group has in forms, after the form's own prefix."""
+    return f"{_SHORT.get(group, group)}_{field}"
 
 
 def format_fields(fields: Mapping[str, str], format: str, prefix: str = "") -> dict[str, dict[str, Any]]:
@@ -24,31 +25,35 @@ def format_fields(fields: Mapping[str, str], format: str, prefix: str = "") -> d
     made: dict[str, dict[str, Any]] = {}
     for name, group in OPTION_GROUPS.items():
         if name in taken:
-            start = f"{prefix}{_SHORT.get(name, name)}_"
             given = {
                 field.name: value
                 for field in fields_of(group)
-                if (value := fields.get(f"{start}{field.name}", "").strip())
+                if (value := fields.get(f"{prefix}{name_in_form(name, field.name)}", "").strip())
             }
-            if lines := fields.get(f"{start}lines", "").strip():
+            if lines := fields.get(f"{prefix}{name_in_form(name, 'lines')}", "").strip():
                 given["profile"] = f"{lines}\n"
-            if values := group.of({field: _value(field, text) for field, text in given.items()}).to_json():
+            kinds = get_type_hints(group)
+            if values := group.of(
+                {field: _value(field, kinds[field], text) for field, text in given.items()}
+            ).to_json():
                 made[name] = values
     return made
 
 
-def _value(name: str, text: str) -> Any:
-    if name in _LISTS:
-        return [line.strip() for line in text.splitlines() if line.strip()]
-    if name in _CHECKED:
+def _value(name: str, kind: Any, text: str) -> Any:
+    """Return the value of a field of this type, as a form gives it; sizes are written in words. Raise UsageError."""
+    kinds = (kind, *get_args(kind))
+    if bool in kinds:
         return text == "yes"
-    if name in _NUMBERS:
-        if not text.isascii() or not text.isdigit() or len(text) > 15:
-            raise UsageError(f"{name} must be a whole number of 1 or more. [{name}={text:.40}]")
-        return int(text)
-    if name in _SIZES:
-        size = bytes_of(text)
+    if any(get_origin(each) is tuple for each in kinds):
+        return [line.strip() for line in text.splitlines() if line.strip()]
+    if int not in kinds:
+        return text
+    if name.endswith("_bytes"):
+        size = size_of(text)
         if size is None:
             raise UsageError(f"{name} must be a size such as 700 MB or 4 GiB. [{name}={text:.40}]")
         return size
-    return text
+    if not text.isascii() or not text.isdigit() or len(text) > 15:
+        raise UsageError(f"{name} must be a whole number of 1 or more. [{name}={text:.40}]")
+    return int(text)

@@ -1,4 +1,4 @@
-"""What the forms of several pages share: their fields, and that a process will do what they ask for."""
+"""What the forms of several pages share: reading their fields, and the check that a worker will run the job."""
 
 from __future__ import annotations
 

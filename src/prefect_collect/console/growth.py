@@ -68,7 +68,7 @@ class Growths:
         self._known: Recent[tuple[str, str, int], _Read] = Recent(_MOST_JOBS)
 
     def of(self, folder: JobFolder) -> Growth | None:
-        """Return how the newest attempt that has collected items grew; None if none has. Raises StoreError."""
+        """Return how the newest attempt that has collected items grew; None if none has. Raise StoreError."""
         for attempt in reversed(folder.attempts()):
             parts = folder.parts("ledger", attempt)
             if parts and (found := self._read(folder, attempt, parts)) is not None:

@@ -214,7 +214,7 @@ def is_api(scope: Scope) -> bool:
 
 
 def _size(headers: Headers) -> int:
-    """Return the bytes of a request's body; too many if it does not state them."""
+    """Return the bytes that a request states its body has; more than any limit if it states none."""
     if "transfer-encoding" in headers:
         return MOST_BYTES + 1
     length = headers.get("content-length", "0")

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_collect.codes import CODES
-from prefect_collect.console.page_query import PageQuery, bytes_of, day, whole
+from prefect_collect.console.page_query import PageQuery, day, whole
 from prefect_collect.job_folder.parquet import CopiedTable
 from prefect_collect.job_folder.result import Outcome
+from prefect_collect.parameters import size_of
 
 OUTCOMES: Final[tuple[str, ...]] = get_args(Outcome)
 SUCCEEDED: Final = "succeeded"
@@ -55,8 +56,8 @@ class ItemQuery(PageQuery):
             self,
             outcome=self.outcome if self.outcome in OUTCOMES else "",
             code=self.code if self.code in CODES else "",
-            smallest=self.smallest if bytes_of(self.smallest) is not None else "",
-            largest=self.largest if bytes_of(self.largest) is not None else "",
+            smallest=self.smallest if size_of(self.smallest) is not None else "",
+            largest=self.largest if size_of(self.largest) is not None else "",
             since=self.since if day(self.since) else "",
             until=self.until if day(self.until) else "",
             attempt=self.attempt if whole(self.attempt, 99_999) else "",
@@ -130,9 +131,9 @@ def _mask(batch: pa.RecordBatch, query: ItemQuery, time: str) -> npt.NDArray[np.
         elif name in ("outcome", "error_code"):
             mask &= _flags(pc.equal(column, query.outcome if name == "outcome" else query.code))
         elif name == "size":
-            if (least := bytes_of(query.smallest)) is not None:
+            if (least := size_of(query.smallest)) is not None:
                 mask &= _flags(pc.greater_equal(column, least))
-            if (most := bytes_of(query.largest)) is not None:
+            if (most := size_of(query.largest)) is not None:
                 mask &= _flags(pc.less_equal(column, most))
         elif name == time:
             if (first := day(query.since)) is not None:

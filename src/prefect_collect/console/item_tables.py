@@ -170,7 +170,7 @@ class Evidence:
         self._timer: threading.Timer | None = None
 
     def of(self, job: jobs.Job, attempt: int | None = None) -> ItemTables:
-        """Return the tables of an attempt that has ended; of the last one if none is named. Raises as `item_files`."""
+        """Return the tables of an attempt that has ended; of the last one if none is named. Raise as `item_files`."""
         closed = job.folder.closed_attempts()
         wanted = attempt if attempt is not None else max(closed, default=0)
         key = job.folder.store.url, job.id, wanted
@@ -194,7 +194,7 @@ class Evidence:
                 del self._kept[key]
 
     def _timed(self) -> None:
-        """Drop what is idle, also if nothing is looked at any more."""
+        """Drop idle copies from time to time, also when no other table is opened."""
         with self._lock:
             self._timer = None
             self._drop()

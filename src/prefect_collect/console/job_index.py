@@ -79,7 +79,7 @@ class JobIndex:
     def rows(self) -> Mapping[str, JobRow]:
         """Return the rows by job id.
 
-        They are at most `LOOK_EVERY` seconds old, unless a look takes longer than a request waits. Raises what
+        They are at most `LOOK_EVERY` seconds old, unless a look takes longer than a request waits. Raise what
         Prefect's client raised at the last look.
         """
         with self._lock:
@@ -101,12 +101,12 @@ class JobIndex:
     def expire(self, deleted: str | None = None) -> None:
         """Make the next look ask Prefect, because a job was just changed, or deleted.
 
-        A look that goes on may have read what was before: a job that was deleted here does not come back with it, and
-        another look follows it at once.
+        A look under way may have read the state before the change: a job that was deleted here does not come back with
+        it, and another look follows it at once.
         """
         with self._lock:
             look = self._look
-        if look is not None:  # what it reads may be of before the change
+        if look is not None:  # it may have read the state before the change
             look.join(self._patience)
         with self._lock:
             self._looked = self._lifecycles_read = float("-inf")
@@ -193,7 +193,7 @@ def _in_progress(row: JobRow, progress: float, counts: Mapping[str, str]) -> Job
 
 
 def _by_name(sources: Iterable[jobs.SavedSource]) -> dict[str, LifecycleStatus]:
-    """Return the lifecycles; of two sources of one name, that of the one that no job starts on."""
+    """Return the lifecycle of each source by name; of two with one name, that of the one on which no job starts."""
     found: dict[str, LifecycleStatus] = {}
     for one in sources:
         if one.name and found.get(one.name, LifecycleStatus.ACTIVE) is LifecycleStatus.ACTIVE:

@@ -232,7 +232,7 @@ def _notes(job: jobs.Job, entries: list[custody_log.Entry], attempts: list[TaskR
 def exports_of_collection(folder: JobFolder) -> list[ExportMade]:
     """Return the exports of the collection in a job folder, as `exports_of_folder`; its log is kept as the sheets' are.
 
-    Raises StoreError, CorruptPart.
+    Raise StoreError, CorruptPart.
     """
     return exports_of_folder(folder, entries=_chain(folder).entries)
 

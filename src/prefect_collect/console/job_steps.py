@@ -18,7 +18,7 @@ NO_WORKER: Final = (
 
 
 class Step(StrEnum):
-    """The steps that are taken with a click, without more to say."""
+    """The steps that need no more than a click."""
 
     START = "start"
     CANCEL = "cancel"

@@ -70,7 +70,7 @@ def _lines(mail: bytes) -> int:
 
 
 def _bounded() -> Callable[..., Message]:
-    """Return what makes the parts of one mail, and raises when there are too many."""
+    """Return a factory of the parts of one mail, which raises when there are too many."""
     made = count()
 
     def make(*, policy: Any) -> Message:

@@ -18,11 +18,10 @@ from prefect_collect.console.credential_choices import picked_of
 from prefect_collect.console.duplicate_fields import duplicate_fields
 from prefect_collect.console.format_fields import format_fields
 from prefect_collect.console.forms import is_checked, require_whole
-from prefect_collect.console.page_query import bytes_of
 from prefect_collect.errors import InvalidQuery, SourceNotFound, UsageError
 from prefect_collect.escaping import one_line
 from prefect_collect.flows.auto_exports import AutoExport
-from prefect_collect.parameters import Hash
+from prefect_collect.parameters import Hash, size_of
 from prefect_collect.sources.query import Query
 from prefect_collect.stores.addresses import INSIDE, SOURCE_URLS, STORE_BLOCKS, listed
 
@@ -213,7 +212,7 @@ def _size(fields: Fields, name: str) -> int | None:
     text = fields.get(name, "").strip()
     if not text:
         return None
-    size = bytes_of(text)
+    size = size_of(text)
     if size is None:
         raise InvalidQuery(f"{_LABELS[name]} must be a size such as 1500, 10 MB or 1.5 GiB, not {text!r}. [{name}]")
     return size

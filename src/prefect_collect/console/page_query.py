@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import MAXYEAR, UTC, datetime
@@ -11,9 +10,6 @@ from urllib.parse import urlencode
 
 MOST_PAGES: Final = 1_000_000
 _LONGEST: Final = 500
-_MOST_BYTES: Final = (1 << 63) - 1
-_SIZE: Final = re.compile(r"(\d{1,15})(\.\d{1,6})? *([kmgt]?)i?b?(?:ytes?)?", re.ASCII | re.IGNORECASE)
-_UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
 @dataclass(frozen=True)
@@ -53,21 +49,12 @@ class PageQuery:
 
 
 def whole(text: str, most: int) -> int | None:
-    """Return a whole number from 0 to `most`; None if the text is none."""
+    """Return a whole number from 0 to `most`; None if the text is not a number."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 and int(text) <= most else None
 
 
-def bytes_of(text: str) -> int | None:
-    """Return the bytes that a size such as "1.5 MB" or "2 GiB" names, in binary units; None if the text is no size."""
-    found = _SIZE.fullmatch(text)
-    if found is None:
-        return None
-    unit = _UNITS[found[3].lower()]
-    return min(int(found[1]) * unit + int(float(found[2] or 0) * unit), _MOST_BYTES)
-
-
 def day(text: str) -> datetime | None:
-    """Return the beginning of a day given as 2026-01-31, in UTC; None if the text is none, or of the last year."""
+    """Return the beginning of a day given as 2026-01-31, in UTC; None if the text is not a day, or is in year 9999."""
     try:
         found = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:

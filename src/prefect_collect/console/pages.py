@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse
 
 from prefect_collect.console.access import Session
 from prefect_collect.escaping import one_line
+from prefect_collect.formats.export_texts import EXPORT_TEXTS
 from prefect_collect.pages.text import bytes_text, duration_text
 
 _STATUS_CLASSES: Final = {
@@ -32,7 +33,7 @@ def time_text(when: datetime | None) -> str:
 
 
 def iso_time_text(when: str) -> str:
-    """Return a time of a custody log in the same way; as it is if it is none, as in a log that was changed."""
+    """Return a time of a custody log as `time_text` does; the text itself if it is not a time."""
     try:
         return time_text(datetime.fromisoformat(when))
     except (ValueError, OverflowError):
@@ -86,7 +87,7 @@ class Pages:
             count=count_text,
             status_class=status_class,
         )
-        self._environment.globals.update(root=root_path)
+        self._environment.globals.update(root=root_path, texts=EXPORT_TEXTS)
 
     def text(self, template: str, **values: Any) -> str:
         """Return a rendered template."""

@@ -17,7 +17,7 @@ MOST_SHOWN: Final = 128 << 20
 
 _SAMPLE: Final = 64 << 10
 _MOST_KEPT: Final = 2 << 20
-"""Bytes of an item that stay in memory, unless all are sent; all are proven."""
+"""Bytes of an item that are kept for its preview, unless it shows all; all bytes are proven."""
 
 _MOST_TEXT: Final = 1 << 20
 _MOST_HEX: Final = 16 << 10
@@ -64,12 +64,12 @@ class Preview:
 
 
 def shown_as(item: HeldItem) -> Shown:
-    """Return how an item will be shown. Raises CorruptSegment, StoreError."""
+    """Return how an item will be shown. Raise CorruptSegment, StoreError."""
     return Shown.NOTHING if item.size > MOST_SHOWN else _kind(item.head())[0]
 
 
 def preview_of(item: HeldItem) -> Preview:
-    """Return the preview of an item, whose bytes are proven. Raises CorruptSegment, StoreError."""
+    """Return the preview of an item, whose bytes are proven. Raise CorruptSegment, StoreError."""
     if item.size > MOST_SHOWN:
         return _text(f"The item has {item.size:,} bytes, more than are shown here. Download it.\n")
     whole = _kind(item.head())[0] in (Shown.PDF, Shown.IMAGE)

@@ -11,7 +11,7 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """The values that were put last, at most so many; not None. Whoever owns it locks it."""
+    """The values that were put last, at most so many; not None. Its owner locks it."""
 
     def __init__(self, most: int) -> None:
         self._most = most

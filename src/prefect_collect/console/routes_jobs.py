@@ -57,7 +57,7 @@ def job_routes(index: JobIndex, pages: Pages, evidence: Evidence) -> APIRouter:
         }
 
     def if_changed(request: Request, key: str, shows: tuple[object, ...], render: Callable[[], str]) -> Response:
-        """Return the fragment; nothing if it is shown already: what is replaced loses a click that is being made."""
+        """Return the fragment; nothing if the page shows it already: replacing it could lose a click."""
         fragment = fragments.of(key, shows, render)
         if request.headers.get("X-Shown") == fragment.digest:
             return Response(status_code=204)
@@ -73,10 +73,10 @@ def job_routes(index: JobIndex, pages: Pages, evidence: Evidence) -> APIRouter:
         """Show a job: its side sheet beside the table."""
         if not is_fragment(request):
             return table(request, sheets.fresh(job_id))
-        session = session_of(request)  # of which a sheet shows only what the role allows
+        session = session_of(request)  # the template shows only what its role allows
         try:
             sheet = sheets.recent(job_id) if request.headers.get("X-Shown") else sheets.fresh(job_id)
-        except JobNotFound as error:  # a sheet that shows it is closed
+        except JobNotFound as error:  # the sheet of a job that was deleted is closed
             headers = {"HX-Retarget": "#messages", "HX-Reswap": "innerHTML"}
             headers["HX-Trigger-After-Swap"] = _deleted(job_id)
             return pages.answer(request, "_message.html", status=404, headers=headers, message=str(error))

@@ -1,4 +1,4 @@
-"""A new collection: its source and filters, with a look at what they take; saved, started, or put on a schedule."""
+"""A new collection: its source and filters, with a sample of what they take; saved, started, or put on a schedule."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Watched(Generic[V]):
         self._known: Recent[str, _Kept[V]] = Recent(_MOST_VALUES)
 
     def recent(self, key: str) -> V:
-        """Return a value that is at most `LOOK_EVERY` seconds old. Raises what its computation raised."""
+        """Return a value that is at most `LOOK_EVERY` seconds old. Raise what its computation raised."""
         return self._of(key, LOOK_EVERY)
 
     def fresh(self, key: str) -> V:
@@ -107,7 +107,7 @@ class Fragments:
         self._known: Recent[str, Fragment] = Recent(_MOST_FRAGMENTS)
 
     def of(self, key: str, shows: tuple[object, ...], render: Callable[[], str]) -> Fragment:
-        """Return the fragment of that key that shows these very objects; each key has a certain number of them."""
+        """Return the fragment of that key that shows these very objects, whose number is fixed for each key."""
         with self._lock:
             known = self._known.get(key)
         if known is not None and all(map(is_, known.shows, shows)):

@@ -157,7 +157,7 @@ def account_bytes(account: Mapping[str, Any]) -> bytes:
 
 
 def read_account(data: bytes) -> dict[str, Any]:
-    """Return the account in the bytes. Raises BadValue."""
+    """Return the account in the bytes. Raise BadValue."""
     account = parse_json(data, ACCOUNT, MOST_BYTES, _MOST_VALUES)
     try:
         is_written = account_bytes(account) == data

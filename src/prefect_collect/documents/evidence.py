@@ -38,7 +38,7 @@ _NOT_ASKED = (CUSTODIAN, ESTIMATE)
 def account_of_job(vouched: Vouched, record: JobRecord, result: TaskResult) -> dict[str, Any]:
     """Return the account of an attempt that has ended; `record` and `result` are as the log vouches for them.
 
-    Raises CorruptPart if the log does not have the attempt's end.
+    Raise CorruptPart if the log does not have the attempt's end.
     """
     entries = vouched.entries_to_end(result.attempt)
     if not entries:

@@ -13,7 +13,7 @@ from prefect_collect.job_folder.folder import JobFolder
 def job_account(folder: JobFolder) -> dict[str, Any]:
     """Return the account of the job's last attempt that has ended, from files that its custody log vouches for.
 
-    Nothing is written. Raises ActionNotAllowed if no attempt has ended, EvidenceError if the evidence was changed or
+    Nothing is written. Raise ActionNotAllowed if no attempt has ended, EvidenceError if the evidence was changed or
     the log does not have the attempt's end, JobNotFound, StoreError.
     """
     attempt = max(folder.closed_attempts(), default=0)

@@ -244,7 +244,7 @@ def _short(value: str) -> str:
 
 
 def utc_of(value: str) -> datetime | None:
-    """Return a time in ISO 8601 as one in UTC; None if it is none, has no offset, or is beyond what UTC can say."""
+    """Return a time in ISO 8601 as one in UTC; None if it is no time, has no offset, or is beyond what UTC can say."""
     try:
         at = datetime.fromisoformat(value)
         return None if at.tzinfo is None else at.astimezone(UTC)

@@ -40,7 +40,10 @@ _ESCAPED: Final = (
 
 
 def pdf_of(account: Mapping[str, Any]) -> bytes:
-    """Return the document of the account; the last ones are kept, as whoever verifies a package may have made it."""
+    """Return the document of the account as PDF.
+
+    The last ones are kept: a package is often verified in the process that has made it.
+    """
     return _pdf_of(account_bytes(account))
 
 

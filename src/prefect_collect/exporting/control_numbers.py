@@ -46,7 +46,7 @@ def require_continuable(store: Store, options: LoadFile | None) -> None:
 
     `store` is the collection's staging store.
 
-    Raises EvidenceError and StoreError, too.
+    Raise EvidenceError and StoreError, too.
     """
     if options is not None and options.continue_from is not None:
         try:
@@ -59,7 +59,7 @@ def require_continuable(store: Store, options: LoadFile | None) -> None:
 def claim_numbers(bound: BoundCollection, options: LoadFile, job_id: str) -> None:
     """Record that this export continues the one that its options name, if they name one.
 
-    Raises PackageError if another export does, EvidenceError, StoreError.
+    Raise PackageError if another export does, EvidenceError, StoreError.
     """
     if options.continue_from is not None:
         store = bound.folder.store
@@ -92,7 +92,7 @@ def continued_by(bound: BoundCollection, options: LoadFile, job_id: str) -> Cont
 def write_numbers(folder: JobFolder, attempt: int, bound: BoundCollection, options: LoadFile) -> None:
     """List the number of every item of the bound collection, after those that are continued.
 
-    Raises PackageError, EvidenceError, StoreError.
+    Raise PackageError, EvidenceError, StoreError.
     """
     continued, source = continued_by(bound, options, folder.job_id), source_of(bound)
     plan = plan_of(bound.manifest, options, continued)
@@ -115,13 +115,13 @@ def write_numbers(folder: JobFolder, attempt: int, bound: BoundCollection, optio
 
 
 def _earlier(bound: BoundCollection, options: LoadFile, job_id: str) -> Iterator[pa.RecordBatch]:
-    """Return the numbers of the export that is continued. Raises PackageError."""
+    """Return the numbers of the export that is continued. Raise PackageError."""
     found, key = _evidence(bound.folder.store, options, job_id)
     return found.batches(key)
 
 
 def _evidence(store: Store, options: LoadFile, job_id: str = "") -> tuple[Vouched, str]:
-    """Return what vouches for the numbers of the export that is continued, and their key. Raises PackageError.
+    """Return what vouches for the numbers of the export that is continued, and their key. Raise PackageError.
 
     If that was deleted, they are those of an earlier attempt of `job_id`.
     """

@@ -35,7 +35,7 @@ _ID: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
 def require_comparable(store: Store, collection: str, jobs: Sequence[str]) -> None:
     """Raise UsageError if a job that the export is to be compared with cannot be, before the export is made.
 
-    Raises EvidenceError and StoreError, too.
+    Raise EvidenceError and StoreError, too.
 
     Args:
         store: The collection's staging store.
@@ -86,7 +86,7 @@ def with_duplicates(result: TaskResult, checked: Checked | None, deduplicate: De
 
 
 def _earlier(store: Store, job: str) -> Earlier:
-    """Return the items of a job that an export can be compared with. Raises PackageError, EvidenceError, StoreError."""
+    """Return the items of a job that an export can be compared with. Raise PackageError, EvidenceError, StoreError."""
     folder = JobFolder(store, job)
     try:
         kind = folder.record().kind

@@ -33,7 +33,7 @@ def report_names(
 ) -> tuple[str, ...]:
     """Write the list, and return the warning about it; nothing if every system accepts every name.
 
-    Raises StoreError.
+    Raise StoreError.
     """
     names = checked.names
     if not names.unportable:

@@ -26,7 +26,7 @@ def asked_fields(options: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
 
 
 def _identifier(profile: Any) -> Any:
-    """Return the identifier of a BagIt profile; whatever is none stays as it is."""
+    """Return the identifier of a BagIt profile; anything else is returned as it is."""
     try:
         return read_profile(profile).identifier
     except UsageError:

@@ -70,7 +70,7 @@ class BagProfile:
 
 
 def read_profile(text: str) -> BagProfile:
-    """Return the profile of a JSON text. Raise UsageError if it is none, or contradicts itself."""
+    """Return the profile of a JSON text. Raise UsageError if it is not a profile, or contradicts itself."""
     if not isinstance(text, str) or len(text) > LONGEST:
         raise UsageError(f"A BagIt profile is a JSON text of at most {LONGEST:,} characters. [profile]")
     try:

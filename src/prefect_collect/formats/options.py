@@ -59,7 +59,7 @@ class FormatOptions:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def require_choice(self, name: str, choices: Any) -> None:
-        """Raise UsageError if the field's value is none of those of a Literal."""
+        """Raise UsageError if the field's value is not one of those of a Literal."""
         value = getattr(self, name)
         if value not in get_args(choices):
             raise UsageError(f"{name} must be {' or '.join(get_args(choices))}. [{name}={str(value)[:40]}]")

@@ -44,6 +44,8 @@ class FormatFacts:
         list_name: The file of the package that lists what is not delivered.
         undelivered: What becomes of an item that cannot be delivered.
         sources: The kinds of sources whose collections it can be made of; empty for all.
+        not_sources: The kinds of sources whose collections it cannot be made of.
+        whole: True if a package is of a whole source, so that one of a part of it is not made.
         grows: True if exports of the same data source add to one package, which is named after the source.
     """
 
@@ -56,6 +58,8 @@ class FormatFacts:
     list_name: str = "items.csv"
     undelivered: str = ""
     sources: frozenset[str] = frozenset()
+    not_sources: frozenset[str] = frozenset()
+    whole: bool = False
     grows: bool = False
 
 
@@ -77,14 +81,14 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
         "One ZIP file", "an RFC 8493 bag as one ZIP file", suffix=".zip", options=_OF_BAGS, undelivered=_IN_BAGS
     ),
     "directory": FormatFacts(
-        "A folder", "the same bag unpacked", is_folder=True, options=_OF_BAGS, undelivered=_IN_BAGS
+        "A folder", "an RFC 8493 bag as a folder", is_folder=True, options=_OF_BAGS, undelivered=_IN_BAGS
     ),
     "bagit-tar": FormatFacts(
-        "One TAR file", "the same bag as one TAR file", suffix=".tar", options=_OF_BAGS, undelivered=_IN_BAGS
+        "One TAR file", "an RFC 8493 bag as one TAR file", suffix=".tar", options=_OF_BAGS, undelivered=_IN_BAGS
     ),
     "bagit-tar-zst": FormatFacts(
         "One TAR file, compressed",
-        "the same bag as one TAR file, compressed with Zstandard",
+        "an RFC 8493 bag as one TAR file, compressed with Zstandard",
         suffix=".tar.zst",
         options=_OF_BAGS,
         undelivered=_IN_BAGS,
@@ -108,7 +112,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     ),
     "loadfile-directory": FormatFacts(
         "A load file in a folder",
-        "the same unpacked",
+        "a load file for review platforms, with natives and text, as a folder",
         description="load-file.json",
         is_folder=True,
         options=_OF_LOAD_FILES,
@@ -121,15 +125,17 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
         description="mail.json",
         suffix=".zip",
         options=_OF_MAIL,
+        not_sources=_DATABASES,
         list_name="EXCEPTIONS.csv",
         undelivered=_IN_SETS,
     ),
     "mail-directory": FormatFacts(
         "Mail in a folder",
-        "the same unpacked",
+        "messages as mbox or EML files with an index, as a folder",
         description="mail.json",
         is_folder=True,
         options=_OF_MAIL,
+        not_sources=_DATABASES,
         list_name="EXCEPTIONS.csv",
         undelivered=_IN_SETS,
     ),
@@ -142,16 +148,18 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
         list_name="EXCEPTIONS.csv",
         undelivered=_IN_SETS,
         sources=_DATABASES,
+        whole=True,
     ),
     "dataset-directory": FormatFacts(
         "A dataset in a folder",
-        "the same unpacked",
+        "the tables of a database as Parquet or CSV, as a folder",
         description="dataset.json",
         is_folder=True,
         options=_OF_DATASETS,
         list_name="EXCEPTIONS.csv",
         undelivered=_IN_SETS,
         sources=_DATABASES,
+        whole=True,
     ),
     "ocfl": FormatFacts(
         "An OCFL object",
@@ -161,6 +169,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
         options=_OF_OCFL,
         list_name="EXCEPTIONS.csv",
         undelivered=_IN_SETS,
+        whole=True,
         grows=True,
     ),
 }
@@ -248,8 +257,14 @@ def require_options(format: str, given: Mapping[str, object]) -> None:
 def require_source(format: Format, source: Mapping[str, Any]) -> None:
     """Raise UsageError if the format cannot be made of a collection from this source (`JobRecord.source`)."""
     facts, kind = FORMATS[format], str(source.get("type") or "")
+    if kind in facts.not_sources:
+        fitting = ", ".join(name for name, one in FORMATS.items() if kind not in one.not_sources)
+        raise UsageError(
+            f"{facts.title} cannot be made of a collection from {kind}, which has none of its items; export it as "
+            f"{fitting}. [format={format}]"
+        )
     if facts.sources and kind and kind not in facts.sources:
-        fitting = ", ".join(name for name, one in FORMATS.items() if not one.sources)
+        fitting = ", ".join(name for name, one in FORMATS.items() if not one.sources and kind not in one.not_sources)
         raise UsageError(
             f"{facts.title} is made of a collection from {' or '.join(sorted(facts.sources))}, and this one is from "
             f"{kind}; export it as {fitting}. [format={format}]"

@@ -91,7 +91,7 @@ class Vouched:
         """Return the SHA-256 (hex) that a file (by its name in the job's folder) must have; None if the log lacks it.
 
         The log does not name files of an attempt that has not ended, or whose process died before it recorded the end.
-        Raises CorruptPart if the log has two hashes of the file, if the attempt has ended without that file, or if the
+        Raise CorruptPart if the log has two hashes of the file, if the attempt has ended without that file, or if the
         list of files that the log names was changed or is missing.
         """
         found = self._hashes.get(name) or self._listed(name)
@@ -133,11 +133,11 @@ class Vouched:
         self.require_unchanged("job.json", *(key.removeprefix(f"{job}/") for key in keys))
 
     def record(self) -> JobRecord:
-        """Return what was asked for, from job.json. Raises JobNotFound, CorruptPart."""
+        """Return what was asked for, from job.json. Raise JobNotFound, CorruptPart."""
         return self._folder.record(self.sha256("job.json"))
 
     def result(self, attempt: int) -> TaskResult:
-        """Return the result of an attempt that has ended. Raises JobNotFound, CorruptPart."""
+        """Return the result of an attempt that has ended. Raise JobNotFound, CorruptPart."""
         name = below(self._folder, store_keys.result_key(self._folder.job_id, attempt))
         found = self._folder.result(attempt, self.sha256(name))
         if found is None:
@@ -147,14 +147,14 @@ class Vouched:
     def batches(self, key: str, columns: list[str] | None = None, rows: int = 8192) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a Parquet file.
 
-        Raises KeyMissing, or CorruptPart before the first row if it was changed.
+        Raise KeyMissing, or CorruptPart before the first row if it was changed.
         """
         return read_batches(self._folder.store, key, columns, rows, sha256=self.sha256(below(self._folder, key)))
 
     def _listed(self, name: str) -> str | None:
         """Return the file's hash from the list of its attempt.
 
-        Raises CorruptPart if the list was changed or is missing.
+        Raise CorruptPart if the list was changed or is missing.
         """
         number = _ATTEMPT.match(name)
         listed = self._lists.get(int(number[1])) if number is not None else None
@@ -180,7 +180,7 @@ def vouched(folder: JobFolder, attempt: int, *, enter: bool = True) -> Vouched:
     """Return what vouches for an attempt that has ended, for all who read the attempt's files.
 
     If the process of the attempt died before it recorded the end, the missing entry is added now; without `enter`
-    nothing is written. Raises EvidenceError if the log is not whole, CorruptPart if job.json or the result differ from
+    nothing is written. Raise EvidenceError if the log is not whole, CorruptPart if job.json or the result differ from
     the log, StoreError.
     """
     found = Vouched(folder)

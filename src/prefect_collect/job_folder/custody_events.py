@@ -54,18 +54,18 @@ _OWN: Final = re.compile(r"[a-z]+[/.][0-9a-z/.-]{1,80}")
 
 
 def record_created(folder: JobFolder, *, late: bool = False) -> Entry:
-    """Record that the job was created, with the hashes of job.json and its patterns. Raises KeyMissing, StoreError."""
+    """Record that the job was created, with the hashes of job.json and its patterns. Raise KeyMissing, StoreError."""
     patterns = [blob.key for blob in folder.store.list(f"{folder.job_id}/query/")]
     return _enter(folder, CREATED, {}, [store_keys.job_key(folder.job_id), *patterns], late=late)
 
 
 def record_start(folder: JobFolder, attempt: int, *, late: bool = False) -> Entry:
-    """Record that the attempt's number was claimed, with the hash of the claim. Raises KeyMissing, StoreError."""
+    """Record that the attempt's number was claimed, with the hash of the claim. Raise KeyMissing, StoreError."""
     return _enter(folder, STARTED, {"attempt": attempt}, [store_keys.attempt_key(folder.job_id, attempt)], late=late)
 
 
 def record_end(folder: JobFolder, attempt: int, result: TaskResult | None = None, *, late: bool = False) -> Entry:
-    """Record that the attempt has ended, with the hash of every file of it. Raises StoreError."""
+    """Record that the attempt has ended, with the hash of every file of it. Raise StoreError."""
     details: dict[str, Any] = {"attempt": attempt}
     try:
         result = result or folder.result(attempt)
@@ -131,7 +131,7 @@ def record_end_if_possible(folder: JobFolder, result: TaskResult) -> None:
 
 
 def record_missed_events(folder: JobFolder) -> list[Entry]:
-    """Add the entries that a process which died did not write, and return them. Raises JobNotFound, StoreError.
+    """Add the entries that a process which died did not write, and return them. Raise JobNotFound, StoreError.
 
     A damaged log (`damage_of`) is left as it is: late entries cannot replace what was taken out of it.
     """
@@ -162,7 +162,7 @@ def attempt_files(folder: JobFolder, attempt: int) -> list[str]:
 
 
 def file_hashes(store: Store, keys: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield key and SHA-256 (hex) of each file, in order; files that do not exist are left out. Raises StoreError."""
+    """Yield key and SHA-256 (hex) of each file, in order; files that do not exist are left out. Raise StoreError."""
     threads = (os.cpu_count() or 1) if isinstance(store, DirectoryStore) else _REMOTE_THREADS
     with Pool(min(threads, _REMOTE_THREADS), "hash") as pool:
         for key, sha256 in zip(keys, pool.map(lambda key: _hash(store, key), keys), strict=True):
@@ -173,7 +173,7 @@ def file_hashes(store: Store, keys: list[str]) -> Iterator[tuple[str, str]]:
 def listed_hashes(store: Store, key: str, sha256: str) -> dict[str, str] | None:
     """Return name and SHA-256 (hex) of each file in an attempt's list; None if the list was changed or is missing.
 
-    The list was changed if its own SHA-256 is not `sha256`, or if it is longer than the list of any attempt. Raises
+    The list was changed if its own SHA-256 is not `sha256`, or if it is longer than the list of any attempt. Raise
     StoreError.
     """
     found: dict[str, str] = {}
@@ -207,7 +207,7 @@ def _hash(store: Store, key: str) -> str | None:
 
 
 def _hashed(store: Store, key: str) -> tuple[str, int]:
-    """Return the SHA-256 (hex) and the number of line breaks of a file of any size. Raises KeyMissing, StoreError."""
+    """Return the SHA-256 (hex) and the number of line breaks of a file of any size. Raise KeyMissing, StoreError."""
     digest, lines = hashlib.sha256(), 0
     try:
         with store.open(key) as file:

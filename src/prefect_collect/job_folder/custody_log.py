@@ -138,12 +138,12 @@ def require_not_deleted(folder: JobFolder) -> None:
 
 
 def entries(folder: JobFolder) -> list[Entry]:
-    """Return all entries in order. Raises CorruptPart if one cannot be read, StoreError."""
+    """Return all entries in order. Raise CorruptPart if one cannot be read, StoreError."""
     return [_entry(folder, number, data) for number, data in _each(folder, _numbers(folder))]
 
 
 def check_chain(folder: JobFolder, known: Iterable[Entry] = ()) -> Chain:
-    """Check the whole log: no gap, every hash right, every entry unchanged. Raises StoreError.
+    """Check the whole log: no gap, every hash right, every entry unchanged. Raise StoreError.
 
     The log of a deleted job may begin with any entry, because those before its last entry were deleted with the job.
     Entries in `known`, which were read and checked before, are not read again if they are still there.

@@ -40,7 +40,7 @@ def recorded_events(chain: Chain) -> set[tuple[str, int | None]]:
 
 
 def damage_of(folder: JobFolder, chain: Chain | None = None) -> str:
-    """Return what is wrong with a job's log, as the beginning of a sentence; "" if it is whole. Raises StoreError.
+    """Return what is wrong with a job's log, as the beginning of a sentence; "" if it is whole. Raise StoreError.
 
     The log of a job without any attempt may be missing, because there is nothing yet for it to vouch for.
     """

@@ -102,7 +102,7 @@ class ReportWriter:
                 self.tally.add(outcome, code, number)
 
     def close(self) -> None:
-        """Put both files into the staging store. Raises StoreError."""
+        """Put both files into the staging store. Raise StoreError."""
         store, job_id = self.folder.store, self.folder.job_id
         self._parquet.store(store, store_keys.report_key(job_id, self.attempt, "errors.parquet"), replace=True)
         self._csv_text.flush()

@@ -162,7 +162,7 @@ def _decoded(data: bytes) -> str:
 
 
 def _required_of(folder: JobFolder, rows: list[_Row], location: str) -> list[_Row]:
-    """Return the rows with the ids as the job has them. Raises UsageError unless all are the job's."""
+    """Return the rows with the ids as the job has them. Raise UsageError unless all are the job's."""
     strange = [row for row in rows if row.job_id and row.job_id != folder.job_id]
     if strange:
         raise UsageError(

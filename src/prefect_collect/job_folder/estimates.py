@@ -62,7 +62,7 @@ class Estimate:
 
 
 def save_estimate(store: Store, source: Mapping[str, Any], query: Query, estimate: Estimate) -> None:
-    """Keep an estimate in place of earlier ones of the source and the query. Raises StoreError.
+    """Keep an estimate in place of earlier ones of the source and the query. Raise StoreError.
 
     Args:
         store: The staging store of the collection.

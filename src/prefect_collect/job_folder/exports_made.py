@@ -72,7 +72,7 @@ def exports_of_folder(
 ) -> list[ExportMade]:
     """Return the finished exports of the collection in a job folder; none if it was deleted.
 
-    What is known of it, its results or the entries of its custody log, is not read. Raises StoreError, CorruptPart.
+    What is known of it, its results or the entries of its custody log, is not read. Raise StoreError, CorruptPart.
     """
     if attempts is None:
         found = (folder.result(attempt) for attempt in folder.closed_attempts())

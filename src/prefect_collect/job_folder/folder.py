@@ -134,7 +134,7 @@ class JobFolder:
     def record(self, sha256: str | None = None) -> JobRecord:
         """Return what was asked for, from job.json.
 
-        Raises JobNotFound, CorruptPart (also if it has another SHA-256).
+        Raise JobNotFound, CorruptPart (also if it has another SHA-256).
         """
         try:
             values = self._read(store_keys.job_key(self.job_id), _record, sha256)
@@ -161,11 +161,11 @@ class JobFolder:
                 )
 
     def claimed(self, attempt: int) -> dict[str, Any]:
-        """Return who claimed the attempt, when, and with which details. Raises KeyMissing, CorruptPart."""
+        """Return who claimed the attempt, when, and with which details. Raise KeyMissing, CorruptPart."""
         return self._read(store_keys.attempt_key(self.job_id, attempt), json_fields.CLAIM)
 
     def claimed_at(self, attempt: int) -> datetime:
-        """Return when the attempt was claimed, in UTC. Raises KeyMissing, CorruptPart."""
+        """Return when the attempt was claimed, in UTC. Raise KeyMissing, CorruptPart."""
         claim = self.claimed(attempt)
         try:
             return datetime.fromisoformat(claim["claimed_at"])
@@ -208,7 +208,7 @@ class JobFolder:
     def result(self, attempt: int | None = None, sha256: str | None = None) -> TaskResult | None:
         """Return the result of that attempt, or of the last closed one; None if there is none yet.
 
-        Raises CorruptPart, also if `sha256` is given and the file has another.
+        Raise CorruptPart, also if `sha256` is given and the file has another.
         """
         if attempt is None:
             closed = self.closed_attempts()
@@ -222,7 +222,7 @@ class JobFolder:
         return TaskResult.from_json(values, self.store)
 
     def present(self) -> TaskResult | None:
-        """Return the result of the last closed attempt. Raises ActionNotAllowed if a later attempt is open."""
+        """Return the result of the last closed attempt. Raise ActionNotAllowed if a later attempt is open."""
         result = self.result()
         last = max(self.attempts(), default=0)
         if result is not None and last > result.attempt:

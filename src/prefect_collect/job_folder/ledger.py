@@ -27,7 +27,7 @@ _OF_ITEMS = [name for name in table_columns.INVENTORY.names if name not in table
 
 
 def inventory_table(items: Sequence[Item], custodians: Sequence[str | None] | None = None) -> pa.Table:
-    """Return the items as rows of an inventory part, with the safe path of each, and whose it is."""
+    """Return the items as rows of an inventory part, with the safe path and the custodian of each."""
     decided = [item.failure or item.skipped for item in items]
     outcomes = ["failed" if i.failure else "skipped" if i.skipped else None for i in items]
     columns: list[list[Any]] = [
@@ -106,7 +106,7 @@ def ledger_bytes(table: pa.Table, segments: Iterable[Blob]) -> Buffer:
 def recorded_segments(schema: pa.Schema) -> dict[str, Blob]:
     """Return the segments, by name, that a ledger part with this schema (and its metadata) was committed with.
 
-    Raises CorruptPart.
+    Raise CorruptPart.
     """
     metadata = (schema.metadata or {}).get(_SEGMENTS, b"{}")
     try:
@@ -117,7 +117,7 @@ def recorded_segments(schema: pa.Schema) -> dict[str, Blob]:
 
 
 def read_ledger(folder: JobFolder, attempt: int, part: int) -> pa.Table | None:
-    """Return what a shard of a collection committed; None if it did not. Raises CorruptPart (damaged or forged)."""
+    """Return what a shard of a collection committed; None if it did not. Raise CorruptPart (damaged or forged)."""
     key = store_keys.ledger_key(folder.job_id, attempt, part)
     try:
         table = read_part(folder.store, key)
@@ -128,14 +128,14 @@ def read_ledger(folder: JobFolder, attempt: int, part: int) -> pa.Table | None:
 
 
 def read_export_ledger(folder: JobFolder, attempt: int, part: int) -> pa.Table:
-    """Return a ledger part of an export. Raises KeyMissing, CorruptPart if the file is damaged or forged."""
+    """Return a ledger part of an export. Raise KeyMissing, CorruptPart if the file is damaged or forged."""
     key = store_keys.ledger_key(folder.job_id, attempt, part)
     table = read_part(folder.store, key)
     return _required(folder, key, table, ledger_fault(table))
 
 
 def read_inventory(folder: JobFolder, attempt: int, part: int) -> pa.Table:
-    """Return the items of one shard. Raises KeyMissing, CorruptPart if the file is damaged or forged."""
+    """Return the items of one shard. Raise KeyMissing, CorruptPart if the file is damaged or forged."""
     key = store_keys.inventory_key(folder.job_id, attempt, part)
     table = read_part(folder.store, key)
     return _required(folder, key, table, inventory_fault(table))

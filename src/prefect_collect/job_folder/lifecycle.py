@@ -16,7 +16,7 @@ from prefect_collect.job_folder.result import TaskResult
 def create_job(folder: JobFolder, record: JobRecord) -> JobRecord:
     """Write ``job.json``, or return the existing one: a job is described once, by its first attempt.
 
-    Raises JobNotFound if the job was deleted.
+    Raise JobNotFound if the job was deleted.
     """
     custody_log.require_not_deleted(folder)
     record = JobRecord(**{**asdict(record), "created_at": now().isoformat(), "created_by": folder.who})
@@ -31,7 +31,7 @@ def create_job(folder: JobFolder, record: JobRecord) -> JobRecord:
 def claim_attempt(folder: JobFolder, details: dict[str, Any] | None = None) -> int:
     """Claim the next attempt's number, which only one process can, and return it.
 
-    Raises AttemptSuperseded if another process was faster, EvidenceError if there are earlier attempts and the custody
+    Raise AttemptSuperseded if another process was faster, EvidenceError if there are earlier attempts and the custody
     log is not whole, because the new attempt builds on what they left.
     """
     folder.require_idle()
@@ -50,7 +50,7 @@ def claim_attempt(folder: JobFolder, details: dict[str, Any] | None = None) -> i
 
 
 def record_result(folder: JobFolder, result: TaskResult) -> None:
-    """Write ``result.json``, which ends the attempt. Raises AttemptSuperseded if another process has closed it."""
+    """Write ``result.json``, which ends the attempt. Raise AttemptSuperseded if another process has closed it."""
     try:
         folder.store.create(store_keys.result_key(folder.job_id, result.attempt), json_bytes(result.to_json()))
     except KeyExists as error:

@@ -43,7 +43,7 @@ def save_query(store: Store, query: Query | dict[str, Any]) -> dict[str, Any]:
     """Save a query's patterns in a staging store for good, and return the `query` to give to jobs of that store.
 
     For schedules, and other parameters of deployments, whose lists are too long to be parameters. The file belongs to
-    no job, so it stays when jobs are deleted. Raises InvalidQuery, StoreError.
+    no job, so it stays when jobs are deleted. Raise InvalidQuery, StoreError.
     """
     query = Query.of(query)
     data = _encoded(query)
@@ -54,7 +54,7 @@ def save_query(store: Store, query: Query | dict[str, Any]) -> dict[str, Any]:
 
 
 def put_away(store: Store, query: Query) -> Query:
-    """Return the query as it travels: long lists are moved to a new file. Raises UsageError, StoreError."""
+    """Return the query as it travels: long lists are moved to a new file. Raise UsageError, StoreError."""
     if query.patterns is not None or not is_long(query):
         return query
     data = _encoded(query)
@@ -66,7 +66,7 @@ def put_away(store: Store, query: Query) -> Query:
 def keep(folder: JobFolder, query: Query) -> Query:
     """Give the job its own file of long lists, and return the query as job.json holds it.
 
-    Raises UsageError if the file that the query names does not exist, CorruptPart if it is damaged, StoreError.
+    Raise UsageError if the file that the query names does not exist, CorruptPart if it is damaged, StoreError.
     """
     if query.patterns is None and not is_long(query):
         return query
@@ -92,7 +92,7 @@ def in_parameters(folder: JobFolder, kept: Query) -> Query:
 
 
 def whole(folder: JobFolder, query: Query | dict[str, Any]) -> Query:
-    """Return the query with all its patterns. Raises UsageError if they do not exist, CorruptPart, StoreError."""
+    """Return the query with all its patterns. Raise UsageError if they do not exist, CorruptPart, StoreError."""
     query = Query.of(query)
     if query.patterns is None:
         return query
@@ -104,7 +104,7 @@ def whole(folder: JobFolder, query: Query | dict[str, Any]) -> Query:
 
 
 def discard(store: Store, query: Query | dict[str, Any] | None) -> None:
-    """Remove the patterns file of a job that was not started, if the query names one. Raises StoreError."""
+    """Remove the patterns file of a job that was not started, if the query names one. Raise StoreError."""
     key = query.get("patterns") if isinstance(query, dict) else getattr(query, "patterns", None)
     if isinstance(key, str) and store_keys.is_unstarted_query(key):
         store.remove([key])

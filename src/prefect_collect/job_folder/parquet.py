@@ -75,13 +75,13 @@ def _mapped(store: Store, key: str) -> Iterator[None]:
 
 
 def _opened(store: Store, key: str, raw: Any) -> BoundedParquet:
-    """Open the file, and check its footer, which no checksum covers. Raises CorruptPart."""
+    """Open the file, and check its footer, which no checksum covers. Raise CorruptPart."""
     with _mapped(store, key):
         return BoundedParquet(raw, _wanted(key), table_columns.ADDED)
 
 
 def read_part(store: Store, key: str) -> pa.Table:
-    """Return one small file as a table, with its key-value metadata. Raises KeyMissing, CorruptPart."""
+    """Return one small file as a table, with its key-value metadata. Raise KeyMissing, CorruptPart."""
     with store.open(key) as raw, _mapped(store, key):
         return BoundedParquet(raw, _wanted(key), table_columns.ADDED).read()
 
@@ -105,7 +105,7 @@ def _source(store: Store, key: str, sha256: str | None) -> Iterator[Any]:
 def copy_checked(store: Store, key: str, sha256: str | None, to: Any) -> int:
     """Copy a file of any size into an open one, and return how many bytes it has.
 
-    Raises KeyMissing, or CorruptPart if it has another SHA-256 (hex) than given; what was copied must not be used then.
+    Raise KeyMissing, or CorruptPart if it has another SHA-256 (hex) than given; what was copied must not be used then.
     """
     digest, size = hashlib.sha256(), 0
     with store.open(key) as raw:
@@ -119,7 +119,7 @@ def copy_checked(store: Store, key: str, sha256: str | None, to: Any) -> int:
 
 
 def read_schema(store: Store, key: str, *, metadata: bool = False) -> pa.Schema:
-    """Return the columns of a file, with its key-value metadata if asked for. Raises KeyMissing, CorruptPart."""
+    """Return the columns of a file, with its key-value metadata if asked for. Raise KeyMissing, CorruptPart."""
     with store.open(key) as raw:
         schema = _opened(store, key, raw).schema
         return schema if metadata else schema.remove_metadata()
@@ -128,7 +128,7 @@ def read_schema(store: Store, key: str, *, metadata: bool = False) -> pa.Schema:
 def read_batches(
     store: Store, key: str, columns: list[str] | None = None, rows: int = 8192, *, sha256: str | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a file of any size, at most `rows` at a time. Raises KeyMissing, CorruptPart.
+    """Yield the rows of a file of any size, at most `rows` at a time. Raise KeyMissing, CorruptPart.
 
     With `sha256` (hex), the file is first copied and its hash checked, so that others cannot change it between the
     check and the reading.
@@ -206,7 +206,7 @@ class PartWriter:
             self._held, self._held_rows, self._held_bytes = [], 0, 0
 
     def store(self, store: Store, key: str, *, replace: bool = False) -> None:
-        """Finish the file and put it into the store. Raises KeyExists unless `replace`, StoreError."""
+        """Finish the file and put it into the store. Raise KeyExists unless `replace`, StoreError."""
         self.finish()
         put_file(store, key, self.file, replace=replace)
 
@@ -230,7 +230,7 @@ class PartWriter:
 
 
 def put_file(store: Store, key: str, file: Any, *, replace: bool = False) -> None:
-    """Copy an open file, from its current position, into the store. Raises KeyExists unless `replace`, StoreError."""
+    """Copy an open file, from its current position, into the store. Raise KeyExists unless `replace`, StoreError."""
     writer = store.writer(key, replace=replace)
     try:
         while data := file.read(_COPY):

@@ -87,7 +87,7 @@ def _started(pid: int) -> int | None:
     psutil takes the times of the process and of the boot from the machine's clock. When that clock is set, both times
     move and only their difference stays, so both are read again if the clock was set in between.
 
-    Raises psutil.AccessDenied if the process exists but is hidden.
+    Raise psutil.AccessDenied if the process exists but is hidden.
     """
     try:
         while True:

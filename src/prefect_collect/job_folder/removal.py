@@ -22,7 +22,7 @@ def remove_job(folder: JobFolder, who: str | None = None, details: Mapping[str, 
     exists for others, and another call finishes the deletion. The caller must make sure that the job may be deleted: a
     process that still runs it is not stopped.
 
-    Raises JobNotFound if there is nothing of the job, StoreError.
+    Raise JobNotFound if there is nothing of the job, StoreError.
     """
     store, job_id = folder.store, folder.job_id
     kept = store_keys.custody_key(job_id, (deletion(folder) or _enter(folder, who, details or {})).number)
@@ -39,7 +39,7 @@ def remove_job(folder: JobFolder, who: str | None = None, details: Mapping[str, 
 
 
 def deletion(folder: JobFolder) -> Entry | None:
-    """Return the entry that records the job's deletion; None if the job was not deleted. Raises StoreError."""
+    """Return the entry that records the job's deletion; None if the job was not deleted. Raise StoreError."""
     chain = custody_log.check_chain(folder)
     return chain.entries[-1] if chain.is_deleted else None
 

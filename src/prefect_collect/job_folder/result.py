@@ -263,7 +263,7 @@ class TaskResult:
 
     @classmethod
     def from_json(cls, values: dict[str, Any], store: Store) -> TaskResult:
-        """Return a result from its JSON form. Raises CorruptPart if the form is wrong."""
+        """Return a result from its JSON form. Raise CorruptPart if the form is wrong."""
         try:
             return cls(
                 **{

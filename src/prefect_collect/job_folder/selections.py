@@ -71,7 +71,7 @@ def save_selection(files: CheckedFiles, rows: Iterable[int]) -> str:
 
 
 def read_selection(folder: JobFolder, location: str) -> bytes:
-    """Return the file of a selection of that job. Raises UsageError if the job has none, CorruptPart, StoreError."""
+    """Return the file of a selection of that job. Raise UsageError if the job has none, CorruptPart, StoreError."""
     found = _NAME.fullmatch(location)
     if found is None:
         raise UsageError(f"This is not a selection of items. [only={location[:100]}]")

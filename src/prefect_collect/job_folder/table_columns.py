@@ -21,7 +21,7 @@ LISTED: Final = [
     pa.field("source_version", pa.string()),
     pa.field("custodian", pa.string()),
 ]
-"""What the source's listing gives of an item, and whose it is; `path` is the safe path, `original_path` the source's.
+"""What the source's listing gives of an item, and its custodian; `path` is the safe path, `original_path` the source's.
 
 `custodian` is null if it is not known.
 """

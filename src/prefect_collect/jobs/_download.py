@@ -12,6 +12,7 @@ from uuid import UUID
 from prefect_collect.errors import CorruptPart, JobNotFound
 from prefect_collect.formats import FORMATS, Format
 from prefect_collect.job_folder import custody_events, custody_log
+from prefect_collect.job_folder.collected_folder import collected_folder
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs._preview import folder_offering, log_warning, vouched_result
@@ -149,11 +150,9 @@ def download(
         StoreError: The package cannot be read, or the copy cannot be written.
         EvidenceError: The custody log is damaged, or the files do not match it.
     """
-    from prefect_collect.flows.places import local_source
-
     folder = local_path(to, "to")
     package = delivered_package(job_id, store, warn=warn)
-    require_destination(local_source(package.record), package.folder.store, DirectoryStore(folder))
+    require_destination(collected_folder(package.record), package.folder.store, DirectoryStore(folder))
     where = package.store, package.key, folder
     if passphrase is None:
         fetched = fetch_package(*where, package.base, package.fingerprint or None, package.format)

@@ -96,7 +96,7 @@ def draft_collection(
 
 
 def checked_collection(source: DataSource, given: dict[str, Any], store: StoreParameter) -> dict[str, Any]:
-    """Return the parameters of a new collection, validated, with its store. Raises as `draft_collection` does."""
+    """Return the parameters of a new collection, validated, with its store. Raise as `draft_collection` does."""
     # The deployment's form accepts no None: parameters that are not given are left out.
     parameters = _checked({field: value for field, value in given.items() if value is not None})
     parameters["store"] = _pinned(store)

@@ -26,6 +26,7 @@ from prefect_collect.exporting.bound_collection import bind_collection
 from prefect_collect.exporting.control_numbers import require_continuable
 from prefect_collect.exporting.delivery import Delivery
 from prefect_collect.exporting.duplicates import require_comparable
+from prefect_collect.exporting.unchanged import require_whole
 from prefect_collect.flows import export
 from prefect_collect.flows.auto_exports import load_destination
 from prefect_collect.flows.deploying import ensure_deployment
@@ -78,14 +79,15 @@ def start_export(
         collection_job: The collection's id.
         destination: Where the package goes: a folder, s3://bucket/prefix (gs:// and az:// alike), a store block, or a
             saved store block as collect-s3-store/NAME, collect-cloud-store/NAME or collect-directory-store/NAME.
-        format: "bagit": an RFC 8493 bag as one ZIP file; "directory": the same bag unpacked;
-            "bagit-tar": the same bag as one TAR file; "bagit-tar-zst": the same bag as one TAR file, compressed with
-            Zstandard; "bagit-group": bags of at most a size each, as ZIP or TAR files, in one folder with one list over
-            all; "loadfile": a load file for review platforms, with natives and text, as one ZIP file;
-            "loadfile-directory": the same unpacked; "mail": messages as mbox or EML files with an index, as one ZIP
-            file; "mail-directory": the same unpacked; "dataset": the tables of a database as Parquet or CSV, as one ZIP
-            file; "dataset-directory": the same unpacked; "ocfl": a version of the source's OCFL 1.1 object, which
-            shares unchanged files with earlier ones.
+        format: "bagit": an RFC 8493 bag as one ZIP file; "directory": an RFC 8493 bag as a folder;
+            "bagit-tar": an RFC 8493 bag as one TAR file; "bagit-tar-zst": an RFC 8493 bag as one TAR file, compressed
+            with Zstandard; "bagit-group": bags of at most a size each, as ZIP or TAR files, in one folder with one list
+            over all; "loadfile": a load file for review platforms, with natives and text, as one ZIP file;
+            "loadfile-directory": a load file for review platforms, with natives and text, as a folder;
+            "mail": messages as mbox or EML files with an index, as one ZIP file; "mail-directory": messages as mbox or
+            EML files with an index, as a folder; "dataset": the tables of a database as Parquet or CSV, as one ZIP
+            file; "dataset-directory": the tables of a database as Parquet or CSV, as a folder; "ocfl": a version of the
+            source's OCFL 1.1 object, which shares unchanged files with earlier ones.
         name: The job's name; by default it is made from the collection's.
         store: The collection's staging store, if it is not the one in the collection's parameters.
         sha512: Put SHA-512 manifests into the bag too; every item is read for it.
@@ -125,6 +127,7 @@ def start_export(
     bound = bind_collection(staging, collection.id)
     opened = store_of(goal, field="destination")
     require_source(format, bound.record.source)
+    require_whole(bound, format)
     require_export_apart(bound.record, staging, opened)
     delivery = Delivery(opened, format, sha512, portable_names=portable_names, **options)
     delivery.require_free(delivery.base(bound.record))

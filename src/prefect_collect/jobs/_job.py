@@ -56,7 +56,7 @@ class Job:
 
     @property
     def folder(self) -> JobFolder:
-        """The job's folder in its staging store. Raises JobNotFound if the store cannot be opened."""
+        """The job's folder in its staging store. Raise JobNotFound if the store cannot be opened."""
         if self.place is None:
             raise JobNotFound(
                 f"The staging store of the job cannot be opened; name the store it is in. [job={self.id}]"
@@ -100,7 +100,7 @@ class Job:
 
     @cached_property
     def exports(self) -> list[ExportMade]:
-        """The finished exports of a collection; of an export itself alone. Raises StoreError, CorruptPart."""
+        """The finished exports of a collection; of an export itself alone. Raise StoreError, CorruptPart."""
         if self.place is None:
             return []
         if self.kind is JobKind.COLLECTION:

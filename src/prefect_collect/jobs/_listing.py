@@ -1,4 +1,4 @@
-"""List jobs: those in Prefect, and those that are only in a staging store any more."""
+"""List jobs: those in Prefect, and those of which only the staging store still has the folder."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Place:
 
 @mapped
 def place_in_queue(job: Job) -> Place | None:
-    """The job's place in its queue; None if it is not queued, or did not come to its queue yet."""
+    """Return the job's place in its queue; None if it is not queued, or did not come to its queue yet."""
     if job.status is not JobStatus.QUEUED or not job.source:
         return None
     from prefect.client.orchestration import get_client

@@ -72,7 +72,7 @@ def _run(runs: JobRuns, job_id: str | UUID) -> JobRun:
 
 
 def _uuid(job_id: str | UUID) -> UUID:
-    """Return a job's id as a UUID. Raise JobNotFound if it is none."""
+    """Return a job's id as a UUID. Raise JobNotFound if it is not a UUID."""
     try:
         return UUID(str(job_id))
     except ValueError as error:

@@ -22,7 +22,7 @@ _LOST: Final = " Its process had to end early; Prefect may have queued the job a
 
 
 def job_from_evidence(folder: JobFolder) -> Job:
-    """Return the job in that folder. Raises JobNotFound, CorruptPart, StoreError."""
+    """Return the job in that folder. Raise JobNotFound, CorruptPart, StoreError."""
     record = folder.record()
     status, task_status, message = _status(folder)
     return Job(
@@ -40,7 +40,7 @@ def job_from_evidence(folder: JobFolder) -> Job:
 def gone_from_prefect(folder: JobFolder) -> Job:
     """Return the job in that folder, whose run was deleted in Prefect: as recorded, with the task status UNKNOWN.
 
-    A job whose end is not recorded has no job status either. Raises JobNotFound, CorruptPart, StoreError.
+    A job whose end is not recorded has no job status either. Raise JobNotFound, CorruptPart, StoreError.
     """
     job = job_from_evidence(folder)
     recorded, status, abandoned = job.message, job.status, False

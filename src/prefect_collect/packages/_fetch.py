@@ -39,7 +39,7 @@ def fetch_package(
     """Copy the package (one file, or a folder) at `key` into `folder`, and return its path there.
 
     It appears under its name only when it is complete and has the `fingerprint`, if one is given (`base` is then the
-    package's base folder, `format` its format). Raises PackageExists, PackageError if the package is gone or has
+    package's base folder, `format` its format). Raise PackageExists, PackageError if the package is gone or has
     another fingerprint, StoreError.
     """
     target = folder / key
@@ -105,7 +105,7 @@ def _fingerprint(home: Store, key: str, base: str, format: str) -> str:
 
 
 def _blobs(source: Store, key: str, *, one: bool = False) -> list[Blob]:
-    """Return the package's files, or only the first. Raises PackageError if there is none, StoreError."""
+    """Return the package's files, or only the first. Raise PackageError if there is none, StoreError."""
     try:
         return [source.stat(key)]
     except KeyMissing:

@@ -76,7 +76,7 @@ class FolderZip:
     def _files(self) -> Iterator[tuple[int, bytes, Blob, int]]:
         """Yield each entry's number, name, file and offset; the folder ``data`` is an entry if it is empty.
 
-        Raises PackageError if the folder holds other files than before.
+        Raise PackageError if the folder holds other files than before.
         """
         position = number = 0
         for name, blob in self._listed():

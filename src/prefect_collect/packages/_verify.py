@@ -41,9 +41,9 @@ def verify(
     Any bag is checked by RFC 8493: that it is complete and holds nothing else, every hash, Payload-Oxum, names. Of
     a package made here every byte is accounted for, and its item list is compared with the payload. `progress` is
     called with the files and bytes done since the last call, which may be none. An encrypted copy is checked by its
-    `passphrase`. With a BagIt `profile` (its JSON), a bag must conform to it too. Raises PackageError if nothing is
-    there, it cannot be read at all, or it is encrypted and the passphrase is not given or another one,
-    InvalidLocation, and UsageError for a profile that is none.
+    `passphrase`. With a BagIt `profile` (its JSON), a bag must conform to it too. Raise PackageError if nothing is
+    there, it cannot be read at all, or it is encrypted and the passphrase is missing or wrong, InvalidLocation, and
+    UsageError if the profile is not a BagIt profile.
     """
     rules = None if profile is None else read_profile(profile)
     text = os.fspath(location)
@@ -149,7 +149,7 @@ def _local(path: str, passphrase: str | None) -> Container:
 def _opened(source: Bytes, passphrase: str | None, location: str) -> Container:
     """Return the files of a file, or of the one in an encrypted copy, whose bytes are authentic.
 
-    Raises PackageError; Damaged if an encrypted copy was changed.
+    Raise PackageError; Damaged if an encrypted copy was changed.
     """
     if is_encrypted(source):
         if passphrase is None:

@@ -23,9 +23,9 @@ _LONGEST: Final = 1000
 
 
 def errors_page(result: TaskResult, rows: int = ROWS, *, console: ConsoleLinks | None = None) -> str:
-    """Return the number of items by outcome and code, then the first rows of the report; its store's errors pass.
+    """Return the number of items by outcome and code, then the first rows of the report, as Markdown.
 
-    With the links to a console, they lead to the whole report.
+    With a console's links, the page leads to the whole report. Errors of the report's store pass through.
     """
     first = _first(result, rows)
     lines = [] if console is None else [f"The whole report in the console: {report_links(result, console)}", ""]

@@ -39,7 +39,7 @@ _known: dict[str, tuple[float, ConsoleLinks | None]] = {}
 def console_links() -> ConsoleLinks | None:
     """Return the links to the console; None if none is known. Never raise.
 
-    The setting ``console_url`` comes before the Variable. What is no address of a console counts as none.
+    The setting ``console_url`` comes before the Variable. A text that cannot be a console's address is ignored.
     """
     try:
         configured = CollectSettings().console_url

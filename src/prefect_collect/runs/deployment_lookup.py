@@ -25,7 +25,7 @@ def deployments(client: SyncPrefectClient, kind: JobKind) -> list[DeploymentResp
 
 
 def is_polled(deployment: DeploymentResponse) -> bool:
-    """Return whether `serve` or a worker polls for the deployment's runs; Prefect's server knows it to about 60 s."""
+    """Return whether `serve` or a worker polls for the deployment's runs; Prefect notices a change within 60 s."""
     return deployment.status is not None and deployment.status.value == "READY"
 
 

@@ -82,7 +82,7 @@ class Heartbeats:
         """Send a heartbeat now if that state of the run is a new one, and not its last.
 
         Prefect's automations wait for an event of the run after a heartbeat, and the event of a state is one: without
-        this, a process that dies after it would not be missed.
+        this, the death of a process after it would not be noticed.
         """
         if state is None or state.is_final() or state.id == self._state_id:
             return

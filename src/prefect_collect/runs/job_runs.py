@@ -123,7 +123,7 @@ class JobRuns:
 def read_job_runs(read: Callable[[JobRuns], T]) -> T:
     """Return what `read` returns for the configured server's runs; it may be called again, by Prefect's client.
 
-    Raises what Prefect's client raises, and PrefectError if what answers is not a Prefect server.
+    Raise what Prefect's client raises, and PrefectError if what answers is not a Prefect server.
     """
     plain = prefect_settings.known_without_prefect()
     if plain is not None and plain.server is not None:

@@ -104,7 +104,7 @@ def default_store() -> str:
 
 
 def known_without_prefect() -> PlainSettings | None:
-    """Return `plain_settings`; None also if Prefect is imported, whose settings may be others for a while."""
+    """Return `plain_settings`; None if Prefect is imported, as a program may have changed its settings for a while."""
     return None if "prefect" in sys.modules else plain_settings()
 
 
@@ -146,7 +146,7 @@ def _is_understood(name: str, value: Any) -> bool:
 
 
 def _has_host_and_port(url: str) -> bool:
-    """Return whether a connection can be made to the address: the system takes a port that is too high for another."""
+    """Return whether the address has a host, and a port that exists: the system takes a higher one for another."""
     try:
         address = urlsplit(url)
         return bool(address.hostname) and address.port != 0

@@ -112,7 +112,7 @@ HELLO: Final = asking("GET", "/hello")
 def wait_for_server(job_id: str, patience: Callable[[], float], ask: Ask = HELLO) -> httpx.Response:
     """Wait until Prefect's server answers, so that a restart of the server does not lose the end of a job.
 
-    Not done by stamina: it takes a fixed time, and here a cancel shortens the wait while it lasts.
+    stamina is not used: its timeout is fixed when the wait begins, and here a cancel shortens it during the wait.
 
     Args:
         job_id: The job's id, for messages.

@@ -134,7 +134,7 @@ class Session:
         waiting: Callable[[str], None],
         recover_holders: Callable[[QueueState], None],
     ) -> bool:
-        """Wait for the job's turn and take a slot; False if it was stopped meanwhile. Raises Pause."""
+        """Wait for the job's turn and take a slot; False if it was stopped meanwhile. Raise Pause."""
         self.queue = queue
         join_queue(client, self.run, queue, self.states)
         self.lease = wait_for_turn(client, self.run, queue, self._stopped, waiting, recover_holders)
@@ -153,7 +153,7 @@ class Session:
     def wait_for_server(self, ask: Ask = HELLO) -> httpx.Response:
         """Wait until Prefect's server answers `ask`, and return its answer, which may be a refusal.
 
-        Raises Unreached after a quarter of an hour, or when asked to end.
+        Raise Unreached after a quarter of an hour, or when asked to end.
         """
         is_new = self.heed_interrupts()
         try:
@@ -245,7 +245,7 @@ class Session:
         set_labels(client, self.run.id, {BEAT: server_now().isoformat(), **lease})
 
     def _retake(self, client: SyncPrefectClient, queue: SourceQueue) -> None:
-        """The server has forgotten the lease: it ran out while the server was out of reach, or the server restarted.
+        """Take the slot again after the server has lost its lease, which ran out, or was lost at a restart.
 
         A restarted server keeps its leases only if it is told to (`server.concurrency.lease_storage`), but the count
         of taken slots always: then the slot is still this job's, and is given back without the lease.

@@ -203,7 +203,7 @@ def leave_queue(
     *,
     lease: str = "",
     keep: tuple[str, ...] = (),
-    notes: dict[str, str] | None = None,
+    labels: dict[str, str] | None = None,
     state: State[None] | None = None,
 ) -> bool:
     """Take the run out of its queue, and give its slot back.
@@ -213,7 +213,7 @@ def leave_queue(
         run: The job's run.
         lease: The lease of its slot, if this process knows it; by default the one in the run's label.
         keep: The labels to keep of those that make its place in the queue.
-        notes: More labels to set.
+        labels: More labels to set.
         state: A state to set before the slot is free, so that a run that keeps its place is not overtaken.
 
     Returns:
@@ -226,7 +226,7 @@ def leave_queue(
     try:
         # The next process sets its labels a moment after the state Running: it must not be taken for this one.
         left = {LEFT: lease} if lease else {}
-        set_labels(client, run.id, {**without_process(), **dict.fromkeys(names, ""), **left, **(notes or {})})
+        set_labels(client, run.id, {**without_process(), **dict.fromkeys(names, ""), **left, **(labels or {})})
         if state is not None:
             put(client, run.id, state)
     finally:

@@ -44,7 +44,7 @@ def _certificates(answer: bytes) -> tuple[int, int]:
 
 
 def _inside(data: bytes, at: int, end: int, tag: int) -> tuple[int, int]:
-    """Return where the contents of the value at that place begin and end. Raises ValueError if it has another tag."""
+    """Return where the contents of the value at that place begin and end. Raise ValueError if it has another tag."""
     found, start, after = _value(data, at, end)
     if found != tag:
         raise ValueError(f"the tag {found} is not {tag}")
@@ -52,7 +52,7 @@ def _inside(data: bytes, at: int, end: int, tag: int) -> tuple[int, int]:
 
 
 def _value(data: bytes, at: int, end: int) -> tuple[int, int, int]:
-    """Return the tag of a value, and where its contents begin and end. Raises IndexError, ValueError."""
+    """Return the tag of a value, and where its contents begin and end. Raise IndexError, ValueError."""
     tag, length, start = data[at], data[at + 1], at + 2
     if length & 0x80:
         octets = length & 0x7F

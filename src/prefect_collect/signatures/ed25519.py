@@ -40,7 +40,7 @@ class WrongPassphrase(UsageError):
 
 
 def read_private_key(pem: bytes, passphrase: str | None = None) -> Ed25519PrivateKey:
-    """Return the private key in a PEM file (PKCS #8). Raise UsageError if it is none, WrongPassphrase."""
+    """Return the private key in a PEM file (PKCS #8). Raise UsageError if it is not such a key, WrongPassphrase."""
     try:
         key = serialization.load_pem_private_key(pem, None if passphrase is None else passphrase.encode())
     except TypeError as error:
@@ -59,7 +59,7 @@ def read_private_key(pem: bytes, passphrase: str | None = None) -> Ed25519Privat
 
 
 def read_public_key(pem: bytes) -> Ed25519PublicKey:
-    """Return the public key in a PEM file. Raise UsageError if it is none."""
+    """Return the public key in a PEM file. Raise UsageError if it is not such a key."""
     try:
         key = serialization.load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm) as error:

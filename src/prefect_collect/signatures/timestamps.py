@@ -40,7 +40,7 @@ def request_timestamp(server: str, fingerprint: str) -> bytes:
     """Return the answer of a time stamp server about the package with that fingerprint (hex).
 
     Its status, hash and random number are those that were asked for; its signature is checked by `check_timestamp`.
-    Raise UsageError if the address is none or the extra is missing, PackageError if the server gives no time stamp.
+    Raise UsageError if the address is not a URL or the extra is missing, PackageError if there is no time stamp.
     """
     client = _client()
     if not server.lower().startswith(("http://", "https://")):

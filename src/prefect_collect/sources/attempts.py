@@ -21,7 +21,7 @@ class InAttempt(Source, Protocol):
     warnings: list[str]
 
     def marked(self, item: Item) -> Item:
-        """Return an item of the attempt as its inventory has it, so that whoever reads it finds what is kept."""
+        """Return an item as the attempt's inventory has it: with the mark by which `open` finds what is kept."""
 
 
 class Spanning(Protocol):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from prefect_collect.codes import Failure
 from prefect_collect.errors import CollectError, InvalidLocation
@@ -107,7 +108,14 @@ def require_collectable(source: Source, store: Store) -> None:
         outside(source, store)
 
 
-def require_destination(source: Source | None, staging: Store, destination: Store) -> None:
+class Placed(Protocol):
+    """What a package must not be written into: a source, or what is known of where one is."""
+
+    def overlap(self, store: Store) -> Overlap | None:
+        """Return what it and a store have in common; None if they are apart. Raise SourceError, StoreError."""
+
+
+def require_destination(source: Placed | None, staging: Store, destination: Store) -> None:
     """Raise InvalidLocation if a package would be written into the source, or into the staging store.
 
     Do nothing if that cannot be determined now, as when a server does not answer.

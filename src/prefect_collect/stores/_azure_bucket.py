@@ -46,7 +46,7 @@ class AzureBucket:
 
     @property
     def access(self) -> AzureAccess:
-        """The account and its credentials. Raises StoreAccessDenied if none is named."""
+        """The account and its credentials. Raise StoreAccessDenied if none is named."""
         return self._access.resolved(self._endpoint_url)
 
     @property
@@ -56,7 +56,7 @@ class AzureBucket:
 
     @property
     def client(self) -> ContainerClient:
-        """The client. Raises StoreAccessDenied if there are no credentials."""
+        """The client. Raise StoreAccessDenied if there are no credentials."""
         with self._lock:
             if self._client is None:
                 access = self.access

@@ -111,7 +111,7 @@ class CloudStore(ObjectStore):
         except KeyExists:
             return True
         finally:
-            with contextlib.suppress(StoreError):  # a bucket that forbids deletion is a good one for evidence
+            with contextlib.suppress(StoreError):  # buckets for evidence often forbid deletion
                 self._requests.remove(key)
         return False
 

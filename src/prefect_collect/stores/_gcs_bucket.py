@@ -70,7 +70,7 @@ class GcsBucket:
 
     @property
     def client(self) -> storage.Client:
-        """The client. Raises StoreAccessDenied if there are no credentials."""
+        """The client. Raise StoreAccessDenied if there are no credentials."""
         with self._lock:
             if self._client is None:
                 credentials = self._access.credentials()

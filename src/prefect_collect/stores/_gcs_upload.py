@@ -99,7 +99,7 @@ class GcsUpload:
         )
 
     def _remove_parts(self) -> None:
-        """Remove the parts, as far as that is allowed: a bucket that forbids it is a good one for evidence."""
+        """Remove the parts, where the bucket allows it: buckets for evidence often forbid it."""
         for full in self._made:
             with contextlib.suppress(StoreError):
                 self._bucket.remove_full(full)

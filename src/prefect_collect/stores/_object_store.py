@@ -105,7 +105,7 @@ class ObjectStore(ABC):
 
     @property
     def endpoint(self) -> str:
-        """The server's address. Raises StoreError if the settings name none."""
+        """The server's address. Raise StoreError if the settings name none."""
         return self._requests.endpoint
 
     def __repr__(self) -> str:

@@ -48,7 +48,7 @@ class Bucket:
 
     @property
     def client(self) -> S3Client:
-        """The client. Raises StoreError if none can be created from the settings."""
+        """The client. Raise StoreError if none can be created from the settings."""
         with self._lock:
             if self._client is None:
                 self._client = self._make_client()

@@ -76,7 +76,7 @@ class ServerCopy(Composition):
         try:
             yield folder
         finally:
-            with fenced_by(OPEN), suppress(StoreError):  # a bucket that forbids deletion is a good one for evidence
+            with fenced_by(OPEN), suppress(StoreError):  # buckets for evidence often forbid deletion
                 self._clear(folder)
 
     def _clear(self, folder: str) -> None:

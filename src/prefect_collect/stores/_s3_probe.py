@@ -41,7 +41,7 @@ def _is_exclusive(bucket: Bucket) -> bool:
     except StoreUnsafe:
         return False
     finally:
-        with contextlib.suppress(StoreError):  # a bucket that forbids deletion is a good one for evidence
+        with contextlib.suppress(StoreError):  # buckets for evidence often forbid deletion
             bucket.remove([key])
     return False
 

@@ -53,7 +53,7 @@ class AzureAccess:
         """Return the access with its account's address, without a connection string, from the environment if need be.
 
         Raises:
-            StoreAccessDenied: No account is named, or the connection string is none.
+            StoreAccessDenied: No account is named, or the connection string is not one.
         """
         found = self
         if found.connection_string is None and not found.anonymous and found.account_url is None:

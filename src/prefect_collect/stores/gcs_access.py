@@ -53,7 +53,7 @@ class GcsAccess:
         """Return the credentials for Google's library; they renew their tokens themselves.
 
         Raises:
-            StoreAccessDenied: There are none, or the key is none.
+            StoreAccessDenied: There are none, or the key is not a key.
         """
         import google.auth
         from google.auth.credentials import AnonymousCredentials

@@ -16,14 +16,14 @@ _BEHIND: Final = 4 << 20
 """The most bytes that wait."""
 
 _SPARE: Final = threading.Semaphore(max(1, len(os.sched_getaffinity(0)) // 2))
-"""The threads that may take bytes: more than half of the cores, and their callers have nothing left to go on with."""
+"""The threads that may take bytes at a time: with more than half of the cores, none is left for their callers."""
 
 
 class Beside:
     """Calls `take` with the bytes that `put` is given, in their order, in a thread of its own.
 
-    Only `bytes` and views of them wait, up to 4 MiB: other buffers may be used again by whoever filled them, so `take`
-    has had them when `put` returns. So it has if the process has as many such threads as its cores can use. An
+    Only `bytes` and views of them wait, up to 4 MiB. The owner of another buffer may fill it again, so `put` returns
+    only when `take` has had it; so it does if the process already has as many such threads as its cores can use. An
     exception of `take` is raised by the next call of `put`, or by `finish`.
 
     Args:

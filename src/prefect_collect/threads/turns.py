@@ -2,8 +2,8 @@
 
 Each system call and each hash gives the interpreter's lock away. Of two threads that work through small items, each
 then waits for the other at every item: on two cores they take a third more time than one, and twice its CPU. A turn is
-a hint and no lock: who waits for it for too long goes on without it, so that nothing depends on how long another thread
-keeps it.
+a hint and no lock: a thread that waits for too long goes on without it, so nothing depends on how long another
+thread keeps it.
 """
 
 from __future__ import annotations

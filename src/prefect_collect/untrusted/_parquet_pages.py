@@ -69,7 +69,7 @@ class Pages:
 
 
 def read_groups(footer: bytes) -> tuple[Group, ...]:
-    """Return the row groups of a file's `FileMetaData`. Raises BadPages if it does not describe its columns.
+    """Return the row groups of a file's `FileMetaData`. Raise BadPages if it does not describe its columns.
 
     A job's lists are opened several times, some columns at a time: what small footers say is kept for a while.
     """
@@ -116,7 +116,7 @@ def _structs(struct: Struct, field: int) -> list[Struct]:
 
 
 def read_pages(data: bytes, chunk: Chunk, rows: int) -> Pages:
-    """Read the headers of a column's pages. Raises BadPages unless they hold one value a row, in known encodings."""
+    """Read the headers of a column's pages. Raise BadPages unless they hold one value a row, in known encodings."""
     at = unpacked = values = dictionary = 0
     while at < len(data) and values < rows:
         try:
@@ -150,7 +150,7 @@ def _number(struct: Struct, field: int) -> int:
 
 
 def _struct(data: bytes, at: int, depth: int) -> tuple[Struct, int]:
-    """Return the fields of a struct by their numbers, and where it ends. Raises IndexError, BadPages."""
+    """Return the fields of a struct by their numbers, and where it ends. Raise IndexError, BadPages."""
     if depth < 0:
         raise BadPages("it is nested too deeply")
     fields: Struct = {}

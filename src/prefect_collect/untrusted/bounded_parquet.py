@@ -189,7 +189,7 @@ class _Window(io.RawIOBase):
         self._end: tuple[int, bytes] | None = None
 
     def footer(self) -> bytes:
-        """Return the file's description of itself. Raises BadParquet if it is longer than the file's size allows."""
+        """Return the file's description of itself. Raise BadParquet if it is longer than the file's size allows."""
         if self._size < _END + len(_MAGIC):
             raise BadParquet("it is not a Parquet file")
         start = max(0, self._size - _TAIL)
@@ -263,7 +263,7 @@ def _damage() -> Iterator[None]:
 
 
 def _chunks(group: Group, names: list[str], flat: set[str]) -> list[Chunk]:
-    """Return the places of the named columns in a row group. Raises BadParquet for a missing or nested column."""
+    """Return the places of the named columns in a row group. Raise BadParquet for a missing or nested column."""
     if missing := [name for name in names if name not in group.columns or name not in flat]:
         raise BadParquet(f"it has no column {missing[0]}, or a nested one")
     return [group.columns[name] for name in names]

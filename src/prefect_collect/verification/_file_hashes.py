@@ -61,7 +61,7 @@ class FileCheck:
             self._problems.add(name, "the custody log holds two different hashes of it: it was changed between them")
 
     def check(self) -> None:
-        """Compare every file that is vouched for. Raises StoreError."""
+        """Compare every file that is vouched for. Raise StoreError."""
         wanted = [name for name in self.recorded if name in self.present]
         for name in sorted(self.recorded.keys() - self.present.keys()):
             self.changed.add(name)

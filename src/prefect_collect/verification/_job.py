@@ -64,7 +64,7 @@ class JobVerification:
 def verify_job(folder: JobFolder, progress: Callable[[int, int], None] | None = None) -> JobVerification:
     """Check a job against its custody log, and its items against its ledger.
 
-    `progress` is called, one call at a time, with the files and bytes done since the last call. Raises JobNotFound if
+    `progress` is called, one call at a time, with the files and bytes done since the last call. Raise JobNotFound if
     neither the job nor its log exists, StoreError.
     """
     problems, warnings = Problems(), Problems()

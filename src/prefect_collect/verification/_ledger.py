@@ -72,7 +72,7 @@ class LedgerCheck:
         self.bytes = 0
 
     def check(self, record: JobRecord, closed: list[int]) -> None:
-        """Repeat the account of these attempts. Raises StoreError."""
+        """Repeat the account of these attempts. Raise StoreError."""
         if not closed:
             return
         self._base = record.package_base

@@ -38,7 +38,7 @@ class ManifestCheck:
         try:
             found = self._take(expected.num_rows)
         except (KeyMissing, EvidenceError):
-            self._ended = True  # reported by others
+            self._ended = True  # reported by the check of the files
             return
         if found.num_rows == expected.num_rows and found.equals(expected):
             return
@@ -75,7 +75,7 @@ class ManifestCheck:
 
 
 def check_unique(folder: JobFolder, attempt: int, problems: Problems, *, is_unique: bool) -> None:
-    """Find ids that occur twice in an attempt's manifest and error report. Raises StoreError.
+    """Find ids that occur twice in an attempt's manifest and error report. Raise StoreError.
 
     With `is_unique`, no id is twice in the manifest, which is then read only if the report names an item.
     """
@@ -92,7 +92,7 @@ def check_unique(folder: JobFolder, attempt: int, problems: Problems, *, is_uniq
                     what = f"it holds {found[row]}, which manifest or error report already hold"
                     problems.add(key.partition("/")[2], what)
         except (KeyMissing, EvidenceError):
-            continue  # reported by others
+            continue  # reported by the check of the files
 
 
 def _names_items(folder: JobFolder, report: str) -> bool:

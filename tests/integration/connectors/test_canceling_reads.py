@@ -19,7 +19,7 @@ from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.threads import stop as stop_module
 from prefect_collect.threads.stop import Stop
-from tests.integration.connectors.test_s3 import source_at
+from tests.integration.connectors.s3_sources import source_at
 from tests.integration.faults import FaultProxy
 from tests.integration.hostile import HostileStore, Reply
 from tests.integration.servers import S3Server

@@ -20,7 +20,7 @@ from prefect_collect.sources.listing import items_of
 from prefect_collect.threads.byte_budget import RANGES
 from prefect_collect.threads.retry_policy import RetryPolicy
 from prefect_collect.threads.stop import Stop, stopped_by
-from tests.integration.connectors.test_s3 import source_at
+from tests.integration.connectors.s3_sources import source_at
 from tests.integration.faults import FaultProxy
 from tests.integration.hostile import HostileStore, Reply
 from tests.integration.servers import S3Server

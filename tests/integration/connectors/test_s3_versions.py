@@ -13,7 +13,7 @@ from prefect_collect.sources import Item
 from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
-from tests.integration.connectors.test_s3 import Proxies, read, source_at
+from tests.integration.connectors.s3_sources import Proxies, read, source_at
 from tests.integration.servers import MOTO_PAGE, S3Server
 from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
 

@@ -1,4 +1,4 @@
-"""SFTP over OpenSSH's server and another one: what the contract of all sources does not hold."""
+"""Folders over OpenSSH's SFTP server and another one: what the contract of all sources does not hold."""
 
 from __future__ import annotations
 
@@ -6,67 +6,23 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from operator import length_hint
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from prefect_collect.blocks import SftpSource
 from prefect_collect.connectors.sftp import _pool as pool_module
-from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item, depth
 from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
+from tests.integration.connectors.sftp_sources import codes, failed, source_of
 from tests.integration.sftp import SftpServer, rclone_sftp
-from tests.integration.sources.contract import NAMES, patterned, read
+from tests.integration.sources.places import NAMES, patterned, read
 from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
 
 pytestmark = pytest.mark.integration
-
-DATA, NAME = 103, 104
-
-
-@pytest.fixture
-def server(sftp_server: SftpServer) -> SftpServer:
-    """A server of SFTP."""
-    return sftp_server
-
-
-@pytest.fixture
-def faulty(faulty_sftp_server: SftpServer) -> Iterator[SftpServer]:
-    """A server of SFTP before which faults are caused, none of which outlives its test."""
-    yield faulty_sftp_server
-    faulty_sftp_server.fault()
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """An empty folder."""
-    root = tmp_path / "root"
-    root.mkdir()
-    return root
-
-
-def source_of(server: SftpServer, path: Path, **fields: Any) -> SftpSource:
-    """Return a source that is patient for a few seconds only."""
-    return SftpSource(name="sftp", **server.access(path, **{"read_timeout": 5, "connect_timeout": 5, **fields}))
-
-
-def failed(source: SftpSource) -> SourceError:
-    """Return the error with which a source cannot be listed."""
-    with pytest.raises(SourceError) as caught:
-        list(source.items())
-    return caught.value
-
-
-def codes(source: SftpSource) -> dict[str, str]:
-    """Return the codes of what is listed and not to be read, by id."""
-    reasons = ((item.id, item.skipped or item.failure) for item in items_of(source))
-    return {id_: reason.code for id_, reason in reasons if reason is not None}
 
 
 @pytest.fixture
@@ -89,20 +45,20 @@ def links(root: Path) -> Path:
     return root
 
 
-def test_a_folder_that_lies_too_deep(server: SftpServer, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_lies_too_deep(sftp_server: SftpServer, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It fails, at a retry too, and what is above is listed."""
     monkeypatch.setattr(depth, "MOST_FOLDERS", 3)
     (root / "a/b/c/d/e").mkdir(parents=True)
     (root / "a/b/c/file").write_text("x")
-    source = source_of(server, root)
+    source = source_of(sftp_server, root)
     assert codes(source) == {"a/b/c/d/": "too_deep"}
     again = [*source.relist(Item("a/b/c/d/", "a/b/c/d/"))]
     assert [one.failure.code for one in again if isinstance(one, Item) and one.failure] == ["too_deep"]
 
 
-def test_links_and_special_files(server: SftpServer, links: Path, tmp_path: Path) -> None:
+def test_links_and_special_files(sftp_server: SftpServer, links: Path, tmp_path: Path) -> None:
     """Links, pipes and sockets are skipped, no link is followed, and a collection opens none of them."""
-    source = source_of(server, links)
+    source = source_of(sftp_server, links)
     skipped = ["sub/up", "sub/deep/loop", "itself", "dangling", "out", "in", "folder"]
     special = dict.fromkeys(("pipe", "socket"), "special_file")
     assert codes(source) == dict.fromkeys(skipped, "symlink") | special | {"empty/": "empty_folder"}
@@ -112,9 +68,9 @@ def test_links_and_special_files(server: SftpServer, links: Path, tmp_path: Path
     assert held(folder).keys() == {"file", "sub/deep/x"}
 
 
-def test_links_that_are_followed(server: SftpServer, links: Path, tmp_path: Path) -> None:
+def test_links_that_are_followed(sftp_server: SftpServer, links: Path, tmp_path: Path) -> None:
     """Links inside the folder are followed; loops end, and what leads out or nowhere is an item that failed."""
-    source = source_of(server, links, follow_symlinks=True)
+    source = source_of(sftp_server, links, follow_symlinks=True)
     assert codes(source) == {
         "sub/up": "symlink", "sub/deep/loop": "symlink", "folder/loop": "symlink", "itself": "not_found",
         "dangling": "not_found", "out": "path_unsafe", "pipe": "special_file", "socket": "special_file",
@@ -126,13 +82,13 @@ def test_links_that_are_followed(server: SftpServer, links: Path, tmp_path: Path
     check_account(folder)
 
 
-def test_names_that_are_no_text(server: SftpServer, root: Path, tmp_path: Path) -> None:
+def test_names_that_are_no_text(sftp_server: SftpServer, root: Path, tmp_path: Path) -> None:
     """A name of any bytes has an id of its own, from which it is read."""
     names = [b"not-utf8-\xff\xfe", b"bytes:%41", "ünïcödé".encode()]
     for name in names:
         with open(os.path.join(os.fsencode(root), name), "wb") as file:
             file.write(name)
-    source = source_of(server, root)
+    source = source_of(sftp_server, root)
     folder = new_job(DirectoryStore(tmp_path / "store"), source)
     assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED
     ids = {"bytes:not-utf8-%FF%FE", "bytes:bytes%3A%2541", "ünïcödé"}
@@ -140,80 +96,80 @@ def test_names_that_are_no_text(server: SftpServer, root: Path, tmp_path: Path) 
     assert {read(source, Item(id_, "")) for id_ in ids} == set(names)
 
 
-def test_roots(server: SftpServer, root: Path) -> None:
+def test_roots(sftp_server: SftpServer, root: Path) -> None:
     """A single file, a path with odd characters and a folder that is a link are sources; what is not there is none."""
     odd = root / "a b%?#ü"
     odd.mkdir()
     (odd / "file").write_text("x")
     (root / "link").symlink_to(odd)
     for path, ids in (("a%20b%25%3F%23%C3%BC", ["file"]), ("link", ["file"]), ("link/file", ["file"])):
-        source = source_of(server, root / path)
+        source = source_of(sftp_server, root / path)
         items = list(items_of(source))
         assert [item.id for item in items] == ids
         assert read(source, items[0]) == b"x"
         assert [item for item, got in source.read_many(items, 2) if isinstance(got, Content)] == items
-    assert failed(source_of(server, root / "nothing")).code == "not_found"
+    assert failed(source_of(sftp_server, root / "nothing")).code == "not_found"
     os.mkfifo(root / "pipe")
-    assert failed(source_of(server, root / "pipe")).code == "special_file"
+    assert failed(source_of(sftp_server, root / "pipe")).code == "special_file"
 
 
 @pytest.mark.parametrize("configured", ["", "StrictHostKeyChecking no\n", "StrictHostKeyChecking accept-new\n"])
-def test_a_host_key_that_is_not_known(server: SftpServer, root: Path, tmp_path: Path, configured: str) -> None:
+def test_a_host_key_that_is_not_known(sftp_server: SftpServer, root: Path, tmp_path: Path, configured: str) -> None:
     """It is never accepted, whatever the configuration says, and the message has the line to add, which is right."""
     known, config = tmp_path / "known", tmp_path / "config"
     config.write_text(f"{configured}UserKnownHostsFile {known}\nGlobalKnownHostsFile none\n")
-    error = failed(source_of(server, root, known_hosts=None, config_file=config))
+    error = failed(source_of(sftp_server, root, known_hosts=None, config_file=config))
     assert error.code == "bad_credentials"
     assert "add this line" in str(error)
-    assert f": {server.known_hosts} [" in str(error)
+    assert f": {sftp_server.known_hosts} [" in str(error)
     assert not known.exists()
-    known.write_text(server.known_hosts + "\n")
-    assert list(items_of(source_of(server, root, known_hosts=None, config_file=config))) == []
+    known.write_text(sftp_server.known_hosts + "\n")
+    assert list(items_of(source_of(sftp_server, root, known_hosts=None, config_file=config))) == []
 
 
-def test_a_host_key_that_has_changed(server: SftpServer, root: Path) -> None:
+def test_a_host_key_that_has_changed(sftp_server: SftpServer, root: Path) -> None:
     """Another key than the known one is refused, and its line is not offered."""
-    other = " ".join((server.folder / "user.pub").read_text().split()[:2])
-    error = failed(source_of(server, root, known_hosts=f"[127.0.0.1]:{server.port} {other}"))
+    other = " ".join((sftp_server.folder / "user.pub").read_text().split()[:2])
+    error = failed(source_of(sftp_server, root, known_hosts=f"[127.0.0.1]:{sftp_server.port} {other}"))
     assert error.code == "bad_credentials"
     assert "is another than known_hosts has" in str(error)
     assert "add this line" not in str(error)
 
 
-def test_a_key_that_is_refused(server: SftpServer, root: Path) -> None:
+def test_a_key_that_is_refused(sftp_server: SftpServer, root: Path) -> None:
     """A wrong key, and one that is no key, are `bad_credentials`."""
-    for key in ((server.folder / "host").read_text(), "no key"):
-        assert failed(source_of(server, root, private_key=key)).code == "bad_credentials"
+    for key in ((sftp_server.folder / "host").read_text(), "no key"):
+        assert failed(source_of(sftp_server, root, private_key=key)).code == "bad_credentials"
 
 
-def test_nothing_listens(server: SftpServer, root: Path) -> None:
+def test_nothing_listens(sftp_server: SftpServer, root: Path) -> None:
     """A server that does not listen, and a name that leads nowhere, are a lost connection."""
-    access = server.access(root, known_hosts="x")
+    access = sftp_server.access(root, known_hosts="x")
     for url in (f"sftp://127.0.0.1:1{root}", "sftp://host.invalid/x"):
         assert failed(SftpSource(**{**access, "url": url, "connect_timeout": 5})).code == "connection_lost"
 
 
-def test_the_users_configuration(server: SftpServer, root: Path, tmp_path: Path) -> None:
+def test_the_users_configuration(sftp_server: SftpServer, root: Path, tmp_path: Path) -> None:
     """An alias, its user, port and key, and a jump host are those of the configuration."""
     (root / "file").write_text("x")
     known = tmp_path / "known"
-    known.write_text(server.known_hosts + "\n")
+    known.write_text(sftp_server.known_hosts + "\n")
     config = tmp_path / "config"
     config.write_text(
-        f"Host jump there\n  HostName 127.0.0.1\n  Port {server.port}\n  User {server.user}\n"
-        f"  IdentityFile {server.folder / 'user'}\n  UserKnownHostsFile {known}\n  IdentitiesOnly yes\n"
+        f"Host jump there\n  HostName 127.0.0.1\n  Port {sftp_server.port}\n  User {sftp_server.user}\n"
+        f"  IdentityFile {sftp_server.folder / 'user'}\n  UserKnownHostsFile {known}\n  IdentitiesOnly yes\n"
         "Host there\n  ProxyJump jump\n"
     )
     source = SftpSource(url=f"sftp://there{root}", config_file=config)
     assert [item.id for item in items_of(source)] == ["file"]
-    assert (server.folder / "log").read_text().count("Accepted publickey") >= 2
+    assert (sftp_server.folder / "log").read_text().count("Accepted publickey") >= 2
 
 
-def test_secrets_are_on_no_command_line(server: SftpServer, root: Path) -> None:
+def test_secrets_are_on_no_command_line(sftp_server: SftpServer, root: Path) -> None:
     """While it runs, neither a command line nor the environment of ssh has the key; nor has the source's repr."""
-    source = source_of(server, root)
+    source = source_of(sftp_server, root)
     assert list(items_of(source)) == []
-    secret = server.private_key.splitlines()[1]
+    secret = sftp_server.private_key.splitlines()[1]
     running = [child for child in psutil.Process().children(recursive=True) if child.name() == "ssh"]
     assert running
     for process in running:
@@ -223,11 +179,11 @@ def test_secrets_are_on_no_command_line(server: SftpServer, root: Path) -> None:
 
 
 def test_connections_that_are_not_used_are_closed(
-    server: SftpServer, root: Path, monkeypatch: pytest.MonkeyPatch
+    sftp_server: SftpServer, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The processes of ssh end soon after the last use."""
     monkeypatch.setattr(pool_module, "_IDLE", 0.2)
-    source = source_of(server, root)
+    source = source_of(sftp_server, root)
     assert list(items_of(source)) == []
     (session,) = source._connection()._pool._sessions
     deadline = time.monotonic() + 20
@@ -237,167 +193,10 @@ def test_connections_that_are_not_used_are_closed(
     assert list(items_of(source)) == []
 
 
-def fill(root: Path, count: int, size: int = 100) -> dict[str, bytes]:
-    """Write files in a few folders; return their contents by id."""
-    contents = {f"{number % 7}/{number:04d}": patterned(size + number) for number in range(count)}
-    for name, data in contents.items():
-        (root / name).parent.mkdir(exist_ok=True)
-        (root / name).write_bytes(data)
-    return contents
-
-
-@pytest.mark.parametrize("size", [0, 5, 3_000_001])
-def test_a_server_that_states_no_sizes(faulty: SftpServer, root: Path, size: int) -> None:
-    """A file is read to the end that the server says, and not taken for an empty one; both ways of reading agree."""
-    (root / "a").write_bytes(patterned(size))
-    source = source_of(faulty, root)
-    [item] = items_of(source)
-    faulty.fault({"no_sizes": True})
-    again = source_of(faulty, root, connections=2)  # another connection
-    assert read(again, item) == patterned(size)
-    [(_, content)] = again.read_many([item], 1)
-    assert isinstance(content, Content)
-    assert b"".join(bytes(chunk) for chunk in content.chunks) == patterned(size)
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"plain": True},
-        {"plain": True, "files": 3},
-        {"plain": True, "most": 1_000},
-        {"most": 1_000},
-        {"kind": NAME, "after": 2, "what": "garbage"},
-        {"kind": NAME, "after": 2, "what": "twice"},
-        {"kind": DATA, "after": 40, "what": "twice"},
-        {"kind": DATA, "after": 40, "what": "garbage"},
-        {"kind": DATA, "after": 40, "what": "cut"},
-    ],
-    ids=str,
-)
-def test_servers_of_other_kinds(faulty: SftpServer, root: Path, tmp_path: Path, fault: dict[str, Any]) -> None:
-    """Servers with few handles, short answers, no extensions or wrong answers: all is collected, and as it is."""
-    contents = fill(root, 120, 3_000)
-    (root / "large").write_bytes(patterned(1_500_000))
-    source = source_of(faulty, root)
-    faulty.fault(fault)
-    folder = new_job(DirectoryStore(tmp_path / "store"), source)
-    assert attempt(folder, source, workers=2).status is JobStatus.SUCCESSFULLY_COMPLETED
-    check_account(folder, {**contents, "large": patterned(1_500_000)})
-    assert len(held(folder)) == 121
-    assert not faulty.faults_left
-
-
-@pytest.mark.parametrize(("fault", "most"), [({}, 50), ({"plain": True}, 2)], ids=["OpenSSH", "others"])
-def test_how_many_files_are_under_way(faulty: SftpServer, root: Path, fault: dict[str, Any], most: int) -> None:
-    """A server that answers in order has the next requests before it needs them; others as many as are asked for."""
-    contents = fill(root, 50)
-    items = [Item(id_, id_, len(data)) for id_, data in contents.items()]
-    taken = iter(items)
-    faulty.fault(fault)
-    reading = source_of(faulty, root).read_many(taken, 2)
-    found = [next(reading)]
-    assert most - 2 <= len(items) - length_hint(taken) <= most + 2
-    found += reading
-    assert len(found) == 50
-    for item, content in found:
-        assert isinstance(content, Content)
-        assert b"".join(bytes(chunk) for chunk in content.chunks) == contents[item.id]
-
-
-def test_a_server_that_allows_one_connection(faulty: SftpServer, root: Path, tmp_path: Path) -> None:
-    """The jobs' threads share the one connection that the server allows, and all is collected."""
-    contents = fill(root, 60)
-    for number in range(3):
-        (root / f"large{number}").write_bytes(patterned(2_000_000))
-    source = source_of(faulty, root)
-    faulty.fault({}, *[{"refuse": True}] * 20)
-    folder = new_job(DirectoryStore(tmp_path / "store"), source)
-    assert attempt(folder, source, workers=2).status is JobStatus.SUCCESSFULLY_COMPLETED
-    check_account(folder, contents)
-    assert len(held(folder)) == 63
-    assert faulty.faults_left < 20
-    faulty.fault()
-
-
-def test_a_greeting_before_sftp(faulty: SftpServer, root: Path) -> None:
-    """Text of a shell's start-up file is no answer of SFTP, and the message says where it may come from."""
-    faulty.fault({"greeting": "Welcome to this server\n"})
-    error = failed(source_of(faulty, root))
-    assert error.code == "connection_lost"
-    assert "Welcome" in str(error)
-    assert "start-up file" in str(error)
-
-
-def test_a_server_that_hangs(faulty: SftpServer, root: Path, tmp_path: Path) -> None:
-    """A server that stops answering is given up after `read_timeout`; the items are read over another connection."""
-    contents = fill(root, 30)
-    faulty.fault({"kind": DATA, "after": 5, "what": "hang"})
-    source = source_of(faulty, root, read_timeout=1)
-    folder = new_job(DirectoryStore(tmp_path / "store"), source)
-    assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED
-    check_account(folder, contents)
-    assert len(held(folder)) == 30
-
-
-def test_a_file_that_is_written_to_while_it_is_read(server: SftpServer, root: Path) -> None:
-    """A file that grows, or is replaced by a shorter one in place, while it is read is `changed_during_read`."""
-    path = root / "log"
-    for write in (lambda: path.open("ab").write(b"more"), lambda: os.truncate(path, 9_000_000)):
-        path.write_bytes(patterned(20_000_000))
-        os.utime(path, (1_700_000_000, 1_700_000_000))
-        source = source_of(server, root)
-        (item,) = items_of(source)
-        with source.open(item) as content:
-            chunks = iter(content.chunks)
-            next(chunks)
-            write()
-            for _ in chunks:
-                pass
-            assert content.finish is not None
-            with pytest.raises(SourceError, match="written to") as caught:
-                content.finish()
-        assert caught.value.code == "changed_during_read"
-
-
-@pytest.mark.parametrize("what", ["link out", "link in", "folder link", "pipe"])
-def test_a_file_that_becomes_something_else(server: SftpServer, root: Path, tmp_path: Path, what: str) -> None:
-    """A file in whose place, or in whose folder's place, something else has come is not read, and nothing else is."""
-    (root / "a").mkdir()
-    (root / "a" / "file").write_text("right")
-    (root / "b").write_text("b")
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "file").write_text("wrong")
-    times = (1_700_000_000, 1_700_000_000)
-    for path in (root / "a" / "file", elsewhere / "file"):
-        os.utime(path, times)
-    source = source_of(server, root, read_timeout=1)
-    items = {item.id: item for item in items_of(source)}
-    (root / "a" / "file").unlink()
-    if what == "pipe":
-        os.mkfifo(root / "a" / "file")
-    elif what == "link out":
-        (root / "a" / "file").symlink_to(elsewhere / "file")
-    elif what == "link in":
-        (root / "a" / "file").symlink_to("../b")
-    else:
-        (root / "a").rmdir()
-        (root / "a").symlink_to(elsewhere)
-    with pytest.raises(SourceError) as caught:
-        read(source, items["a/file"])
-    assert caught.value.code == ("path_unsafe" if what == "folder link" else "changed_during_read")
-    for item, got in source.read_many([items["a/file"]], 2):
-        assert isinstance(got, SourceError), item
-        assert got.code in ("changed_during_read", "path_unsafe", "timeout")
-    for _, got in source.read_many([items["b"]], 2):
-        assert isinstance(got, Content)
-
-
-def test_a_staging_store_in_the_source(server: SftpServer, root: Path) -> None:
+def test_a_staging_store_in_the_source(sftp_server: SftpServer, root: Path) -> None:
     """A staging store below the folder of a server on this machine is left out, with a warning."""
     (root / "file").write_text("x")
-    source = source_of(server, root)
+    source = source_of(sftp_server, root)
     (root / "work" / "store").mkdir(parents=True)
     for _ in range(2):
         folder = new_job(DirectoryStore(root / "work" / "store"), source)
@@ -425,10 +224,10 @@ def test_another_server_with_a_password(root: Path, tmp_path: Path) -> None:
         assert len(held(folder)) == len(NAMES) + 301
 
 
-def test_ssh_is_not_installed(server: SftpServer, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ssh_is_not_installed(sftp_server: SftpServer, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without ssh on the PATH the message says what to install."""
     monkeypatch.setenv("PATH", "/nowhere")
-    assert "install OpenSSH's client" in str(failed(source_of(server, root, connections=3)))
+    assert "install OpenSSH's client" in str(failed(source_of(sftp_server, root, connections=3)))
 
 
 def test_the_client_is_openssh() -> None:

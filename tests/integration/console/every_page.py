@@ -22,7 +22,7 @@ _UNSEEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u20
 def addresses(app: object, values: Mapping[str, list[object]]) -> list[str]:
     """Return the address of every GET route, with all values of its parameters.
 
-    Raises KeyError for a parameter without values: a new page must be looked at too.
+    Raise KeyError for a parameter without values: a new page must be looked at too.
     """
     inner = getattr(app, "_app", app)
     assert isinstance(inner, FastAPI)

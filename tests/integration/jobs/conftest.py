@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from prefect_collect.connectors.s3 import _listing
+from prefect_collect.threads.retry_policy import RetryPolicy
+from tests.integration.hostile import HostileStore
 from tests.integration.jobs.every_status import Desk, opened_desk
+from tests.integration.jobs.hostile_buckets import OBJECTS
 from tests.integration.prefect_server import PrefectServer
 
 
@@ -39,3 +43,23 @@ def desk(prefect: PrefectServer, tmp_path: Path) -> Iterator[Desk]:
     """A desk, which brings jobs to every status."""
     with opened_desk(tmp_path / "desk") as desk:
         yield desk
+
+
+@pytest.fixture(scope="module")
+def one_bucket() -> Iterator[HostileStore]:
+    """A hostile bucket for all tests of a module, as the clients of each one take 100 ms to make."""
+    with HostileStore({}) as hostile:
+        yield hostile
+
+
+@pytest.fixture
+def bucket(one_bucket: HostileStore) -> HostileStore:
+    """A hostile bucket of five objects, two on a page."""
+    one_bucket.be_honest(dict(OBJECTS))
+    return one_bucket
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask for a page twice at most, with almost no pause."""
+    monkeypatch.setattr(_listing, "_RETRY", RetryPolicy(tries=2, wait_initial=0.001))

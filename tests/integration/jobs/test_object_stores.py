@@ -167,13 +167,13 @@ def test_busy_for_a_while(seaweedfs: S3Server, fault_proxy: Proxied, tmp_path: P
     proxy = fault_proxy(seaweedfs)
     source = source_of(seaweedfs.at(proxy.url), bucket)
     folder = new_job(DirectoryStore(tmp_path), source)
-    proxy.fail_next(25, 503, method="GET", path="in/0")
+    proxy.fail_next(9, 503, method="GET", path="in/0")
     result = attempt(folder, source, retry=_QUICK)
     check_account(folder)
     assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 20), unsuccessful(folder)
     ledger = read_ledger(folder, 1, 0)
     assert ledger is not None
-    assert sum(ledger["tries"].to_pylist()) == 20 + 25
+    assert sum(ledger["tries"].to_pylist()) == 20 + 9
 
 
 def test_truncated_and_reset(seaweedfs: S3Server, fault_proxy: Proxied, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import ClassVar
 
 from tests.integration.faults import FaultProxy
-from tests.integration.sources.contract import Fault, Place
+from tests.integration.sources.places import Fault, Place
 
 
 class ProxiedPlace(Place):

@@ -25,7 +25,8 @@ from prefect_collect.statuses import JobStatus
 from tests.integration.cloud_servers import ACCOUNT, KEY, Azurite, GcsServer, gcs_server
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import free_port
-from tests.integration.sources.contract import BreakingContract, Fault, Place, SourceContract, collected
+from tests.integration.sources.contract import BreakingContract, SourceContract
+from tests.integration.sources.places import Fault, Place, collected
 from tests.integration.sources.proxied import ProxiedPlace
 from tests.support.run_attempts import held, job_rows, unsuccessful
 

@@ -14,7 +14,7 @@ from prefect_collect.blocks import FileSource, VaultExportSource, source_from
 from prefect_collect.packages import verify
 from prefect_collect.sources.listing import items_of
 from prefect_collect.stores.addresses import INSIDE
-from tests.integration.connectors.test_s3 import source_at
+from tests.integration.connectors.s3_sources import source_at
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server
 from tests.support.memory_store import MemoryStore
@@ -33,7 +33,7 @@ EXPORTS: dict[str, Callable[[Path], None]] = {
 """How an export of each kind is written into a folder."""
 
 
-@pytest.mark.parametrize("kind", ["vault"])  # the others differ below Prefect, where tests/connectors hold them
+@pytest.mark.parametrize("kind", EXPORTS)
 def test_through_prefect(prefect_server: PrefectServer, kind: str, tmp_path: Path) -> None:
     """The flow collects an export by its location, and the package has its items with their metadata."""
     (tmp_path / "export").mkdir()

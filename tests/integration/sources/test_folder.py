@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from prefect_collect.blocks import DataSource, FileSource
-from tests.integration.sources.contract import Place, SourceContract
+from tests.integration.sources.contract import SourceContract
+from tests.integration.sources.places import Place
 
 pytestmark = pytest.mark.integration
 

@@ -13,7 +13,8 @@ import pytest
 from prefect_collect.blocks import DataSource, HttpListSource
 from tests.integration.http_files import Fault as HttpFault
 from tests.integration.http_files import HttpFiles, Zeros, http_files
-from tests.integration.sources.contract import BreakingContract, Fault, Place, SourceContract
+from tests.integration.sources.contract import BreakingContract, SourceContract
+from tests.integration.sources.places import Fault, Place
 
 pytestmark = pytest.mark.integration
 

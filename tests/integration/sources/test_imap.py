@@ -1,153 +1,36 @@
-"""Collections of mailboxes on a real Dovecot."""
+"""Collections of mailboxes on a real Dovecot: what is collected, searched for and exported."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-import threading
 import zipfile
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from mailbox import mbox as mailbox_of
 from pathlib import Path
-from typing import Any
 
-import pyarrow.compute as pc
 import pytest
 
 from prefect_collect import collect, export, jobs
-from prefect_collect.blocks import DataSource, ImapSource
-from prefect_collect.collecting.incremental import since_options
-from prefect_collect.connectors.imap import listing
 from prefect_collect.connectors.imap.batches import AT_ONCE
-from prefect_collect.connectors.imap.session import Session
 from prefect_collect.errors import SourceError
-from prefect_collect.job_folder.folder import JobFolder
-from prefect_collect.job_folder.ledger import read_inventory
-from prefect_collect.job_folder.table_columns import LISTED
 from prefect_collect.packages import verify
-from prefect_collect.sources import SMALL_ITEM, Content, Item, Listed, ListingEnd
+from prefect_collect.sources import Content, ListingEnd
 from prefect_collect.sources.listing import items_of, proven
 from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.verification import verify_job
-from tests.integration.mail_proxy import MailProxy, mail_proxy
 from tests.integration.mail_server import PASSWORD, Mailbox
 from tests.integration.prefect_server import PrefectServer
-from tests.integration.sources.contract import BreakingContract, Fault, Place, collected
+from tests.integration.sources.imap_messages import LARGE, message
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
 from tests.support.run_attempts import export as mail_export
 
 pytestmark = pytest.mark.integration
-
-LARGE = SMALL_ITEM + 200_000
-"""Bytes of a message that is read alone."""
-
-
-def message(number: int, size: int = 100) -> bytes:
-    """Return a message of about that size, unlike every other."""
-    body = (f"{number:08d}" * 9 + "\r\n") * (size // 74 + 1)
-    head = f"From: Ann <ann{number % 3}@x.example>\r\nSubject: message {number}\r\nMessage-ID: <{number}@x.example>\r\n"
-    return f"{head}Date: Mon, 5 Jan 2026 10:00:00 +0100\r\n\r\n{body}".encode()
-
-
-class AsListed:
-    """A source whose listing is one of before."""
-
-    def __init__(self, source: ImapSource, items: list[Item]) -> None:
-        self._source, self._items = source, items
-
-    def items(self) -> Iterator[Listed]:
-        """Yield the items of before."""
-        yield from self._items
-        yield ListingEnd("as it was")
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._source, name)
-
-
-class ImapPlace(Place):
-    """A mailbox before which faults are caused: an item is a message in INBOX."""
-
-    def __init__(self, mailbox: Mailbox, proxy: MailProxy) -> None:
-        self.mailbox, self.proxy = mailbox, proxy
-
-    def source(self) -> DataSource:
-        """Return the mailbox, with the password of now."""
-        return self.mailbox.source(port=self.proxy.port)
-
-    def put(self, name: str, data: bytes) -> None:
-        """Deliver a message of about that size."""
-        self.mailbox.deliver([message(len(name), len(data))])
-
-    def put_many(self, count: int) -> None:
-        """Deliver messages."""
-        self.mailbox.deliver(message(number) for number in range(count))
-
-    def remove(self, name: str) -> None:
-        """Messages are not removed by name."""
-        raise NotImplementedError
-
-    @contextmanager
-    def broken(self, fault: Fault) -> Iterator[None]:
-        """Cause a fault between the client and the server, or change the password."""
-        before = self.proxy.connections
-        if fault in ("listing", "item"):
-            self.proxy.cut_after = [20_000 if fault == "listing" else 100_000]
-        elif fault == "hang":
-            self.proxy.hangs_after = 60_000
-        elif fault == "credentials":
-            self.mailbox.set_password("another")
-            self.proxy.cut_all()
-        else:
-            self.proxy.is_down = True
-            self.proxy.cut_all()
-        try:
-            yield
-            assert fault not in ("listing", "item") or self.proxy.connections > before + 1
-            assert fault != "hang" or self.proxy.is_hanging.is_set()
-        finally:
-            self.proxy.is_down, self.proxy.hangs_after = False, None
-            if fault == "credentials":
-                self.mailbox.set_password(PASSWORD)
-            self.proxy.cut_all()
-
-
-class TestBreakingImap(BreakingContract):
-    """Mailboxes keep the contract where connections break.
-
-    The rest of the contract is about items that are named and changed by their users, which messages are not; the tests
-    below hold what it means for mailboxes.
-    """
-
-    @pytest.fixture
-    def place(self, mailbox: Mailbox, proxy: MailProxy) -> Place:
-        """An empty mailbox."""
-        return ImapPlace(mailbox, proxy)
-
-    @pytest.mark.parametrize("size", [200_000, LARGE])
-    def test_a_connection_that_breaks(self, place: Place, tmp_path: Path, size: int) -> None:
-        """A message whose connection breaks within its bytes is tried again, and is whole."""
-        place.put("item", bytes(size))
-        with place.broken("item"):
-            folder, status = collected(tmp_path, place.source())
-        assert status is JobStatus.SUCCESSFULLY_COMPLETED
-        (row,) = held(folder).values()
-        assert row["sha256"] == hashlib.sha256(message(4, size)).digest()
-
-
-@pytest.fixture
-def proxy(mailbox: Mailbox) -> Iterator[MailProxy]:
-    """A relay to Dovecot, from which clients get TLS."""
-    with mail_proxy(mailbox.server.tls_port) as relay:
-        yield relay
 
 
 def test_a_whole_mailbox(mailbox: Mailbox) -> None:
@@ -270,187 +153,6 @@ def test_the_server_searches(mailbox: Mailbox) -> None:
     assert "INBOX (UIDVALIDITY" in str([*everything.items()][-1])
 
 
-def test_refused_searches(mailbox: Mailbox) -> None:
-    """A search that the server does not understand ends the listing with the server's words."""
-    mailbox.deliver([message(1)])
-    with pytest.raises(SourceError, match=r"refuses \(BAD .*\[imaps://"):
-        [*items_of(mailbox.source(search="NOSUCHKEY x"))]
-
-
-def incremental(store: MemoryStore, source: object) -> JobFolder:
-    """Return the folder of a new job that compares with those before it."""
-    record = replace(new_job(MemoryStore(), source).record(), job_id="probe")  # type: ignore[arg-type]
-    return new_job(store, source, options=since_options(store, record))  # type: ignore[arg-type]
-
-
-def test_since(mailbox: Mailbox) -> None:
-    """An incremental job reads new messages only: a message that an earlier job holds is known by folder, UIDVALIDITY
-    and UID, whatever its flags are. A folder that was made anew, with a new UIDVALIDITY, is collected again.
-    """
-    mailbox.deliver([message(number) for number in range(5)], "Box")
-    source, store = mailbox.source(), MemoryStore()
-    attempt(new_job(store, source), source)
-    with mailbox.client() as client:
-        client.select("Box")
-        client.store("1:3", "+FLAGS", r"(\Seen \Flagged)")
-        client.append("Box", "", None, message(9))
-    second = incremental(store, source)
-    assert attempt(second, source).counts.skipped == 5
-    assert next(iter(held(second))).endswith("UID=6")
-    with mailbox.client() as client:
-        client.delete("Box")
-        client.create("Box")
-        client.append("Box", "", None, message(9))
-    third = incremental(store, source)
-    result = attempt(third, source)
-    assert result.counts.succeeded == 1
-    assert "its UIDVALIDITY was" in str(result.warnings)
-    assert not held(second).keys() & held(third).keys()
-
-
-@pytest.fixture
-def commands(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The commands that are sent to the server, without those of logins."""
-    sent: list[str] = []
-    send = Session.send
-
-    def noted(self: Session, *parts: bytes) -> bytes:
-        sent.append(parts[0].decode())
-        return send(self, *parts)
-
-    monkeypatch.setattr(Session, "send", noted)
-    return sent
-
-
-def test_since_asks_about_new_messages_only(
-    mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch, commands: list[str]
-) -> None:
-    """The listing of an incremental job asks what new messages are, and the last 20 held ones. The others are taken
-    over from the earlier jobs, but for those that were deleted. No command is of CONDSTORE, which servers may lack.
-    """
-    monkeypatch.setattr(listing, "AT_ONCE", 10)
-    mailbox.deliver(message(number) for number in range(60))
-    source, store = mailbox.source("INBOX"), MemoryStore()
-    first = new_job(store, source)
-    attempt(first, source)
-    with mailbox.client() as client:
-        client.select("INBOX")
-        client.store("1:9", "+FLAGS", r"(\Seen \Flagged)")
-        client.store("3,11", "+FLAGS", r"(\Deleted)")
-        client.expunge()
-    mailbox.deliver(message(number) for number in range(100, 103))
-    commands.clear()
-    second = incremental(store, source)
-    result = attempt(second, source)
-    check_account(second)
-    assert (result.counts.skipped, result.counts.succeeded, len(result.warnings)) == (58, 3, 1)
-    asked = [command for command in commands if not command.startswith(("EXAMINE", "LOGOUT", "LIST"))]
-    assert [command for command in asked if "PEEK" not in command] == [
-        "UID SEARCH ALL",
-        *(f"UID FETCH {uids} (UID RFC822.SIZE INTERNALDATE ENVELOPE)" for uids in ("41:60", "61:62", "63")),
-    ]
-    before = {row["item_id"]: row for row in held(first).values()}
-    inventory = read_inventory(second, 1, 0)
-    columns = [field.name for field in LISTED]
-    for row in inventory.filter(pc.equal(inventory["outcome"], "skipped")).select(columns).to_pylist():
-        assert row == {name: before[row["item_id"]][name] for name in columns}
-    assert "58 of which earlier jobs hold" in str(second.inventory_totals(1))
-
-
-def test_a_server_that_was_restored(mailbox: Mailbox) -> None:
-    """If the last UIDs mean other messages than they did, though UIDVALIDITY is the same, no message of the folder is
-    taken for unchanged unread: those that differ are collected again, and the result says why. The next job is as ever.
-    """
-    mailbox.deliver(message(number) for number in range(30))
-    source, store = mailbox.source("INBOX"), MemoryStore()
-    attempt(new_job(store, source), source)
-    *_, last = sorted((mailbox.folder() / "cur").iterdir())
-    last.write_bytes(message(77, 3_000))
-    for index in mailbox.folder().glob("dovecot.index*"):
-        index.unlink()
-    source = mailbox.source("INBOX", connections=3)  # other settings have connections of their own
-    second = incremental(store, source)
-    result = attempt(second, source)
-    check_account(second)
-    assert (result.counts.skipped, result.counts.succeeded) == (29, 1)
-    assert {row["error_code"] for row in unsuccessful(second).values()} == {"unchanged"}
-    assert "compared with the held one by its SHA-256" in str(result.warnings)
-    third = incremental(store, source)
-    result = attempt(third, source)
-    assert (result.counts.skipped, len(result.warnings)) == (30, 1)
-
-
-def test_a_folder_that_was_made_anew(mailbox: Mailbox) -> None:
-    """After UIDVALIDITY changed, messages that were listed before are `not_found`, and the message says why."""
-    mailbox.deliver([message(1), message(2, LARGE)])
-    source = mailbox.source()
-    items = [*items_of(source)]
-    old = [replace(item, id="INBOX;UIDVALIDITY=7/;UID=1") for item in items]
-    for _, got in source.read_many(old, 8):
-        assert isinstance(got, SourceError)
-        assert got.code == "not_found"
-        assert "its UIDVALIDITY was 7 and is" in str(got)
-    with pytest.raises(SourceError, match="made anew"), source.open(old[0]):
-        pass
-
-
-def test_deleted_after_the_listing(mailbox: Mailbox) -> None:
-    """Messages that were deleted after they were listed are `not_found`, small and large; the others are collected."""
-    mailbox.deliver([message(1), message(2, LARGE), message(3), message(4, LARGE)])
-    source = mailbox.source()
-    items = [*items_of(source)]
-    with mailbox.client() as client:
-        client.select("INBOX")
-        client.store("1:2", "+FLAGS", r"(\Deleted)")
-        client.expunge()
-    job = new_job(MemoryStore(), source)
-    attempt(job, AsListed(source, items))
-    check_account(job)
-    assert [[*source.relist(item)] == [item] for item in items] == [False, False, True, True]
-    assert sorted(path[:7] for path in (row["path"] for row in held(job).values())) == ["INBOX/3", "INBOX/4"]
-    assert {row["error_code"] for row in unsuccessful(job).values()} == {"not_found"}
-
-
-@pytest.mark.parametrize("at", [6_000, 30_000, 200_000, 1_500_000])
-def test_lost_connections(mailbox: Mailbox, proxy: MailProxy, at: int) -> None:
-    """A connection that is cut, in the listing or inside a small or large message, is made anew; all is collected."""
-    mailbox.deliver([*(message(number, 2_000) for number in range(AT_ONCE + 50)), message(0, 2 * LARGE)])
-    source = mailbox.source(port=proxy.port)
-    proxy.cut_after = [at, at + 777]
-    job = new_job(MemoryStore(), source)
-    result = attempt(job, source)
-    check_account(job)
-    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
-    assert result.counts.succeeded == AT_ONCE + 51
-    assert proxy.connections > 1
-
-
-def test_wrong_secrets(mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wrong password, or none, is `bad_credentials`, and the message holds no secret."""
-    mailbox.deliver([message(1)])
-    for password in ("hush-hush", None):
-        with pytest.raises(SourceError) as caught:
-            [*items_of(mailbox.source(password=password))]
-        assert caught.value.code == "bad_credentials"
-        assert "hush" not in str(caught.value)
-    monkeypatch.setenv("IMAP_PASSWORD", PASSWORD)
-    assert len([*items_of(mailbox.source(password=None))]) == 1
-
-
-def test_credentials_are_not_tried_often(mailbox: Mailbox, proxy: MailProxy) -> None:
-    """An attempt whose credentials are refused does not try them for each item: servers lock users out who do."""
-    mailbox.deliver([message(number, LARGE) for number in range(30)])
-    source = mailbox.source(port=proxy.port, connections=1)
-    items = [*items_of(source)]
-    mailbox.set_password("another")
-    proxy.cut_all()
-    before = proxy.connections
-    job = new_job(MemoryStore(), source)
-    attempt(job, AsListed(source, items))
-    assert {row["error_code"] for row in unsuccessful(job).values()} <= {"bad_credentials", "connection_lost"}
-    assert proxy.connections <= before + 2
-
-
 def test_through_prefect(
     prefect_server: PrefectServer, mailbox: Mailbox, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -487,54 +189,10 @@ def test_through_prefect(
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and PASSWORD.encode() in path.read_bytes()]
 
 
-def test_a_certificate_that_is_not_trusted(mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is sent to a server whose certificate is not trusted, by TLS or STARTTLS."""
-    monkeypatch.delenv("SSL_CERT_FILE")
-    for url in (mailbox.source().url, f"imap://{mailbox.user}@127.0.0.1:{mailbox.server.port}"):
-        with pytest.raises(SourceError, match=r"certificate is not trusted.*SSL_CERT_FILE"):
-            [*items_of(mailbox.source(url=url))]
-
-
 def test_starttls(mailbox: Mailbox) -> None:
     """With imap:// the connection is encrypted by STARTTLS."""
     mailbox.deliver([message(1)])
     assert len([*items_of(mailbox.source(url=f"imap://{mailbox.user}@localhost:{mailbox.server.port}"))]) == 1
-
-
-def test_more_connections_than_the_server_allows(mailbox: Mailbox) -> None:
-    """If the server allows fewer connections than the source has, the source makes do with fewer."""
-    mailbox.deliver([message(number, LARGE) for number in range(14)])
-    source = mailbox.source(connections=20)
-    gate = threading.Barrier(3)
-
-    def read(item: Item) -> int:
-        with source.open(item) as content:
-            if item.path.startswith(("INBOX/1 ", "INBOX/2 ", "INBOX/3 ")):
-                gate.wait(60)
-            return sum(len(chunk) for chunk in content.chunks)
-
-    items = [*items_of(source)]
-    with ThreadPoolExecutor(14) as pool:
-        assert [*pool.map(read, items)] == [item.size for item in items]
-
-
-def test_a_size_that_dovecot_has_wrong(mailbox: Mailbox) -> None:
-    """Dovecot believes the size in a maildir's file name, announces it, sends fewer bytes and ends the connection; then
-    it has the message under its UID, or under another: the job says that it is gone, and the next one has the new one.
-    """
-    mailbox.deliver([message(1)])
-    data = message(5)
-    name = f"9999999999.wrong.host,S={len(data)},W={len(data) + 40}:2,"
-    (mailbox.folder() / "cur" / name).write_bytes(data)
-    source, store = mailbox.source(), MemoryStore()
-    first = new_job(store, source)
-    attempt(first, source)
-    check_account(first)
-    assert {row["error_code"] for row in unsuccessful(first).values()} <= {"not_found"}
-    second = incremental(store, source)
-    attempt(second, source)
-    rows = [*held(first).values(), *held(second).values()]
-    assert sorted(row["sha256"] for row in rows) == sorted(hashlib.sha256(each).digest() for each in (message(1), data))
 
 
 def test_a_large_message_is_streamed(mailbox: Mailbox) -> None:

@@ -15,17 +15,11 @@ from prefect_collect.connectors.foreign_exports.purview import PURVIEW
 from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
-from tests.integration.connectors.test_s3 import source_at
+from tests.integration.connectors.s3_sources import source_at
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
-from tests.integration.sources.contract import (
-    BreakingContract,
-    Fault,
-    Place,
-    SourceContract,
-    failures,
-    listed_before,
-)
+from tests.integration.sources.contract import BreakingContract, SourceContract
+from tests.integration.sources.places import Fault, Place, failures, listed_before
 from tests.integration.sources.proxied import ProxiedPlace
 from tests.integration.sources.test_folder import Folder
 from tests.support.run_attempts import attempt, check_account, new_job

@@ -19,8 +19,8 @@ from prefect_collect.stores import DirectoryStore
 from tests.examples import LARGE
 from tests.integration.databases import Database
 from tests.integration.mail_server import Mailbox
-from tests.integration.sources.contract import HUGE, MANY, MOST_MEMORY, hash_of_zeros
-from tests.integration.sources.test_imap import message
+from tests.integration.sources.imap_messages import message
+from tests.integration.sources.places import HUGE, MANY, MOST_MEMORY, hash_of_zeros
 from tests.support.mbox_bytes import mail, separator
 from tests.support.peak import measured
 from tests.support.run_attempts import attempt, held, new_job

@@ -24,7 +24,8 @@ from prefect_collect.stores import DirectoryStore
 from tests.integration.faults import FaultProxy
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server, find_program
-from tests.integration.sources.contract import BreakingContract, Fault, Place, SourceContract, collected, read
+from tests.integration.sources.contract import BreakingContract, SourceContract
+from tests.integration.sources.places import Fault, Place, collected, read
 from tests.integration.sources.proxied import ProxiedPlace
 from tests.integration.sources.test_folder import Folder
 from tests.integration.webdav import WebDavServer, webdav

@@ -9,15 +9,14 @@ from typing import Any
 import pytest
 
 from prefect_collect.blocks import DataSource
-from tests.integration.connectors.test_s3 import source_at
+from tests.integration.connectors.s3_sources import source_at
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
-from tests.integration.sources.contract import BreakingContract, Fault, Place, SourceContract
+from tests.integration.sources.contract import BreakingContract, SourceContract
+from tests.integration.sources.places import Fault, Place
 from tests.integration.sources.proxied import ProxiedPlace
 
 pytestmark = pytest.mark.integration
-
-
 PART = 64 << 20
 
 

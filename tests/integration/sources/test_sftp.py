@@ -10,7 +10,8 @@ import pytest
 
 from prefect_collect.blocks import DataSource, SftpSource
 from tests.integration.sftp import SftpServer
-from tests.integration.sources.contract import BreakingContract, Fault, Place, SourceContract
+from tests.integration.sources.contract import BreakingContract, SourceContract
+from tests.integration.sources.places import Fault, Place
 from tests.integration.sources.test_folder import Folder
 
 pytestmark = pytest.mark.integration

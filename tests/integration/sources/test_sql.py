@@ -26,7 +26,7 @@ from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
 from tests.integration.databases import PASSWORD, Database
 from tests.integration.prefect_server import PrefectServer
-from tests.integration.sources.contract import read
+from tests.integration.sources.places import read
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
 

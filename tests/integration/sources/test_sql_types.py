@@ -22,8 +22,8 @@ from prefect_collect.packages import verify
 from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
-from tests.integration.databases import Database, MariaDb, postgres_database, sqlite_database
-from tests.integration.sources.contract import read
+from tests.integration.databases import Database, sqlite_database
+from tests.integration.sources.places import read
 from tests.support.run_attempts import attempt, export, new_job
 
 pytestmark = pytest.mark.integration
@@ -60,21 +60,9 @@ def require_datasets(database: Database, table: pa.Table, folder: Path) -> None:
 
 
 @pytest.fixture
-def postgresql() -> Database:
-    """An empty database of PostgreSQL."""
-    return postgres_database()
-
-
-@pytest.fixture
 def sqlite(tmp_path: Any) -> Database:
     """An empty database of SQLite."""
     return sqlite_database(tmp_path)
-
-
-@pytest.fixture
-def mariadb(mariadb_server: MariaDb) -> Database:
-    """An empty database of MariaDB."""
-    return mariadb_server.database()
 
 
 def test_exact_types_of_postgresql(postgresql: Database, tmp_path: Path) -> None:

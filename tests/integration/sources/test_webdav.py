@@ -11,7 +11,8 @@ import pytest
 
 from prefect_collect.blocks import DataSource, WebDavSource
 from tests.integration.faults import FaultProxy
-from tests.integration.sources.contract import BreakingContract, Fault, Place, SourceContract
+from tests.integration.sources.contract import BreakingContract, SourceContract
+from tests.integration.sources.places import Fault, Place
 from tests.integration.sources.proxied import ProxiedPlace
 from tests.integration.sources.test_folder import Folder
 from tests.integration.webdav import PASSWORD, WebDavServer, rclone_webdav, webdav

@@ -9,7 +9,7 @@ import pytest
 
 from prefect_collect.errors import StoreAccessDenied, StoreFull
 from prefect_collect.stores import BlobWriter, CopyRange, DirectoryStore
-from tests.stores.contract import MIB, patterned
+from tests.stores.patterned import MIB, patterned
 
 pytestmark = pytest.mark.integration
 

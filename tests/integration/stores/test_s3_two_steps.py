@@ -15,7 +15,7 @@ from prefect_collect.stores import CopyRange, Piece, S3Store
 from prefect_collect.stores._parts import Limits
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server, moto
-from tests.stores.contract import patterned
+from tests.stores.patterned import patterned
 
 pytestmark = pytest.mark.integration
 

@@ -120,7 +120,7 @@ class Entry:
 
     @property
     def _at(self) -> int:
-        """Where the entry's own header is. Raises Damaged if that is nowhere in the file."""
+        """Where the entry's own header is. Raise Damaged if that is nowhere in the file."""
         at = self._entry.offset + self._shift
         if at < 0:
             raise Damaged("it would begin before the file does")
@@ -138,7 +138,7 @@ class Entry:
         return self._archive.read(self._start + start, self._start + end)
 
     def _header(self, head: bytes) -> int:
-        """Return the size of the entry's own header. Raises Damaged if it is of another entry than the directory's."""
+        """Return the size of the entry's own header. Raise Damaged if it is of another entry than the directory's."""
         if len(head) < z.LOCAL_SIZE or not head.startswith(z.LOCAL_SIGNATURE):
             raise Damaged("its own header is not where the directory says")
         fields = z.LOCAL.unpack_from(head)

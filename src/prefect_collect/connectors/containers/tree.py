@@ -101,7 +101,7 @@ class FileTree:
             yield Item(f"{file.item.id}!/", f"{file.item.path}/", failure=self.failure(error, file))
 
     def failure(self, error: Exception, file: File) -> Failure:
-        """Return what an error says of a file. Raise it if it would hit all other files, or is none of the source's."""
+        """Return what an error says of a file. Raise it if it would hit all other files, or is not the source's."""
         known: Failure | None
         if isinstance(error, SourceError):
             known = Failure(error.code, str(error), error.http_status)

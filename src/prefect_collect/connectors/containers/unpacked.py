@@ -55,7 +55,7 @@ class Unpacked:
         self._decompressor: Any = self._points[0].decompressor.copy()
 
     def stream(self, start: int, end: int) -> Iterator[bytes]:
-        """Yield the bytes from `start` to `end`. Raises Damaged."""
+        """Yield the bytes from `start` to `end`. Raise Damaged."""
         while start < end:
             with self._lock:
                 piece = self._at(start, min(end, start + STEP))

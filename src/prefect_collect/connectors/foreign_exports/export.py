@@ -25,6 +25,11 @@ from prefect_collect.sources.query import Query
 _STALE: Final = 5.0
 """Seconds without a question of a retry after which the next one looks anew; more if looking took longer."""
 
+_NO_LIST: Final = (
+    "The export has no list of what it should hold, and no checksums: what was collected was not compared with any."
+)
+"""The warning where nothing tells whether an export is whole."""
+
 
 @dataclass
 class Export:
@@ -56,7 +61,7 @@ class Export:
             for each in lists.missing():
                 missing += 1
                 yield missing_item(each, self.format)
-        yield ListingEnd(self._proof(lists, missing))
+        yield ListingEnd(self._proof(lists, missing), warnings=() if lists.promised or lists.checksums else (_NO_LIST,))
 
     def _proof(self, lists: Lists, missing: int) -> str:
         if not lists.promised and not lists.checksums:

@@ -19,7 +19,7 @@ _DECODER: Final = json.JSONDecoder()
 
 
 def elements(pieces: Iterable[bytes | memoryview]) -> Iterator[dict[str, Any]]:
-    """Yield the objects of an array; other elements are passed over. Raise BadList where it is none."""
+    """Yield the objects of an array; other elements are passed over. Raise BadList where it is not an array."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
     text, at, is_open = "", 0, False
     for piece in chain(pieces, [None]):

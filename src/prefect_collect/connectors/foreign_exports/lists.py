@@ -69,7 +69,7 @@ class Lists:
         """False if not all files were looked at, so that nothing can be said to be missing."""
 
     def add_file(self, path: str) -> None:
-        """Note that the export has a file, before any is told to be the one that a list means."""
+        """Add a file that the export has, before any is told to be the one that a list means."""
         with self._lock:
             self._paths.add(path)
 
@@ -141,7 +141,7 @@ class Lists:
         return "" if found is None else str(found[0])
 
     def saw_file(self, path: str, item: Item | None = None, *, holds_messages: bool = False) -> None:
-        """Note that a file is there. One that holds messages does not stand for documents that are messages in it."""
+        """Add a file that is there. One that holds messages does not stand for documents that are messages in it."""
         self.holds_pst = self.holds_pst or path.lower().endswith(".pst")
         more = " AND NOT keyed" if holds_messages else ""
         numbers = "SELECT document FROM keys WHERE list = ? AND key = ?"
@@ -159,7 +159,7 @@ class Lists:
                 )
 
     def saw_message(self, keys: Iterable[str], path: str = "", item: Item | None = None) -> None:
-        """Note that a message is there, in a file. An id may be the name of a document's file, as Google Chat's are."""
+        """Add a message that is there, in a file. An id may be the name of a document's file, as Google Chat's are."""
         kept = _kept(item)
         with self._lock:
             self.messages += self.counts

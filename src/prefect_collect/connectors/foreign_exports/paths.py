@@ -55,7 +55,7 @@ class Paths:
         self._database = database
 
     def add(self, path: str) -> None:
-        """Note that a file is there."""
+        """Add a file that is there."""
         path = normal(path)
         self._database.execute("INSERT OR IGNORE INTO files VALUES (?, ?)", [path, back(path)])
 

@@ -63,7 +63,7 @@ def _name_of(user: dict[str, Any]) -> str:
 
 
 def _look(file: File, lists: Lists) -> Iterator[Item]:
-    """Note that a conversation has a file, and yield the links in it."""
+    """Add a file of a conversation, and yield the links in it."""
     day = _DAY.fullmatch(file.item.path)
     if day is None and base_name(file.item.path) != "canvases.json":
         return
@@ -96,7 +96,7 @@ def _link(file: File, link: dict[str, Any], number: int) -> Item:
 
 
 def _at(url: str) -> str:
-    """Return the host of a URL: its path and query may open the file for whoever has them."""
+    """Return the host of a URL: its path and query may give access to the file."""
     try:
         host = urlsplit(url).hostname
     except ValueError:

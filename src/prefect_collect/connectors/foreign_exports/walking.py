@@ -33,7 +33,7 @@ class Walk:
     format: Format
 
     def read_lists(self, lists: Lists) -> None:
-        """Read the export's lists: those beside its ZIP files, then those in ZIP files that are none of its items."""
+        """Read the export's lists: those beside its ZIP files, then those in ZIP files that are not its items."""
         for file in self.tree.files():
             if isinstance(file, Item):
                 lists.unreadable = file.failure or lists.unreadable
@@ -97,7 +97,7 @@ class Walk:
                 lists.is_whole = False
 
     def see_all(self, lists: Lists) -> None:
-        """Note in the lists all files and messages that are there."""
+        """Add to the lists all files and messages that are there."""
         for file in self.tree.files():
             if isinstance(file, Item):
                 continue

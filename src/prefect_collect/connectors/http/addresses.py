@@ -182,7 +182,7 @@ def refused(host: str, place: str) -> SourceError:
 def _as_ipv4(host: str) -> str | None:
     """Return the IPv4 address that a host is in any notation that systems accept (``127.1``, ``0x7f000001``), or None.
 
-    A name that is none may look like it (``beef``): it is resolved, and what it resolves to is judged.
+    A host name may look like such a number (``beef``). It is then resolved, and the address is judged.
     """
     if not _NUMBERS.fullmatch(host):
         return None

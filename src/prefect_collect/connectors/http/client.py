@@ -28,7 +28,6 @@ WANTED: Final = frozenset(
 """The response headers that are used; the others are ignored."""
 
 REDIRECTS: Final = (301, 302, 303, 307, 308)
-BUSY: Final = (429, 503)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +100,8 @@ class Client:
         return url
 
     def ask_again(self, head: Head) -> bool:
-        """Note an answer at the pace; return whether it is "too many requests", and the request is to be repeated."""
-        if head.status not in BUSY:
-            self.pace.passed()
-            return False
-        stated = head.stated_pause
-        is_worth_it = self.pace.too_many(stated)
-        return is_worth_it and (head.status == 429 or stated is not None)
+        """Count an answer at the pace; return whether the request is to be repeated after "too many requests"."""
+        return self.pace.answered(head.status, head.stated_pause)
 
 
 def refusal(head: Head, target: Target, body: bytes = b"") -> SourceError:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
+from prefect_collect.connectors.http.asked_again import AskedAgain
 from prefect_collect.connectors.http.client import REDIRECTS, WANTED, Client, Head, Target, refusal
 from prefect_collect.connectors.http.engine import Answer, curl_error
 from prefect_collect.connectors.http.fetcher import Fetcher
@@ -52,15 +52,13 @@ class Many(Generic[T]):
     ) -> None:
         self._client, self._fetcher = client, fetcher
         self._target_of, self._whole, self._alone = target_of, whole, alone
-        self._again: deque[_Ask] = deque()
+        self._asked = AskedAgain[_Ask](())
         self._elsewhere: list[Item] = []
-        self._is_done = False
 
     def read(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, T | Exception]]:
         """Yield each item with what `whole` made of its answer, or its error, in the order of arrival."""
-        source = iter(items)
-        while (not self._is_done or self._again) and not current_stop().canceled:
-            asked = self._wanted(source)
+        asked = self._asked = AskedAgain(map(_Ask, items))
+        while asked and not current_stop().canceled:
             answers = self._fetcher.fetch(
                 asked, concurrency, prepare=self._prepare, size=_expected, pace=self._client.pace
             )
@@ -72,17 +70,6 @@ class Many(Generic[T]):
         if self._alone is not None:
             for item in self._elsewhere:  # when no request is under way here, as each waits for its turn
                 yield item, self._alone(item)
-
-    def _wanted(self, source: Iterator[Item]) -> Iterator[_Ask]:
-        while True:
-            if self._again:
-                yield self._again.popleft()
-                continue
-            item = next(source, None)
-            if item is None:
-                self._is_done = True
-                return
-            yield _Ask(item)
 
     def _prepare(self, ask: _Ask) -> tuple[str, list[str]]:
         if ask.target is None:
@@ -103,11 +90,11 @@ class Many(Generic[T]):
                 if self._alone is not None and self._client.limits(ask.target, ask.url) is not self._client.home:
                     self._elsewhere.append(ask.item)
                     return None
-                self._again.append(ask)
+                self._asked.again(ask)
                 return None
             if self._client.ask_again(head):
                 ask.url, ask.hops = ask.target.url, 0
-                self._again.append(ask)
+                self._asked.again(ask)
                 return None
             if head.status != 200:
                 return refusal(head, ask.target, b"".join(answer.body))

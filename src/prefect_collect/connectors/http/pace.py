@@ -15,6 +15,9 @@ from prefect_collect.threads.stop import current_stop
 LONGEST: Final = 600.0
 """Seconds that a source waits for a server that only says "too many requests"; also the longest pause it may state."""
 
+_BUSY: Final = (429, 503)
+"""The statuses that ask for less: Too Many Requests, and Service Unavailable, which S3 calls Slow Down."""
+
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
 _LOOK: Final = 0.2
@@ -22,7 +25,7 @@ _NO_LIMIT: Final = 1 << 30
 
 
 def retry_after(text: str | None) -> float | None:
-    """Return the seconds that a Retry-After header states, as a number or as a date (RFC 9110); None if it is none."""
+    """Return the seconds that a Retry-After header states, as a number or as a date (RFC 9110), or None."""
     if not text:
         return None
     if text.isascii() and text.isdigit():
@@ -96,8 +99,29 @@ class Pace:
         with self._changed:
             self._changed.wait(_LOOK)
 
+    @property
+    def not_before(self) -> float:
+        """When requests may begin again, by the monotonic clock."""
+        return self._not_before
+
+    def answered(self, status: int, stated: float | None) -> bool:
+        """Count an answer; return whether it is "too many requests", and the request is to be repeated.
+
+        A server may be down for any time with 503: without a stated pause, that is an error of the request.
+
+        Args:
+            status: The answer's status; 0 if there is none.
+            stated: The seconds of its Retry-After.
+        """
+        if status not in _BUSY:
+            if status:
+                self.passed()
+            return False
+        is_worth_it = self.too_many(stated)
+        return is_worth_it and (status == 429 or stated is not None)
+
     def passed(self) -> None:
-        """Note an answer that is none of "too many requests"."""
+        """Count an answer that does not refuse the request for too many requests."""
         if self._since is None and self._most == _NO_LIMIT:
             return
         with self._changed:
@@ -107,7 +131,7 @@ class Pace:
                 self._most, self._passed = self._most + 1, 0
 
     def too_many(self, stated: float | None) -> bool:
-        """Note an answer of "too many requests"; return whether to ask again after the pause.
+        """Count an answer of "too many requests"; return whether to ask again after the pause.
 
         Args:
             stated: The seconds of its Retry-After.

@@ -63,6 +63,9 @@ class Asked(Protocol):
     def refusal(self, answer: Answer) -> SourceError:
         """Return the error of an answer with an error's status, from its body."""
 
+    def not_before(self) -> float:
+        """Return when the server may be asked again, by the monotonic clock."""
+
 
 @dataclass(slots=True, eq=False)
 class _Range:
@@ -113,7 +116,7 @@ class RangedStream:
         self._thread.start()
 
     def begin(self) -> None:
-        """Wait for the first range's answer. Raise SourceError if it is none of a range."""
+        """Wait for the first range's answer. Raise SourceError if it is not an answer to a range."""
         with self._changed:
             self._changed.wait_for(lambda: self._failure is not None or (self._ranges and self._ranges[0].is_proven))
             if self._failure is not None:
@@ -267,7 +270,7 @@ class RangedStream:
             self._fail(error)
             return
         self.resumed += 1
-        each.begins = monotonic() + _PAUSES.pause(each.breaks)
+        each.begins = max(monotonic() + _PAUSES.pause(each.breaks), self._asked.not_before())
 
     def _error(self, each: _Range, failure: tuple[int, str] | None) -> SourceError:
         """Return why a range is not whole."""

@@ -43,7 +43,7 @@ def internal_date(value: Value) -> datetime | None:
 def metadata_of(attributes: dict[bytes, Any]) -> dict[str, Any]:
     """Return what the answer to FETCH says of a message; what it does not say is left out.
 
-    ``message_id``, ``date`` (of the message, ISO 8601 with its zone; ``date_text`` if it is none), ``received``
+    ``message_id``, ``date`` (of the message, ISO 8601 with its zone; ``date_text`` if not a date), ``received``
     (INTERNALDATE, with the server's zone), ``from``, ``to``, ``cc``, ``bcc``, ``subject``, ``attachments`` (names) and
     ``labels``.
     """

@@ -164,7 +164,7 @@ class Answer:
 
 
 def number(value: object) -> int:
-    """Return the number that a value is. Raise BadAnswer."""
+    """Return the number that an atom states. Raise BadAnswer if the value is not a number."""
     if not isinstance(value, bytes) or not _NUMBER.match(value):
         raise BadAnswer(f"a number is expected, and there is {value!r:.60}")
     return int(value)

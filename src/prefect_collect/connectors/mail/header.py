@@ -38,7 +38,7 @@ class Header:
 
 
 def _fields(head: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the fields, unfolded; a line that is none is passed over."""
+    """Yield the fields, unfolded; a line that is not a field is passed over."""
     name, value = b"", b""
     for line in head.split(b"\n"):
         line = line.removesuffix(b"\r")
@@ -60,7 +60,7 @@ def _fields(head: bytes) -> Iterator[tuple[bytes, bytes]]:
 def metadata_of(header: Header) -> dict[str, Any]:
     """Return what the header says, in the form of all sources of mail; what it does not say is left out.
 
-    ``message_id``, ``date`` (ISO 8601 with its zone; ``date_text`` if it is none), ``from``, ``to``, ``cc``, ``bcc``,
+    ``message_id``, ``date`` (ISO 8601 with its zone; ``date_text`` if not a date), ``from``, ``to``, ``cc``, ``bcc``,
     ``subject`` and ``labels`` (Google's ``X-Gmail-Labels``).
     """
     date, subject, labels = (header.text(name) for name in _FIRST)

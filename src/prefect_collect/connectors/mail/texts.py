@@ -70,7 +70,7 @@ def storable(text: str) -> str:
 
 
 def described_date(stated: str) -> dict[str, str]:
-    """Return the date of a message: ``date`` (ISO 8601 with its zone), ``date_text`` if it is none; {} without one."""
+    """Return the date of a message: ``date`` (ISO 8601 with its zone), ``date_text`` if not a date; {} without one."""
     stated = shortened(stated)
     if not stated:
         return {}

@@ -73,7 +73,7 @@ def is_mbox(start: bytes) -> bool:
 
 
 def messages(file: Bytes) -> Iterator[Message]:
-    """Yield the messages of an mbox file, in order; of a file that is none, all its bytes as message 0."""
+    """Yield the messages of an mbox file, in order; of a file that is not mbox, all its bytes as message 0."""
     return _Splitter(file).messages()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections import Counter
@@ -22,6 +23,7 @@ from prefect_collect.connectors.http.many import Many
 from prefect_collect.connectors.per_process import per_process
 from prefect_collect.connectors.rclone.entries import Entry, item_of, loop_of, stated_hash, twin_of
 from prefect_collect.connectors.rclone.failures import left_out, rclone_error
+from prefect_collect.connectors.rclone.not_compared import NotCompared
 from prefect_collect.connectors.rclone.process import Shared
 from prefect_collect.connectors.rclone.remote import Remote
 from prefect_collect.errors import SourceError
@@ -31,6 +33,7 @@ from prefect_collect.sources.depth import Alike, Nested, require_depth, too_deep
 _STATED: Final = re.compile(r'"error": "((?:[^"\\]|\\.)*)')
 """The message in an answer of rclone, which may be cut off."""
 
+_CHUNK: Final = 1 << 20
 _PASSING: Final = ("connection_lost", "timeout", "bad_credentials", "throttled")
 
 
@@ -86,16 +89,19 @@ class Connection:
             remote.features()
             if remote.root and (entry := remote.entry("")) is not None and not entry.is_folder:
                 remote = self._remote = remote.above()
-                yield item_of(entry, "", has_times=remote.has_times)
-                yield ListingEnd("the source is one file, and it is there", items=1)
+                counts = _Counts(remote.not_compared())
+                yield self._item(entry, "", counts)
+                end = "the source is one file, and it is there"
+                yield ListingEnd(end, items=1, warnings=counts.files.warnings())
                 return
-            counts = _Counts()
+            counts = _Counts(remote.not_compared())
             yield from self._walk("", counts)
             if said := left_out(running.said_since(begun).decode(errors="replace")):
                 raise source_error(
                     "enumeration_failed", f"rclone left something out of its lists: {said}", remote.place
                 )
-        yield ListingEnd(f"rclone listed {counts.folders:,} folders to their ends; {remote.describe()}")
+        proof = f"rclone listed {counts.folders:,} folders to their ends; {remote.describe()}"
+        yield ListingEnd(proof, warnings=counts.files.warnings())
 
     def _walk(self, top: str, counts: _Counts) -> Iterator[Item]:
         remote, alike = self._remote, Alike()
@@ -127,7 +133,7 @@ class Connection:
                 if (number := seen[entry.name, entry.is_folder]) > 1:
                     yield twin_of(entry, folder, number, remote.place)
                 elif not entry.is_folder:
-                    yield item_of(entry, folder, has_times=remote.has_times)
+                    yield self._item(entry, folder, counts)
                 elif entry.id and entry.id in above:
                     yield loop_of(entry, folder, remote.place)
                 elif (failure := too_deep(path := f"{folder}{entry.name}/", f"{remote.place}/{path}")) is not None:
@@ -152,16 +158,27 @@ class Connection:
         folder = item.id.rstrip("/").rpartition("/")[0]
         if not entry.is_folder:
             inside = f"{folder}/" if folder else ""
-            yield item_of(entry, inside, has_times=self._remote.has_times)
+            yield self._item(entry, inside, _Counts(self._remote.not_compared()))
             return
-        counts = _Counts()
+        counts = _Counts(self._remote.not_compared())
         for found in self._walk(f"{item.id.rstrip('/')}/", counts):
             yield replace(found, expands=item.id)
-        yield ListingEnd(f"rclone listed {counts.folders:,} folders to their ends")
+        proof = f"rclone listed {counts.folders:,} folders to their ends"
+        yield ListingEnd(proof, warnings=counts.files.warnings())
+
+    def _item(self, entry: Entry, folder: str, counts: _Counts) -> Item:
+        item = item_of(entry, folder, has_times=self._remote.has_times)
+        is_rewritten = self._remote.is_rewritten(entry.name)
+        counts.files.count(entry, is_rewritten=is_rewritten)
+        return replace(item, etag=None) if is_rewritten else item
 
     @contextmanager
     def open(self, item: Item) -> Iterator[Content]:
         """Open a file of any size."""
+        if self._remote.is_rewritten(item.id):
+            with self._copied(item) as content:
+                yield content
+            return
         with self._remote.used():
             download = Download(self._client, self._remote.target(item.id))
             try:
@@ -177,7 +194,8 @@ class Connection:
                 download.close()
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
-        """Read small files, many at once."""
+        """Read small files, many at once, but for those that the service rewrites: a job reads these by `open`."""
+        items = (item for item in items if not self._remote.is_rewritten(item.id))
         with self._lock:
             fetcher = self._fetchers.pop() if self._fetchers else Fetcher(self._client.home)
         many = Many(self._client, fetcher, target_of=self._target, whole=self._content)
@@ -188,6 +206,20 @@ class Connection:
         finally:
             with self._lock:
                 self._fetchers.append(fetcher)
+
+    @contextmanager
+    def _copied(self, item: Item) -> Iterator[Content]:
+        before = self._remote.entry(item.id)
+        if before is None:
+            raise source_error("not_found", "The file is not there any more", f"{self._remote.place}/{item.id}")
+        with self._remote.copied(item.id) as file:
+            yield Content(
+                iter(partial(file.read, _CHUNK), b""),
+                size=os.fstat(file.fileno()).st_size,
+                modified=None if item.modified is None else before.modified,
+                listed_size_counts=False,
+                finish=partial(self._require_unchanged, item, before),
+            )
 
     def _target(self, item: Item) -> Target:
         return self._remote.target(item.id)
@@ -218,11 +250,12 @@ class Connection:
 
 @dataclass
 class _Counts:
+    files: NotCompared
     folders: int = 0
 
 
 def _meant(error: SourceError) -> SourceError:
-    """Return the error of an answer of rclone with the code of what it says; its status is 500 for most failures."""
+    """Return the error with the code that rclone's text implies: rclone answers most failures with status 500."""
     if error.http_status is None or error.http_status < 500:
         return error
     text, _, place = str(error).rpartition(" [")

@@ -32,7 +32,7 @@ class Entry:
 def entries_of(answer: Any, place: str) -> list[Entry]:
     """Return the entries of an answer to ``operations/list``.
 
-    Raises SourceError (`enumeration_failed`) if it is not one.
+    Raise SourceError (`enumeration_failed`) if it is not one.
     """
     listed = answer.get("list") if isinstance(answer, dict) else None
     if listed is None and isinstance(answer, dict) and "list" in answer:
@@ -43,7 +43,7 @@ def entries_of(answer: Any, place: str) -> list[Entry]:
 
 
 def entry_of(stated: Any, place: str) -> Entry:
-    """Return an entry. Raise SourceError (`enumeration_failed`) if it is none."""
+    """Return an entry. Raise SourceError (`enumeration_failed`) if it is not an entry."""
     name = stated.get("Name") if isinstance(stated, dict) else None
     size = stated.get("Size") if isinstance(stated, dict) else None
     if not isinstance(name, str) or not name or "/" in name or not isinstance(stated.get("IsDir"), bool):
@@ -85,7 +85,7 @@ def loop_of(entry: Entry, folder: str, place: str) -> Item:
 
 
 def stated_hash(etag: str | None) -> tuple[str, bytes] | None:
-    """Return the name and the value of a hash that is an item's ETag; None if it is none."""
+    """Return the name and the value of a hash that is an item's ETag; None for any other ETag."""
     name, _, value = (etag or "").partition(":")
     try:
         digest = bytes.fromhex(value)

@@ -41,16 +41,22 @@ _UNTIL_WE_END: Final = '"$@" </dev/null & child=$!; cat >/dev/null; kill $child;
 
 
 class Rclone:
-    """A running rclone: `url` is its address, `login` its user and password. Every error is a SourceError."""
+    """A running rclone. Every error is a SourceError.
+
+    Attributes:
+        url: Its address.
+        login: Its user and password.
+        folder: A private folder, which is removed with it.
+    """
 
     def __init__(self, config: str | None, *, connect_timeout: float, read_timeout: float) -> None:
         program = shutil.which("rclone")
         if program is None:
-            raise source_error("source_error", f"rclone is not installed; {HOW_TO_INSTALL}", "rclone://")
+            raise source_error("program_missing", f"rclone is not installed; {HOW_TO_INSTALL}", "rclone://")
         self.login = (_USER, secrets.token_urlsafe(24))
-        self._folder = tempfile.mkdtemp(prefix="prefect-collect-rclone-")
+        self.folder = tempfile.mkdtemp(prefix="prefect-collect-rclone-")
         self._owner = os.getpid()
-        self._said: IO[bytes] = open(Path(self._folder, "log"), "w+b")  # noqa: SIM115 - see `close`
+        self._said: IO[bytes] = open(Path(self.folder, "log"), "w+b")  # noqa: SIM115 - see `close`
         # With --crypt-strict-names, a name that cannot be decrypted is an error, and not left out of the list.
         command = [program, "rcd", "--rc-serve", "--rc-addr=127.0.0.1:0", "--crypt-strict-names"]
         command += [f"--low-level-retries={_TRIES}"]
@@ -58,15 +64,15 @@ class Rclone:
         keys = {"RCLONE_RC_USER": self.login[0], "RCLONE_RC_PASS": self.login[1], "RCLONE_ASK_PASSWORD": "false"}
         try:
             if config is not None:
-                command.append(f"--config={_private(self._folder, config)}")
+                command.append(f"--config={_private(self.folder, config)}")
             self._process = subprocess.Popen(
-                ["/bin/sh", "-c", _UNTIL_WE_END, self._folder, *command],
+                ["/bin/sh", "-c", _UNTIL_WE_END, self.folder, *command],
                 stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._said, env=os.environ | keys,
                 start_new_session=True,  # Ctrl-C is for the job, which ends its sources in order
             )  # fmt: skip
         except BaseException:
             self._said.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
             raise
         atexit.register(self.close)
         try:
@@ -119,7 +125,7 @@ class Rclone:
                 os.killpg(self._process.pid, 9)
             self._process.wait()
         self._said.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 HOW_TO_INSTALL: Final = "install it (https://rclone.org/install, or pip install 'prefect-collect[rclone]')"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from contextlib import AbstractContextManager
-from typing import Any, Final
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import IO, Any, Final
 from urllib.parse import quote
+from uuid import uuid4
 
 import httpx
 
@@ -15,7 +18,9 @@ from prefect_collect.connectors.errors import source_error
 from prefect_collect.connectors.http.client import Target
 from prefect_collect.connectors.rclone.entries import HASHES, Entry, entries_of, entry_of
 from prefect_collect.connectors.rclone.failures import rclone_error
+from prefect_collect.connectors.rclone.not_compared import NotCompared, is_office_file, is_sharepoint
 from prefect_collect.connectors.rclone.process import Rclone, Shared
+from prefect_collect.stores.addresses import SOURCE_URLS
 
 _MOST_BYTES: Final = 512 << 20
 """The most bytes of a folder's list: two million files of ordinary names."""
@@ -25,11 +30,11 @@ _LIST_SECONDS: Final = 600.0
 
 _ANOTHER: Final = {
     "local": "the folder itself (a path, FileSource)",
-    "s3": "s3://bucket/prefix (ObjectStoreSource)",
-    "google cloud storage": "gs://bucket/prefix (ObjectStoreSource)",
-    "azureblob": "az://container/prefix (ObjectStoreSource)",
-    "sftp": "sftp://user@host/path (SftpSource)",
-    "webdav": "webdavs://user@host/path (WebDavSource)",
+    "s3": f"{SOURCE_URLS['s3']} (ObjectStoreSource)",
+    "google cloud storage": f"{SOURCE_URLS['gs']} (ObjectStoreSource)",
+    "azureblob": f"{SOURCE_URLS['az']} (ObjectStoreSource)",
+    "sftp": f"{SOURCE_URLS['sftp']} (SftpSource)",
+    "webdav": f"{SOURCE_URLS['webdavs']} (WebDavSource)",
 }
 """The sources that read a service better than rclone does: with more proof, and faster."""
 
@@ -46,11 +51,12 @@ class Remote:
     def features(self) -> dict[str, Any]:
         """Return what rclone says of the remote (``operations/fsinfo``), once it is known that rclone is to read it.
 
-        Raises SourceError for a service that another source reads.
+        Raise SourceError for a service that another source reads.
         """
         with self._lock:
             if self._features is None:
-                kind = str(self._call("config/get", name=self.name).get("type") or "")
+                settings = self._call("config/get", name=self.name)
+                kind = str(settings.get("type") or "")
                 if kind in _ANOTHER:
                     raise source_error(
                         "source_error", f"Collect it by {_ANOTHER[kind]}, which proves more than rclone", self.place
@@ -60,7 +66,11 @@ class Remote:
                     named = ", ".join(map(str, there)) or "none"
                     what = f"rclone's configuration has no remote {self.name}; those that it has: {named}"
                     raise source_error("bad_credentials", what, self.place)
-                self._features = self._call("operations/fsinfo", fs=f"{self.name}:") | {"type": kind}
+                found = self._call("operations/fsinfo", fs=f"{self.name}:")
+                if kind == "alias":  # fsinfo is of the remote that it stands for
+                    name = str(found.get("Name") or "").partition("{")[0]  # {…} stands for options in the remote's name
+                    settings = self._call("config/get", name=name)
+                self._features = found | {"type": kind, "is_sharepoint": is_sharepoint(settings)}
             return self._features
 
     @property
@@ -80,6 +90,14 @@ class Remote:
     def describe(self) -> str:
         """Return what the service states of its files, in words."""
         return f"{self.features()['type']} states {self.hashes[0] if self.hashes else 'no hash'} of files"
+
+    def is_rewritten(self, name: str) -> bool:
+        """Return whether the service sends other bytes of a file of this name than those that it lists."""
+        return bool(self.features()["is_sharepoint"]) and is_office_file(name)
+
+    def not_compared(self) -> NotCompared:
+        """Return a count, yet without files, of what is not compared."""
+        return NotCompared(self.features()["type"], self.hashes, self.has_times)
 
     def folder(self, path: str) -> list[Entry]:
         """Return what is in a folder; "" is the root, others end in "/"."""
@@ -107,6 +125,25 @@ class Remote:
             url = f"{running.url}/{quote(f'[{self.name}:]', safe='')}/{quote(self._below(path), safe='/~')}"
             return Target(url, f"{self.place}/{path}", (f"Authorization: Basic {_basic(running)}",))
 
+    @contextmanager
+    def copied(self, path: str) -> Iterator[IO[bytes]]:
+        """Yield a private copy of a file as the service sends it, whatever size and hash it lists.
+
+        `target` serves a file in its listed length alone. Raise SourceError.
+        """
+        with self._shared.used() as running:
+            copy = Path(running.folder, uuid4().hex)
+            try:
+                self._call(
+                    "operations/copyfile", path, None, srcFs=f"{self.name}:", srcRemote=self._below(path),
+                    dstFs=running.folder, dstRemote=copy.name,
+                    _config={"IgnoreSize": True, "IgnoreChecksum": True, "MultiThreadStreams": 0},
+                )  # fmt: skip
+                with copy.open("rb") as file:
+                    yield file
+            finally:
+                copy.unlink(missing_ok=True)
+
     def _options(self) -> dict[str, Any]:
         return {
             "showHash": bool(self.hashes), "hashTypes": self.hashes, "showOrigIDs": True, "noMimeType": True,
@@ -116,9 +153,11 @@ class Remote:
     def _below(self, path: str) -> str:
         return f"{self.root}/{path}".strip("/") if self.root else path.rstrip("/")
 
-    def _call(self, command: str, path: str = "", /, **parameters: Any) -> dict[str, Any]:
+    def _call(
+        self, command: str, path: str = "", seconds: float | None = _LIST_SECONDS, /, **parameters: Any
+    ) -> dict[str, Any]:
         place = f"{self.place}/{path}" if path else self.place
-        limits = httpx.Timeout(_LIST_SECONDS, connect=self._connect)
+        limits = httpx.Timeout(seconds, connect=self._connect)
         try:
             with (
                 self._shared.used() as running,

@@ -15,6 +15,7 @@ from typing import Final
 from prefect_collect.connectors.errors import body_error, source_error
 from prefect_collect.connectors.http.engine import Answer, Limits
 from prefect_collect.connectors.http.headers import content_range, is_strong
+from prefect_collect.connectors.http.pace import Pace, retry_after
 from prefect_collect.connectors.http.ranges import RESUMED, RangedStream
 from prefect_collect.connectors.http.stream import PIECE, Stream
 from prefect_collect.connectors.s3.headers import RANGE
@@ -51,10 +52,14 @@ class Large:
         etag: The object's ETag, as the answer states it.
         limits: The limits of each request for a range.
         prepare: Prepares them.
+        pace: The pace of the server.
         place: The location, in which messages end.
     """
 
-    def __init__(self, stream: Stream, size: int, etag: str, *, limits: Limits, prepare: Prepare, place: str) -> None:
+    def __init__(
+        self, stream: Stream, size: int, etag: str, *, limits: Limits, prepare: Prepare, pace: Pace, place: str
+    ) -> None:
+        self._pace = pace
         self._stream, self._size, self._etag = stream, size, etag
         self._limits, self._prepare, self._place = limits, prepare, place
         self._ranges: RangedStream | None = None
@@ -154,8 +159,14 @@ class Large:
             raise source_error("source_error", "The server sent another range than was asked for", self._place)
 
     def refusal(self, answer: Answer) -> SourceError:
-        """Return the error of an answer with an error's status, from its body."""
-        return body_error(answer.head(RANGE)[0], b"".join(answer.body), self._place)
+        """Return the error of an answer with an error's status, from its body; the pace takes note of it."""
+        status, headers = answer.head(RANGE)
+        self._pace.answered(status, retry_after(headers.get(b"retry-after")))
+        return body_error(status, b"".join(answer.body), self._place)
+
+    def not_before(self) -> float:
+        """Return when the server may be asked again, by the monotonic clock."""
+        return self._pace.not_before
 
 
 def can_be_ranged(headers: dict[bytes, str], size: int | None) -> bool:

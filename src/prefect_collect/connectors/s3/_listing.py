@@ -24,6 +24,7 @@ from prefect_collect.connectors.errors import body_error
 from prefect_collect.connectors.files.tree import encode_id, shown
 from prefect_collect.connectors.http.documents import Documents
 from prefect_collect.connectors.http.engine import Answer, Limits, curl_error
+from prefect_collect.connectors.http.pace import Pace, retry_after
 from prefect_collect.connectors.s3._versions import version_id
 from prefect_collect.connectors.s3.page import MOST_BYTES, Entry, Page, Token, read_page, time_of, wrong_page
 from prefect_collect.connectors.s3.progress import Progress
@@ -38,6 +39,8 @@ _TRIED_AGAIN: Final = {"enumeration_failed"} | {code.name for code in CODES.valu
 _MOST_SECONDS: Final = 600.0
 """Seconds within which a page must arrive."""
 
+_LOOK: Final = 0.2
+_PAUSE: Final = frozenset({b"retry-after"})
 _LENGTH: Final = frozenset({b"content-length"})
 _TOKEN: Final = re.compile(rb"<NextContinuationToken>([^<]{1,4096})</NextContinuationToken>")
 
@@ -52,6 +55,7 @@ class Listing:
         versions: Every version of each object is an item, and so is every delete marker, which is skipped.
         prepare: Returns URL and header lines of a request to the bucket with this query.
         limits: The limits of each request, but for its whole time.
+        pace: The pace of the server.
         hint: Returns, for an error's code and its status, what the user may have to set.
     """
 
@@ -60,6 +64,7 @@ class Listing:
     versions: bool
     prepare: Callable[[str], tuple[str, list[str]]]
     limits: Limits
+    pace: Pace
     hint: Callable[[str, int], str]
 
     @property
@@ -96,7 +101,7 @@ class _Asking:
     """The requests of a listing, by a thread of their own: at most one is under way while a page is used."""
 
     def __init__(self, listing: Listing) -> None:
-        self._listing = listing
+        self._listing, self._stop = listing, current_stop()
         self._thread = Pool(1, "list")
         self._documents = Documents(listing.limits, MOST_BYTES, _MOST_SECONDS)
         self._ahead: _Request | None = None
@@ -106,14 +111,13 @@ class _Asking:
 
         The pauses before a page is requested again are not stamina's, because `Stop` must be able to end them.
         """
-        stop = current_stop()
         tried = 0
         while True:
             tried += 1
             try:
                 return self._page(token)
             except SourceError as error:
-                if error.code not in _TRIED_AGAIN or tried >= _RETRY.tries or stop.wait(_RETRY.pause(tried)):
+                if error.code not in _TRIED_AGAIN or tried >= _RETRY.tries or self._stop.wait(_RETRY.pause(tried)):
                     raise
 
     def _page(self, token: Token | None) -> Page:
@@ -141,9 +145,24 @@ class _Asking:
         return _Request(token, self._thread.submit(self._body, token, unwanted), unwanted)
 
     def _body(self, token: Token | None, unwanted: threading.Event) -> bytes:
+        """Return a page as it was received; it is asked for again after each pause that the server states."""
         listing = self._listing
-        url, lines = listing.prepare(_query(listing, token))
-        return _received(self._documents.get(url, lines, unwanted), listing)
+        while True:
+            has_begun = self._begin(unwanted)
+            url, lines = listing.prepare(_query(listing, token))
+            answer = self._documents.get(url, lines, unwanted)
+            if has_begun:
+                listing.pace.end()
+            status, headers = answer.head(_PAUSE)
+            if not listing.pace.answered(status, retry_after(headers.get(b"retry-after"))):
+                return _received(answer, listing)
+
+    def _begin(self, unwanted: threading.Event) -> bool:
+        """Wait until a request may begin; return whether it does: not if the page is not wanted any more."""
+        while not (has_begun := self._listing.pace.try_begin()):
+            if unwanted.wait(_LOOK) or self._stop.canceled:
+                break
+        return has_begun
 
     def _give_up(self, request: _Request | None) -> None:
         if request is not None:

@@ -18,8 +18,10 @@ from pydantic import SecretStr
 
 from prefect_collect.connectors.errors import body_error, source_error
 from prefect_collect.connectors.files.tree import decode_id
+from prefect_collect.connectors.http.asked_again import AskedAgain, paced
 from prefect_collect.connectors.http.engine import Answer, Limits, curl_error
 from prefect_collect.connectors.http.fetcher import Fetcher
+from prefect_collect.connectors.http.pace import Pace, retry_after
 from prefect_collect.connectors.http.stream import Stream
 from prefect_collect.connectors.per_process import per_process
 from prefect_collect.connectors.s3._boto import boto_error
@@ -32,6 +34,7 @@ from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item, Listed
 from prefect_collect.stores.buckets import is_access_point, region_of
 from prefect_collect.stores.s3_settings import configured_style, hints_of, is_aws, pay_for_requests
+from prefect_collect.threads.stop import current_stop
 
 if TYPE_CHECKING:
     from botocore.config import Config
@@ -136,6 +139,7 @@ class Connection:
         host = parts.netloc.removesuffix(":443" if parts.scheme == "https" else ":80")
         self._origin = f"{parts.scheme}://{host}"
         self._folder = parts.path[:-1]
+        self._pace = Pace(f"{self._origin}{self._folder}")
         self._signer = (
             None
             if access.anonymous
@@ -189,17 +193,13 @@ class Connection:
         """Yield every object whose key begins with `prefix`, in the server's order, and the listing's end."""
         access = self._access
         return list_items(
-            Listing(access.bucket, prefix, access.versions, self._prepare_listing, self._limits, self._hint)
+            Listing(access.bucket, prefix, access.versions, self._prepare_listing, self._limits, self._pace, self._hint)
         )
 
     def head(self, item: Item) -> Content | None:
         """Return what the server states about an object now; None if it is gone."""
-        url, lines = self._prepare(item, method="HEAD")
-        stream = Stream(self._limits, url, lines, self.place(item), head=True)
-        try:
-            status, headers = stream.begin(WANTED)
-        finally:
-            stream.close()
+        with paced(self._pace, lambda: self._stream(item, head=True), WANTED) as (_, status, headers):
+            pass
         if status == 404:
             return None
         if status in _AMBIGUOUS:
@@ -212,13 +212,8 @@ class Connection:
     @contextmanager
     def open(self, item: Item, within: tuple[int, int] | None = None) -> Iterator[Content]:
         """Open an object of any size; with `within` only the bytes from the first number to the second, exclusive."""
-        url, lines = self._prepare(item)
-        wanted = 200 if within is None else 206
-        if within is not None:  # a header that needs no signature
-            lines.append(f"Range: bytes={within[0]}-{within[1] - 1}")
-        stream = Stream(self._limits, url, lines, self.place(item))
-        try:
-            status, headers = stream.begin(WANTED | HEADERS if within is None else RANGE)
+        wanted, names = (200, WANTED | HEADERS) if within is None else (206, RANGE)
+        with paced(self._pace, lambda: self._stream(item, within), names) as (stream, status, headers):
             if status == 200 and within is not None:
                 raise source_error("source_error", "The server does not send ranges of objects", self.place(item))
             if status != wanted:
@@ -228,20 +223,25 @@ class Connection:
             if within is None and content.size is not None and can_be_ranged(headers, content.size):
                 large = Large(
                     stream, content.size, headers[b"etag"],
-                    limits=self._limits, prepare=partial(self._prepare, item), place=self.place(item),
+                    limits=self._limits, prepare=partial(self._prepare, item), pace=self._pace, place=self.place(item),
                 )  # fmt: skip
                 content.chunks = large.pieces()
             yield content
-        finally:
-            stream.close()
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
         """Read small objects, many at once."""
         with self._lock:
             fetcher = self._idle.pop() if self._idle else Fetcher(self._limits)
         try:
-            for item, answer in fetcher.fetch(items, concurrency, prepare=self._prepare, size=_expected):
-                yield item, answer if isinstance(answer, SourceError) else self._whole(item, answer)
+            asked = AskedAgain(items)
+            while asked and not current_stop().canceled:
+                answers = fetcher.fetch(asked, concurrency, prepare=self._prepare, size=_expected, pace=self._pace)
+                for item, answer in answers:
+                    got = answer if isinstance(answer, SourceError) else self._whole(item, answer)
+                    if got is None:
+                        asked.again(item)
+                    else:
+                        yield item, got
         finally:
             with self._lock:
                 self._idle.append(fetcher)
@@ -268,10 +268,19 @@ class Connection:
         )
         return f"{self._origin}{path}{query and '?'}{query}", lines
 
-    def _whole(self, item: Item, answer: Answer) -> Content | Exception:
+    def _stream(self, item: Item, within: tuple[int, int] | None = None, *, head: bool = False) -> Stream:
+        url, lines = self._prepare(item, method="HEAD" if head else "GET")
+        if within is not None:  # a header that needs no signature
+            lines.append(f"Range: bytes={within[0]}-{within[1] - 1}")
+        return Stream(self._limits, url, lines, self.place(item), head=head)
+
+    def _whole(self, item: Item, answer: Answer) -> Content | Exception | None:
+        """Return what an answer holds, or its error; None if the item is to be asked for again."""
         status, headers = answer.head(WANTED)
         if answer.error is not None and status in (0, 200):
             return curl_error(*answer.error, self.place(item))
+        if self._pace.answered(status, retry_after(headers.get(b"retry-after"))):
+            return None
         if status != 200:  # The status is enough, even if the error's body broke off or has no end.
             return body_error(status, b"".join(answer.body), self.place(item))
         return content_of(headers, answer.body, item)

@@ -22,6 +22,7 @@ WANTED: Final = frozenset(
         b"content-length",
         b"etag",
         b"last-modified",
+        b"retry-after",
         b"x-amz-checksum-crc32",
         b"x-amz-checksum-crc32c",
         b"x-amz-checksum-crc64nvme",
@@ -67,7 +68,7 @@ def content_of(headers: dict[bytes, str], chunks: Iterable[bytes], item: Item) -
     )
 
 
-RANGE: Final = frozenset({b"content-range", b"etag", b"last-modified"})
+RANGE: Final = frozenset({b"content-range", b"etag", b"last-modified", b"retry-after"})
 """The headers that `range_of` reads."""
 
 

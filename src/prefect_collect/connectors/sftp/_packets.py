@@ -46,7 +46,8 @@ _U64: Final = struct.Struct(">Q")
 _READ: Final = struct.Struct(">QI")
 _HEAD: Final = struct.Struct(">IBI")
 _TWO: Final = struct.Struct(">II")
-_ALL: Final = struct.Struct(">QIIIII")
+_ALL: Final = struct.Struct(">IQIIIII")
+_FLAGS_OF_ALL: Final = _U32.pack(_SIZE | _OWNERS | _PERMISSIONS | _TIMES)
 """What OpenSSH's server states: all of the above but what is extended."""
 
 
@@ -213,21 +214,25 @@ def names(reply: bytes) -> list[Name]:
     count, at = _u32(reply, 5), 9
     if count > len(reply) // 12:  # an entry has at least two lengths and flags
         raise BadPacket(f"{count} names in {len(reply)} bytes")
-    found = []
-    for _ in range(count):
-        name, at = _text(reply, at)
-        long, at = _text(reply, at)
-        what, at = _attributes(reply, at)
-        found.append(Name(name, long, what))
+    found, length = [], _U32.unpack_from
+    try:
+        for _ in range(count):  # a text that ends beyond the packet is followed by a number that is not there
+            end = at + 4 + length(reply, at)[0]
+            name = reply[at + 4 : end]
+            at = end + 4 + length(reply, end)[0]
+            long = reply[end + 4 : at]
+            what, at = _attributes(reply, at)
+            found.append(Name(name, long, what))
+    except struct.error:
+        raise BadPacket("a packet that ends within an entry") from None
     return found
 
 
 def only_name(reply: bytes) -> bytes:
     """Return the path of a NAME that answers REALPATH. Raise BadPacket."""
-    found = names(reply)
-    if len(found) != 1:
-        raise BadPacket(f"{len(found)} paths where one is expected")
-    return found[0].name
+    if (count := _u32(reply, 5)) != 1:
+        raise BadPacket(f"{count} paths where one is expected")
+    return _text(reply, 9)[0]  # what follows it says nothing of a path
 
 
 def limits(reply: bytes) -> tuple[int, int]:
@@ -242,13 +247,13 @@ def limits(reply: bytes) -> tuple[int, int]:
 
 
 def _attributes(reply: bytes, at: int) -> tuple[Attributes, int]:
+    if reply.startswith(_FLAGS_OF_ALL, at) and len(reply) - at >= _ALL.size:
+        _, size, user, group, mode, _, modified = _ALL.unpack_from(reply, at)
+        return Attributes(size, mode, modified, (user, group)), at + _ALL.size
     flags = _u32(reply, at)
     at += 4
     size = mode = modified = owner = None
     try:
-        if flags == _SIZE | _OWNERS | _PERMISSIONS | _TIMES:
-            size, user, group, mode, _, modified = _ALL.unpack_from(reply, at)
-            return Attributes(size, mode, modified, (user, group)), at + _ALL.size
         if flags & _SIZE:
             size = int(_U64.unpack_from(reply, at)[0])
             at += 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from prefect_collect.codes import Failure
@@ -17,7 +17,6 @@ from prefect_collect.sources import Item
 LONGEST: Final = 32 << 10
 """The most bytes of a path; folders below a longer one are not listed."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _KINDS: Final = {
     stat.S_IFSOCK: "socket",
     stat.S_IFIFO: "named pipe",
@@ -32,7 +31,7 @@ _LETTERS: Final = {
 
 def time_of(seconds: int | None) -> datetime | None:
     """Return a time of SFTP version 3: 32 bits, in seconds."""
-    return None if seconds is None else _EPOCH + timedelta(seconds=seconds)
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 def kind_of(attributes: Attributes, long: bytes = b"") -> int | None:
@@ -104,8 +103,7 @@ class Root:
 
     def listed(self, relative: bytes, attributes: Attributes) -> Item:
         """Return a regular file as an item."""
-        item_id, path = _names(relative)
-        return Item(item_id, path, attributes.size, time_of(attributes.modified))
+        return Item(*_names(relative), attributes.size, time_of(attributes.modified))
 
     def failed(self, relative: bytes, failure: Failure) -> Item:
         """Return what should have been collected and cannot be."""

@@ -52,7 +52,7 @@ def command(address: Address, *, connect_timeout: float, read_timeout: float, co
     if program is None:
         raise SourceError(
             f"The program ssh is not installed; install OpenSSH's client (Debian: openssh-client). [{address}]",
-            code="source_error",
+            code="program_missing",
         )
     alive = max(1, round(read_timeout / 4))
     options = [
@@ -135,7 +135,7 @@ def _descriptor(pipe: Any) -> int:
 def line_to_add(begun: list[str], address: Address, seconds: float) -> str | None:
     """Return the server's host key as a line of known_hosts; None if it cannot be had.
 
-    ``ssh`` connects once more and writes the key into a file that is then deleted; nobody is logged in.
+    ``ssh`` connects once more and writes the key into a file that is then deleted; it does not log in.
     """
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder) / "known_hosts"

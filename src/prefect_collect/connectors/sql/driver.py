@@ -35,7 +35,7 @@ def _driver(access: Access) -> Any:
         return import_module(name)
     except ImportError as error:
         what = f"{KINDS[access.dialect]} needs the driver {_PACKAGES[name]}: pip install 'prefect-collect[sql]'"
-        raise access.error("source_error", what) from error
+        raise access.error("program_missing", what) from error
 
 
 def connected(access: Access, **arguments: Any) -> Any:

@@ -51,7 +51,7 @@ _KEY_TYPES: Final = {
     "decimal": "number", "char": "text", "varchar": "text", "date": "text", "datetime": "text", "timestamp": "text",
     "binary": "bytes", "varbinary": "bytes", "uuid": "text",
 }  # fmt: skip
-"""The types of keys whose order is that of their literals; a key with another one is none."""
+"""The types of keys whose order is that of their literals; a key of another type is not used as one."""
 
 
 class MariadbSession(Session):
@@ -89,7 +89,7 @@ class MariadbSession(Session):
         return found
 
     def shape(self, table: Table) -> Shape:
-        """Return what must be known of a table; its rows are counted, and dates that are none are found."""
+        """Return what must be known of a table; its rows are counted, and dates that do not exist are found."""
         columns, count = columns_of(self._ask, table, self._fields(f"SELECT * FROM {table.relation} AS q LIMIT 0"))
         keys = self._key(table) if table.kind == "table" else []
         key_sql = tuple((quoted(name), _KEY_TYPES[kind]) for name, kind in keys)

@@ -90,7 +90,7 @@ def names_of(columns: tuple[Column, ...]) -> list[str]:
 
 
 class _Out(io.RawIOBase):
-    """What Parquet's writer has written and nobody has taken yet."""
+    """The bytes that Parquet's writer has written and that were not taken yet."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -94,10 +94,10 @@ class PostgresSession(Session):
         self._set_up()
 
     def can_read(self, table: Table) -> bool:
-        """Lock a table as the snapshot's holder has it locked, and return whether that needed no waiting.
+        """Lock a table as the snapshot's holder has it locked; return False if that would have to wait.
 
-        Who waits to change the table waits for the holder, and keeps out all that ask after it: to wait would be for
-        ever. (pg_dump's workers do the same, and give up.)
+        A user who waits to change the table waits for the holder, and keeps out all who ask later: to wait would never
+        end. (pg_dump's workers do the same, and give up.)
         """
         if table.kind != "table" or table.relation in self._locked:
             return True

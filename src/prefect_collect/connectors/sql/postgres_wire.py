@@ -58,7 +58,7 @@ class Wire:
                 raise _error(ended)
 
     def shut(self) -> None:
-        """Shut the connection down, for another thread: who waits for it gets an error."""
+        """Shut the connection down, for another thread: the one that waits for it gets an error."""
         with suppress(OSError), socket.socket(fileno=os.dup(self._connection.socket)) as connection:
             connection.shutdown(socket.SHUT_RDWR)
 

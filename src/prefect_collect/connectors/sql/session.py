@@ -29,7 +29,7 @@ class Session(ABC):
     Attributes:
         shares: Whether another session can join its snapshot.
         is_usable: Whether the connection is whole.
-        waiting_since: Since when the database has given nothing; None while it is not asked.
+        waiting_since: When the database was asked, or last sent something; None while it is not asked.
     """
 
     shares: ClassVar[bool] = False
@@ -120,7 +120,7 @@ class Session(ABC):
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """Watch over what the database is asked here: its exceptions become SourceErrors, and a cancel ends it.
+        """Watch what the database is asked here: its exceptions become SourceErrors, and a cancel interrupts it.
 
         Raise SourceError, JobCanceled.
         """

@@ -25,7 +25,7 @@ _has_reaper = False
 
 
 def _start_anew() -> None:
-    """Forget what the process was forked from: the process and its fork must not both use a connection."""
+    """Drop the snapshots in a fork: it must not use the connections of the process that it came from."""
     global _lock, _has_reaper
     _held.clear()
     _lent.clear()

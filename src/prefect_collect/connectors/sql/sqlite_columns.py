@@ -12,7 +12,7 @@ from prefect_collect.connectors.sql.tables import Column, Table
 Ask = Callable[..., list[tuple[Any, ...]]]
 
 _EXACT: Final = 1 << 53
-"""Up to which number each whole number is one of 64-bit floating point."""
+"""Up to here, 64-bit floating point has each whole number."""
 
 _CHECKS: Final = (
     "max(typeof({c}) = 'integer')", "max(typeof({c}) = 'real')", "max(typeof({c}) = 'text')",

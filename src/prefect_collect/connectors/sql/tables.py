@@ -76,7 +76,7 @@ class Shape:
         key_sql: The same as SQL: an expression and the type of each.
         order: The SQL of ORDER BY.
         count: The rows that the database counts.
-        note: What of the snapshot does not hold for the table; "" if it holds.
+        note: Why the table is not read in the snapshot; "" if it is.
     """
 
     table: Table

@@ -185,7 +185,7 @@ class Connection:
         size = whole_number(head.headers.get(b"content-length", ""))
         if entry.size is not None and size is not None and entry.size != size:
             what = f"The list states {entry.size} bytes, but the server has {size}"
-            raise source_error("changed_during_read", what, entry.id)
+            raise source_error("list_mismatch", what, entry.id)
         stated: dict[str, Any] = {}
         if kind := head.headers.get(b"content-type"):
             stated["content_type"] = kind[:200]

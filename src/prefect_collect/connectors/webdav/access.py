@@ -155,13 +155,13 @@ class Login:
             raise SourceError(str(known[2]), code=known[2].code, http_status=known[2].http_status)
 
     def note(self, error: object) -> None:
-        """Note an error, if it is that the credentials are refused."""
+        """Remember an error if it says that the credentials are refused."""
         if isinstance(error, SourceError) and error.code == "bad_credentials":
             self._refusal = current_stop(), monotonic() + _REFUSED, error
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Note a refusal of the credentials within the `with` block."""
+        """Remember a refusal of the credentials within the `with` block."""
         try:
             yield
         except SourceError as error:

@@ -165,14 +165,14 @@ def _apply(properties: _Properties, resource: Resource) -> None:
 
 
 def _status(text: str) -> int | None:
-    """Return the number of a status line such as ``HTTP/1.1 200 OK``; 0 if it is none, which is no success."""
+    """Return the number of a status line such as ``HTTP/1.1 200 OK``; 0 for any other line."""
     words = text.split()
     number = next((word for word in words[:2] if len(word) == 3 and word.isascii() and word.isdigit()), "0")
     return int(number)
 
 
 def _time(text: str) -> datetime | None:
-    """Return a date of HTTP, or of ISO 8601 with a zone, as some servers write it; None if it is none."""
+    """Return a date of HTTP, or of ISO 8601 with a zone, as some servers write it; None for any other text."""
     if (at := http_date(text)) is not None:
         return at
     try:

@@ -26,7 +26,7 @@ def check_copies(file: Any, name: str, problems: Problems, pause: Callable[[], N
     """Compare custodians and paths of copies in the list `name`; `pause` is called again and again meanwhile.
 
     A delivered item has its own and those of the items that are not delivered because it is; another one has none. A
-    list that does not state whose the items are cannot tell their custodians. Raises BadParquet.
+    list without the items' custodians cannot tell those of copies. Raise BadParquet.
     """
     listed = BoundedParquet(file, ITEMS, ITEMS_OPTIONAL)
     stated = [column for column in COPIES if {column, _OWN[column]} <= {*listed.schema.names}]

@@ -66,7 +66,7 @@ class BagFiles:
         return self.index.find(self.base + path)
 
     def chunks(self, entry: Entry) -> Iterator[bytes | memoryview]:
-        """Yield the bytes of one file. Raises Damaged."""
+        """Yield the bytes of one file. Raise Damaged."""
         return self.container.reader([entry], None).chunks(entry)
 
     def sha256(self, path: str) -> str:
@@ -80,7 +80,7 @@ class BagFiles:
         return "" if entry is None else state.hexdigest()
 
     def start(self, path: str, size: int) -> bytes:
-        """Return the first `size` bytes of a tag file; empty if there is none. Raises Damaged."""
+        """Return the first `size` bytes of a tag file; empty if there is none. Raise Damaged."""
         entry, data = self.entry(path), b""
         if entry is None:
             return data

@@ -61,7 +61,7 @@ def check_items_list(
 
 @contextmanager
 def unpacked(bag: BagFiles, entry: Entry) -> Iterator[Any]:
-    """Yield a file of the bag as a temporary file. Raises Damaged."""
+    """Yield a file of the bag as a temporary file. Raise Damaged."""
     with tempfile.TemporaryFile() as file:
         for chunk in bag.chunks(entry):
             file.write(chunk)
@@ -110,7 +110,7 @@ def _compare(
 
 
 def check_list_over_all(files: BagFiles, file: Any) -> None:
-    """Check duplicates, their copies and ids of the list over all bags of a group. Raises BadParquet."""
+    """Check duplicates, their copies and ids of the list over all bags of a group. Raise BadParquet."""
     problems = files.findings.problems
     repeats = DuplicatesCheck(files.index, NAME, problems, files.findings.warnings)
     for rows in _batches(file):
@@ -147,6 +147,6 @@ def _digest(text: str | None) -> bytes | None:
 
 
 def _batches(file: Any) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield the rows of the list, some at a time. Raises BadParquet."""
+    """Yield the rows of the list, some at a time. Raise BadParquet."""
     for batch in BoundedParquet(file, ITEMS, ITEMS_OPTIONAL).batches(_COLUMNS, 4096):
         yield list(zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True))

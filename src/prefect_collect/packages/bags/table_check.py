@@ -29,7 +29,7 @@ _LONGEST_HEADER: Final = 4096
 def check_items_table(bag: BagFiles, pause: Callable[[], None] = lambda: None) -> None:
     """Compare items.csv with items.parquet: the same columns, and the same items in the same order with the same cells.
 
-    `pause` is called again and again meanwhile. Raises Damaged.
+    `pause` is called again and again meanwhile. Raise Damaged.
     """
     table, exact, problems = bag.entry(TABLE), bag.entry(NAME), bag.findings.problems
     if table is None or exact is None:

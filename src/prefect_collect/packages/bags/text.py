@@ -121,7 +121,7 @@ def cut_short(error: Damaged) -> str:
 def lines(chunks: Iterable[bytes | memoryview], encoding: str) -> Iterator[str]:
     """Yield the lines of a tag file, which end with LF, CR or CRLF only; a byte order mark stays.
 
-    Raises Damaged if the file is not in that encoding, or if a line is longer than LONGEST_LINE.
+    Raise Damaged if the file is not in that encoding, or if a line is longer than LONGEST_LINE.
     """
     decoder, rest, count = codecs.getincrementaldecoder(encoding)(), "", 0
     try:

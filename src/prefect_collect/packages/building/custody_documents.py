@@ -41,7 +41,7 @@ class Counted:
 
 
 def count_items(file: Any) -> Counted:
-    """Count the items of an item list, which is read within bounds. Raises BadParquet."""
+    """Count the items of an item list, which is read within bounds. Raise BadParquet."""
     counted = Counted()
     try:
         for batch in BoundedParquet(file).batches(_COLUMNS):
@@ -54,7 +54,7 @@ def count_items(file: Any) -> Counted:
 
 
 def _count(table: pa.Table, counted: Counted) -> None:
-    """Add the items of a table to what was counted. Raises BadParquet if one has an outcome that no item has."""
+    """Add the items of a table to what was counted. Raise BadParquet if one has an outcome that no item has."""
     for row in table.group_by(["outcome", "error_code"]).aggregate([([], "count_all")]).to_pylist():
         outcome, code, items = row["outcome"], row["error_code"] or "", row["count_all"]
         if outcome == DELIVERED:

@@ -11,7 +11,7 @@ _AT_ONCE: Final = 500
 
 
 class ItemText(NamedTuple):
-    """What item lists say of a row: its id, whose it is, and its path at the source."""
+    """What item lists say of a row: its id, its custodian, and its path at the source."""
 
     item_id: str
     custodian: str | None

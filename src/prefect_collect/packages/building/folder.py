@@ -102,7 +102,7 @@ def _remove(contents: FolderContents, destination: Store, key: str, marker: Mark
 
 
 def _kept(contents: FolderContents, left: FolderLeft, destination: Store, key: str) -> Built:
-    """Return the existing package if it is the one that would be built. Raises PackageExists if not."""
+    """Return the existing package if it is the one that would be built. Raise PackageExists if not."""
     sizes: dict[str, int] = {}
     with contents.lists() as lists:
         files, _ = contents.fill(

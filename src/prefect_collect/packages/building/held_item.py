@@ -37,7 +37,7 @@ class HeldItem:
         collected: When it was collected.
         attempt: The attempt that collected it.
         segment: The segment that holds it.
-        custodian: Whose data it is; None if that is not known.
+        custodian: Its custodian; None if that is not known.
         version: The version that was read, if the source has versions.
         hashes: More hashes (hex) that the collection was asked for, by their names: ``md5``, ``sha1``.
         metadata: What the source states of it beside its bytes, such as the sender of a message.
@@ -64,7 +64,7 @@ class HeldItem:
     def read(self) -> Iterator[bytes]:
         """Yield the item's bytes, which are proven before the first is yielded, and again while they are read.
 
-        A large item is read twice for that. Raises CorruptSegment if they are not those that were collected, or the
+        A large item is read twice for that. Raise CorruptSegment if they are not those that were collected, or the
         segment is lost; StoreError.
         """
         kept: list[bytes] | None = [] if self.size <= _KEPT else None
@@ -118,7 +118,7 @@ class HeldItem:
 def held_item(files: CheckedFiles, number: int) -> HeldItem:
     """Return the item of that row of the manifest, from 0.
 
-    Raises UsageError if there is no such row, CorruptPart if the row is not one that a collection writes, StoreError.
+    Raise UsageError if there is no such row, CorruptPart if the row is not one that a collection writes, StoreError.
     """
     job_id = files.folder.job_id
     try:

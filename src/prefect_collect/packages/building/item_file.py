@@ -20,7 +20,7 @@ _IN_MEMORY: Final = 8 << 20
 def item_file(staging: Store, key: str, row: Row, stop: Stop) -> Iterator[Any]:
     """Yield a seekable reader of an item: of its range of the segment, or, if it is compressed, of its bytes unpacked.
 
-    Raises KeyMissing, CorruptSegment, StoreError, JobCanceled.
+    Raise KeyMissing, CorruptSegment, StoreError, JobCanceled.
     """
     if not row.deflated:
         yield _Range(staging, key, row, stop)

@@ -51,7 +51,7 @@ _Create = Callable[[str, bytes | memoryview], Blob]
 
 
 def put_file(staging: Store, destination: Store, key: str, file: PackageFile, stop: Stop, *, replace: bool) -> Blob:
-    """Write a finished file of a package. Raises KeyExists, StoreError, JobCanceled."""
+    """Write a finished file of a package. Raise KeyExists, StoreError, JobCanceled."""
     pieces = (piece for piece in until_canceled(file.pieces(), stop) if not isinstance(piece, Deflated))
     if file.is_composed:
         with stopped_by(stop):

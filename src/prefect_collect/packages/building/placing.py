@@ -54,7 +54,7 @@ def place_file(
     `sealed` names the package's base folder, and the one of the `files` that is its seal.
 
     Where the place allows to replace, a package that its owner delivered there before is replaced, and one that is
-    identical to the new one is kept; anything else is never touched. Raises PackageExists, StoreError, CorruptSegment,
+    identical to the new one is kept; anything else is never touched. Raise PackageExists, StoreError, CorruptSegment,
     JobCanceled.
     """
     destination, key, owner = place.destination, place.key, place.owner
@@ -92,7 +92,7 @@ def place_file(
 def until_canceled(pieces: Iterator[Piece | Deflated], stop: Stop) -> Iterator[Piece | Deflated]:
     """Yield the pieces, large ranges in steps, so that a store checks `stop` between them and at the end.
 
-    Raises JobCanceled.
+    Raise JobCanceled.
     """
     for piece in pieces:
         stop.require_going()
@@ -106,7 +106,7 @@ def until_canceled(pieces: Iterator[Piece | Deflated], stop: Stop) -> Iterator[P
 
 
 def _require_same(destination: Store, blob: Blob) -> Iterator[bytes]:
-    """Yield nothing. Raises PackageExists if the file to replace was itself replaced."""
+    """Yield nothing. Raise PackageExists if the file to replace was itself replaced."""
     with suppress(KeyMissing):
         if destination.stat(blob.key) != blob:
             raise refusal(destination, blob.key)

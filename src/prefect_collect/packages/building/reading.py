@@ -39,7 +39,7 @@ class SegmentReader:
     def span(self, start: int, end: int, ahead: int) -> memoryview:
         """Return the bytes from `start` to `end`, at most `window`; a read extends to `ahead`.
 
-        The view is valid until the next call. Raises CorruptSegment if the segment ends earlier.
+        The view is valid until the next call. Raise CorruptSegment if the segment ends earlier.
         """
         at = start - self._start
         if at < 0 or end - self._start > len(self._view):
@@ -75,7 +75,7 @@ def header_and_chunks(
 ) -> tuple[memoryview | bytes, Iterable[memoryview | bytes]]:
     """Return the item's local header, and its bytes as `plain_chunks` yields them, each valid until the next call.
 
-    A small item is read in one step. Raises CorruptSegment.
+    A small item is read in one step. Raise CorruptSegment.
     """
     start, end = row.entry_offset, row.offset + row.stored_size
     if row.deflated or end - start > reader.window:
@@ -86,7 +86,7 @@ def header_and_chunks(
 
 
 def plain_chunks(reader: SegmentReader, row: Row, ahead: int) -> Iterator[memoryview | bytes]:
-    """Yield the item's bytes, inflated if needed. Raises CorruptSegment if they end early or cannot be inflated."""
+    """Yield the item's bytes, inflated if needed. Raise CorruptSegment if they end early or cannot be inflated."""
     chunks = _stored(reader, row, ahead)
     return _inflated(reader, row, chunks) if row.deflated else chunks
 

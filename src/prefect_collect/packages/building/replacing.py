@@ -84,7 +84,7 @@ def file_left(destination: Store, key: str, base: str, seal: str) -> tuple[Blob,
 def seal_of(home: Store, key: str, base: str, seal: str) -> str:
     """Return the fingerprint of the package at `key`, reading no more of it than that needs.
 
-    It is "" if there is no package made here. Raises KeyMissing, StoreError.
+    It is "" if there is no package made here. Raise KeyMissing, StoreError.
     """
     if key == base:
         with home.open(f"{key}/{seal}") as file:
@@ -151,7 +151,7 @@ class Marker:
         return f"{self._folder}unfinished.txt"
 
     def set(self, *, alone: bool) -> None:
-        """Create the marker. Raises PackageExists if it must be `alone` in the folder but another writer was faster."""
+        """Create the marker. Raise PackageExists if it must be `alone` in the folder but another writer was faster."""
         mine = f"{self._key}/{self.name}"
         try:
             with current_fence().passing():

@@ -21,7 +21,7 @@ _GATHERED: Final = 1 << 20
 
 
 def plain_bytes(pieces: Iterator[Piece | Deflated], staging: Store, stop: Stop) -> Iterator[bytes]:
-    """Yield the bytes of the pieces. Raises CorruptSegment if a range is not there as described, StoreError."""
+    """Yield the bytes of the pieces. Raise CorruptSegment if a range is not there as described, StoreError."""
     segments = _Segments(staging, stop)
     try:
         for piece in pieces:

@@ -20,7 +20,7 @@ _COPY: Final = 1 << 20
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Yield a temporary folder for tag files. Raises PackageError if they cannot be written there."""
+    """Yield a temporary folder for tag files. Raise PackageError if they cannot be written there."""
     try:
         with tempfile.TemporaryDirectory(prefix="prefect-collect-") as folder:
             yield Path(folder)

@@ -25,7 +25,7 @@ def segments_of(ledger: pa.Table) -> Iterator[tuple[str | None, list[Row]]]:
 def check_segment(store: Store, key: str, base: str, rows: Sequence[Row]) -> list[tuple[str, str]]:
     """Return what is wrong with a segment that should hold exactly these items: path ("" for the whole) and problem.
 
-    `base` is the folder that the segment was written with. Raises StoreUnavailable, StoreAccessDenied.
+    `base` is the folder that the segment was written with. Raise StoreUnavailable, StoreAccessDenied.
     """
     lost = [row for row in rows if not _is_placed(row)]
     if lost:

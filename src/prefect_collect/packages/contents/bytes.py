@@ -91,7 +91,7 @@ class Window:
         self.size = source.window
 
     def span(self, start: int, end: int, ahead: int) -> memoryview:
-        """Return the bytes from `start` to `end` (at most a window); a read extends to `ahead`. Raises Damaged."""
+        """Return the bytes from `start` to `end` (at most a window); a read extends to `ahead`. Raise Damaged."""
         at = start - self._start
         if start < 0:
             raise Damaged("it would begin before the file does")

@@ -43,7 +43,7 @@ class Container(Protocol):
         """Return a reader of those entries, in order, for one thread; `following` is the offset of the next entry."""
 
     def opened(self, entry: Entry) -> Bytes:
-        """Return the bytes of one file, at any place. Raises Damaged, also if it is compressed."""
+        """Return the bytes of one file, at any place. Raise Damaged, also if it is compressed."""
 
     def close(self) -> None:
         """Close the container's files."""
@@ -55,7 +55,7 @@ class Reader(Protocol):
     form: Problems
 
     def chunks(self, entry: Entry) -> Iterator[bytes | memoryview]:
-        """Yield the file's bytes; a chunk is valid until the next. Raises Damaged, also after the last chunk."""
+        """Yield the file's bytes; a chunk is valid until the next. Raise Damaged, also after the last chunk."""
 
 
 class FileContainer:
@@ -151,13 +151,13 @@ class StoreContainer(FileContainer):
         self._store, self._prefix = store, prefix
 
     def scan(self, index: FileIndex, findings: Findings) -> bool:
-        """Add all blobs. Raises StoreError."""
+        """Add all blobs. Raise StoreError."""
         for blob in self._store.list(self._prefix):
             index.add(Entry(index.count, blob.key.removeprefix(self._prefix), blob.size))
         return True
 
     def is_there(self) -> bool:
-        """Return whether there is any blob. Raises StoreError."""
+        """Return whether there is any blob. Raise StoreError."""
         return next(iter(self._store.list(self._prefix)), None) is not None
 
     def opened(self, entry: Entry) -> Bytes:

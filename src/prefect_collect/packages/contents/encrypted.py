@@ -151,7 +151,7 @@ class EncryptedBytes:
 
 
 def _find(source: Bytes) -> tuple[int, int]:
-    """Return where the only entry's data begins, and the size of the package in it. Raises Damaged."""
+    """Return where the only entry's data begins, and the size of the package in it. Raise Damaged."""
     problems = Problems()
     directory = find_directory(source, problems)
     if directory.entries != 1 or problems.kept:

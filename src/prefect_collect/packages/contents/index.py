@@ -251,7 +251,7 @@ class FileIndex:
 
 @contextmanager
 def temporary_index() -> Iterator[FileIndex]:
-    """Yield an index that is removed at the end. Raises PackageError if it cannot be written."""
+    """Yield an index that is removed at the end. Raise PackageError if it cannot be written."""
     try:
         index = FileIndex()
         try:

@@ -14,7 +14,7 @@ from prefect_collect.packages.contents.zstd_bytes import ZstdBytes
 def open_file(source: Bytes) -> ZipContainer | TarContainer:
     """Return the container that the file is: a TAR file, one that Zstandard compressed, or else a ZIP file.
 
-    Raises Damaged if it cannot be read.
+    Raise Damaged if it cannot be read.
     """
     start = source.read(0, BLOCK)
     if start.startswith(MAGIC):

@@ -53,7 +53,7 @@ class TarContainer:
         return True
 
     def first(self) -> Entry | None:
-        """Return the first entry, without reading further; None if it is no file. Raises Damaged."""
+        """Return the first entry, without reading further; None if it is no file. Raise Damaged."""
         reader = TarReader(self._source, Problems(), Problems(), Problems())
         for found in reader.entries():
             is_file = not (found.what or found.is_folder)
@@ -72,7 +72,7 @@ class TarContainer:
         return _TarFiles(self._source, entries)
 
     def opened(self, entry: Entry) -> Bytes:
-        """Return the bytes of an entry. Raises Damaged."""
+        """Return the bytes of an entry. Raise Damaged."""
         if entry.method == _NO_FILE:
             raise Damaged("it is no file, so it was not read")
         return PartOfBytes(self._source, entry.offset, entry.size)
@@ -91,7 +91,7 @@ class _TarFiles:
         self._ahead = entries[-1].offset + entries[-1].size
 
     def chunks(self, entry: Entry) -> Iterator[memoryview]:
-        """Yield the entry's bytes. Raises Damaged."""
+        """Yield the entry's bytes. Raise Damaged."""
         if entry.method == _NO_FILE:
             raise Damaged("it is no file, so it was not read")
         for start in range(entry.offset, entry.offset + entry.size, self._window.size):

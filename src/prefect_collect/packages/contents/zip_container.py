@@ -58,7 +58,7 @@ class ZipContainer:
         self.shift = self.end = 0
 
     def scan(self, index: FileIndex, findings: Findings) -> bool:
-        """Add all entries; return False if the central directory is damaged. Raises Damaged if there is none."""
+        """Add all entries; return False if the central directory is damaged. Raise Damaged if there is none."""
         problems, tally, latest, in_order = findings.problems, Tally(), 0, True
         directory = find_directory(self._source, problems)
         self.shift, self.end = directory.shift, directory.start
@@ -104,7 +104,7 @@ class ZipContainer:
         return _ZipReader(self, self._source, entries, following)
 
     def opened(self, entry: Entry) -> Bytes:
-        """Return the bytes of an entry that is stored as it is. Raises Damaged."""
+        """Return the bytes of an entry that is stored as it is. Raise Damaged."""
         if entry.method:
             raise Damaged("it is compressed in the ZIP file, so that it cannot be read as a package")
         start = _ZipReader(self, self._source, [entry], None).start_of(entry)
@@ -147,7 +147,7 @@ class _ZipReader:
         self._ahead = min(self._end, ahead)
 
     def chunks(self, entry: Entry) -> Iterator[bytes | memoryview]:
-        """Yield the entry's bytes, inflated if needed. Raises Damaged."""
+        """Yield the entry's bytes, inflated if needed. Raise Damaged."""
         if entry.method in _UNREADABLE:
             raise Damaged(_UNREADABLE[entry.method])
         if entry.method not in SUPPORTED:
@@ -176,7 +176,7 @@ class _ZipReader:
             raise Damaged(_CHANGED)
 
     def start_of(self, entry: Entry) -> int:
-        """Return where the entry's bytes begin. Raises Damaged."""
+        """Return where the entry's bytes begin. Raise Damaged."""
         start = self._data_start(entry)
         if start + entry.stored_size > self._end:
             raise Damaged("it reaches into the central directory")

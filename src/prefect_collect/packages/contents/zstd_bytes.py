@@ -38,7 +38,7 @@ class ZstdBytes:
         return self._end
 
     def read(self, start: int, end: int) -> bytes:
-        """Return the bytes from `start` to `end`, or to the file's end. Raises Damaged."""
+        """Return the bytes from `start` to `end`, or to the file's end. Raise Damaged."""
         with self._lock:
             if start < self._start:
                 self._restart()

@@ -26,7 +26,7 @@ class DatasetCheck(SetCheck):
     description: ClassVar[str] = _NAME
 
     def items_check(self, said: Mapping[str, Any]) -> ItemsCheck:
-        """Return the check of the tables. Raises Damaged."""
+        """Return the check of the tables. Raise Damaged."""
         return _Tables(self.files, said)
 
 
@@ -84,7 +84,7 @@ class _Tables(ItemsCheck):
             self.problems.add(item.path, f"it has {rows:,} rows, but {_NAME} states {found['row_count']:,}")
 
     def _counted(self, entry: Entry, item: ListedItem, found: Mapping[str, Any], columns: Any) -> int:
-        """Return the rows of a slice, and compare its columns and hash. Raises Damaged."""
+        """Return the rows of a slice, and compare its columns and hash. Raise Damaged."""
         digest = self.files.index.digests(0, [item.number]).get(item.number, b"").hex()
         if (found.get("sha256"), found.get("bytes")) != (digest, entry.size):
             self.problems.add(item.path, f"{_NAME} states another hash or size of it than it has")

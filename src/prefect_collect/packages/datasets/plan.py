@@ -52,7 +52,7 @@ class _Table:
 def plan_dataset(given: PackageInput, folder: Path, stop: Stop) -> SetPlan:
     """Return the places of all schemas and slices.
 
-    A slice that is no readable Parquet file is refused. Raises PackageError if an item is neither schema nor slice,
+    A slice that is no readable Parquet file is refused. Raise PackageError if an item is neither schema nor slice,
     StoreError, JobCanceled.
     """
     manifest, checked = given.manifest, given.checked
@@ -84,7 +84,7 @@ class _Planner:
             what = named(item_id)
         except SourceError as error:
             raise PackageError(
-                f"A dataset has the tables of a database, and an item is none; export the collection in another "
+                f"A dataset has the tables of a database, and an item is not a table; export the collection in another "
                 f"format. [item={row.path}]"
             ) from error
         is_csv = self._spec.dataset.rows == "csv" and not what.is_schema

@@ -35,7 +35,7 @@ def columns_of(schema: pa.Schema) -> list[dict[str, str]]:
 
 
 def csv_chunks(open_slice: Opener) -> Iterator[bytes]:
-    """Yield a slice as CSV. Raises BadParquet, StoreError."""
+    """Yield a slice as CSV. Raise BadParquet, StoreError."""
     with open_slice() as raw:
         file = BoundedParquet(raw)
         schema = pa.schema([pa.field(field.name, _csv_type(field.type)) for field in file.schema])
@@ -88,7 +88,7 @@ class CsvFile:
         return False
 
     def pieces(self) -> Iterator[Piece]:
-        """Yield the bytes. Raises CorruptSegment if the slice can no longer be read."""
+        """Yield the bytes. Raise CorruptSegment if the slice can no longer be read."""
         try:
             yield from csv_chunks(self._open)
         except BadParquet as error:
@@ -96,7 +96,7 @@ class CsvFile:
 
     @classmethod
     def of(cls, name: str, open_slice: Opener) -> CsvFile:
-        """Return the file. Raises BadParquet, StoreError."""
+        """Return the file. Raise BadParquet, StoreError."""
         size, crc32, sha256 = 0, 0, hashlib.sha256()
         for chunk in csv_chunks(open_slice):
             size += len(chunk)

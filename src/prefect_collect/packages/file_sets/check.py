@@ -74,7 +74,7 @@ class SetCheck(ABC):
         check_hashes(self.files, [manifest], self.threads, self.progress)
 
     def _described(self) -> dict[str, Any]:
-        """Return what the description says. Raises Damaged."""
+        """Return what the description says. Raise Damaged."""
         try:
             said = parsed_description(self.files.start(self.description, MAX_BYTES + 1))
         except BadValue as error:
@@ -91,7 +91,7 @@ class SetCheck(ABC):
 
     @abstractmethod
     def items_check(self, said: Mapping[str, Any]) -> ItemsCheck:
-        """Return the check of the items of a package with this description. Raises Damaged."""
+        """Return the check of the items of a package with this description. Raise Damaged."""
 
 
 def is_count(value: object) -> bool:

@@ -44,7 +44,7 @@ class ListedItem:
 class ItemsCheck:
     """The comparison; `items` and `bytes` count what is delivered, `absent` what is not.
 
-    `has_custodians` says whether the list states whose the items are; those of earlier versions do not.
+    `has_custodians` says whether the list states custodians; lists of earlier versions do not.
 
     Args:
         files: The files of the package.
@@ -140,7 +140,7 @@ class ItemsCheck:
 
 
 def _batches(file: Any) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield the rows of the list, some at a time. Raises BadParquet."""
+    """Yield the rows of the list, some at a time. Raise BadParquet."""
     for batch in BoundedParquet(file, ITEMS_SCHEMA, ITEMS_OPTIONAL).batches(_COLUMNS, _ROWS):
         yield list(zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True))
 

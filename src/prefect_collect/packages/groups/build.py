@@ -115,7 +115,7 @@ def _make_room(group: _Group, place: PackagePlace, marker: Marker | None, stop: 
 def _kept(group: _Group, left: FolderLeft, destination: Store, key: str, stop: Stop) -> Built:
     """Return the group that is there, if it is the one that would be built, which takes room for one bag.
 
-    Raises PackageExists if it is another one.
+    Raise PackageExists if it is another one.
     """
     sizes: dict[str, int] = {}
     with temporary_folder() as temporary:
@@ -135,7 +135,7 @@ def _kept(group: _Group, left: FolderLeft, destination: Store, key: str, stop: S
 
 
 def _remove(group: _Group, destination: Store, key: str, marker: Marker) -> None:
-    """Remove what an attempt of this job wrote, but for the marker. Raises PackageExists if there is another file."""
+    """Remove what an attempt of this job wrote, but for the marker. Raise PackageExists if there is another file."""
     left = FolderLeft(destination, key, SEAL)
     other = left.others(group.names(marker))
     if other is not None:
@@ -163,9 +163,7 @@ class _Group:
     built: list[Built] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.volumes = volumes_of(
-            self.given.manifest, self.given.spec.base, self.given.spec.bag.volume_bytes or VOLUME_BYTES
-        )
+        self.volumes = volumes_of(self.given.manifest, self.given.spec)
 
     def names(self, marker: Marker) -> Iterator[set[str]]:
         """Yield the names of all files that an attempt of this export may have written."""
@@ -201,7 +199,19 @@ class _Group:
     def result(self, key: str, blob: Blob, fingerprint: str) -> Built:
         """Return the description of the group that was built."""
         items, size = sum(one.items for one in self.built), sum(one.bytes for one in self.built)
-        return Built(key, blob, items, size, fingerprint, {})
+        return Built(key, blob, items, size, fingerprint, {}, self._warnings())
+
+    def _warnings(self) -> tuple[str, ...]:
+        """Return the warning of bags that are larger than was asked for."""
+        most = self.given.spec.bag.volume_bytes or VOLUME_BYTES
+        large = [volume.base for volume, built in zip(self.volumes, self.built, strict=True) if built.blob.size > most]
+        if not large:
+            return ()
+        named = ", ".join(large[:3]) + (f" and {len(large) - 3:,} more" if len(large) > 3 else "")
+        return (
+            f"{len(large):,} of {len(self.built):,} bags are larger than the {most:,} bytes that were asked for, as an "
+            f"item is with its headers and the bag's lists: {named}.",
+        )
 
     def _list(self, volume: Volume, tags: TagFiles) -> None:
         """Add the items of a bag to the lists."""

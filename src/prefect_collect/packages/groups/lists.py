@@ -17,9 +17,10 @@ from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.items_check import NAME, unpacked
 from prefect_collect.packages.bags.row_stream import RowStream
 from prefect_collect.packages.bags.table_check import TABLE
-from prefect_collect.packages.bags.tag_files import ITEMS, ITEMS_OPTIONAL, METADATA
+from prefect_collect.packages.bags.tag_files import ITEMS, ITEMS_OPTIONAL
 from prefect_collect.packages.bags.text import lines as lines_in
 from prefect_collect.packages.building.duplicate_columns import COPIES, DUPLICATE_OF
+from prefect_collect.packages.building.metadata_lines import METADATA
 from prefect_collect.packages.building.spec import DELIVERED, DUPLICATE
 from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
 
@@ -47,7 +48,7 @@ class GroupLists:
         self._wrong: set[str] = set()
 
     def compare(self, bag: BagFiles, folder: str) -> None:
-        """Compare the lists of the next bag, whose files are in this folder. Raises Damaged."""
+        """Compare the lists of the next bag, whose files are in this folder. Raise Damaged."""
         for name in bag.tag_names():
             if _is_of_lines(name) and name not in self._lines:
                 bag.findings.problems.add(name, "the group has no such list over all bags")
@@ -145,6 +146,6 @@ def _in_folder(name: str, line: str, folder: str) -> str:
 
 
 def _lines_of(files: BagFiles, name: str) -> Iterator[str]:
-    """Yield the lines of a list, none if it is missing. Raises Damaged."""
+    """Yield the lines of a list, none if it is missing. Raise Damaged."""
     entry = files.entry(name)
     return iter(()) if entry is None else lines_in(files.chunks(entry), "utf-8")

@@ -73,7 +73,7 @@ class LoadFileCheck:
         self._check_counts(described)
 
     def _read_manifests(self, manifest: Manifest, described: Description) -> None:
-        """Read the manifests of the package and of its volumes; report what is missing, and what none lists."""
+        """Read the manifests of the package and of its volumes; report what is missing, and what no manifest lists."""
         names = [volume["name"] for volume in described.volumes]
         if names != [volume_name(at) for at in range(len(names))] or not names:
             self._problems.add(DESCRIPTION, "its volumes are not VOL001, VOL002 and so on")

@@ -22,7 +22,7 @@ class ExceptionsCheck:
     Args:
         files: The files of the package.
         numbered: Whether it has control numbers.
-        has_custodians: Whether its list of items states whose they are; those of earlier versions do not.
+        has_custodians: Whether its list of items states custodians; lists of earlier versions do not.
     """
 
     def __init__(self, files: BagFiles, *, numbered: bool, has_custodians: bool) -> None:

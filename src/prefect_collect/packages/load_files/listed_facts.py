@@ -1,4 +1,4 @@
-"""What the exact list of items implies for columns of load files: whose an item is, its paths, and its duplicates."""
+"""What the exact list of items implies for columns of load files: an item's custodian, paths and duplicates."""
 
 from __future__ import annotations
 

@@ -32,6 +32,7 @@ from prefect_collect.packages.building.tag_file import TagFile, hashed
 from prefect_collect.packages.contents.hash_lines import hash_line
 from prefect_collect.packages.load_files.item_lists import ItemLists
 from prefect_collect.packages.load_files.plan import Place, Plan, volume_name
+from prefect_collect.packages.load_files.stated import with_custodians
 from prefect_collect.packages.load_files.text import MARKS, RowWriter
 from prefect_collect.packages.load_files.values import MANIFEST_COLUMNS, ItemFacts
 from prefect_collect.packages.seals import SET_SEAL
@@ -82,7 +83,7 @@ class LoadFileLists:
         self._files: list[TagFile] = []
         self._volumes: list[dict[str, Any]] = []
         self._lists = ItemLists(folder / ITEMS, folder / EXCEPTIONS, ITEMS_SCHEMA)
-        self.items = self.bytes = self.missing = 0
+        self.items = self.bytes = self.missing = self._silent = 0
 
     def close(self) -> None:
         """Close the open files; they are not removed."""
@@ -101,6 +102,8 @@ class LoadFileLists:
         """List every item, those of the manifest with their places, or why they are not delivered."""
         start = 0
         for batch in manifest(MANIFEST_COLUMNS):
+            if self._spec.deduplicate is None:  # else duplicates were found by the custodians of the manifest
+                batch = with_custodians(batch, ItemFacts(batch, "").custodians())
             paths, segments = batch["path"].to_pylist(), batch["segment"].to_pylist()
             places = self._plan.places(start, paths)
             why = [
@@ -124,6 +127,7 @@ class LoadFileLists:
         """List a batch; `repeats` are its `duplicate_columns`, `numbers` those of the items that its rows repeat."""
         facts = ItemFacts(batch, self._spec.source)
         columns = {fact: facts.column(fact) for _, fact in self._profile.columns if fact not in _OF_THE_PLACE}
+        self._silent += sum(one and failure is None for one, failure in zip(facts.silent_messages(), why, strict=True))
         sizes: list[int] = batch["size"].to_pylist()
         digests = facts.column("sha256")
         columns["control_number"] = columns["end_number"] = [place.control for place in places]
@@ -212,7 +216,7 @@ class LoadFileLists:
     def finish(self) -> list[TagFile]:
         """Write the rest, and return all lists; the seal comes last.
 
-        Raises PackageError if values cannot be written in the asked encoding, and that was to be refused.
+        Raise PackageError if values cannot be written in the asked encoding, and that was to be refused.
         """
         if not self._volumes:
             self._open_volume(volume_name(0))
@@ -228,6 +232,22 @@ class LoadFileLists:
         lines = (hash_line(file.hashes["sha256"], file.name) for file in (*top, *manifests))
         (self._folder / SEAL).write_text("".join(lines), encoding="utf-8", newline="\n")
         return [*self._files, *top, hashed(SEAL, self._folder / SEAL)]
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what a user should read of the finished lists."""
+        found = []
+        for kind, rows in self._rows.items():
+            if rows.replaced["unencodable"]:
+                found.append(
+                    f"{rows.replaced['unencodable']:,} values of the {kind.upper()} have ? for characters that "
+                    f"{self._spec.load_file.encoding} does not have."
+                )
+        if self._silent and any(fact in ("from", "subject", "sent") for _, fact in self._profile.columns):
+            found.append(
+                "Items named .eml whose message columns (from, subject and the like) are empty, because neither "
+                f"the source nor a header states them: {self._silent:,}."
+            )
+        return tuple(found)
 
     def _require_encodable(self) -> None:
         options = self._spec.load_file

@@ -28,7 +28,7 @@ _REPLACED: Final = ("(R)", "?")
 
 
 def edrm_mih(message_id: str) -> str:
-    """Return the hash (hex) of a Message-ID as a message states it; "" if it is none."""
+    """Return the hash (hex) of a Message-ID as a message states it; "" if it is not a hash."""
     found = _FIRST.match(message_id)
     return "" if found is None else hashlib.md5(found[1].encode("ascii"), usedforsecurity=False).hexdigest()
 

@@ -19,6 +19,7 @@ from prefect_collect.errors import PackageError
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.continued import Continued, number_key
+from prefect_collect.packages.load_files.texts import is_named_as_text
 
 FOLDER_ITEMS: Final = 1_000
 """The most natives, and texts, in a folder."""
@@ -97,13 +98,16 @@ def volume_name(at: int) -> str:
 
 
 def plan_of(manifest: Batches, options: LoadFile, continued: Continued | None = None) -> Plan:
-    """Return the places of all rows. Raises PackageError if the numbers have not enough digits for them."""
+    """Return the places of all rows. Raise PackageError if the numbers have not enough digits for them."""
     starts, items, size, last = [0], 0, 0, 0 if continued is None else continued.last
     numbers: list[npt.NDArray[np.int64]] = []
-    for batch in manifest(["size", "item_id", "sha256"]):
+    for batch in manifest(["size", "item_id", "sha256", "path"]):
         if options.volume_items or options.volume_bytes:
-            for row, stated in enumerate(batch["size"].to_pylist(), items):
-                length = stated or 0  # a row without a size is damaged, and its item an exception
+            listed = zip(batch["size"].to_pylist(), batch["path"].to_pylist(), strict=True)
+            for row, (stated, path) in enumerate(listed, items):
+                # A row without a size is damaged, and its item an exception. What is named as a text is there twice, if
+                # its bytes are one: they are not looked at here, so that a retry after a repair places all as before.
+                length = (stated or 0) * (2 if is_named_as_text(path) else 1)
                 count = row - starts[-1]
                 if count and (count == options.volume_items or size + length > (options.volume_bytes or size + length)):
                     starts.append(row)

@@ -23,7 +23,7 @@ _STEP: Final = 64 << 10
 
 
 def read_dat(chunks: Iterable[bytes | memoryview], encoding: str) -> Iterator[list[str]]:
-    """Yield the rows of a DAT file, the header first. Raises Damaged."""
+    """Yield the rows of a DAT file, the header first. Raise Damaged."""
     for number, line in enumerate(_lines(chunks, encoding, END), 1):
         row = line.split(SEPARATOR)
         if any(len(field) < 2 or field[0] != QUOTE or field[-1] != QUOTE for field in row):
@@ -35,7 +35,7 @@ def read_dat(chunks: Iterable[bytes | memoryview], encoding: str) -> Iterator[li
 
 
 def read_csv(chunks: Iterable[bytes | memoryview], encoding: str) -> Iterator[list[str]]:
-    """Yield the rows of a CSV file, the header first. Raises Damaged."""
+    """Yield the rows of a CSV file, the header first. Raise Damaged."""
     lines = (f"{line}\n" for line in _lines(chunks, encoding, "\n"))
     try:
         yield from csv.reader(lines, strict=True)
@@ -56,7 +56,7 @@ def as_read(text: str, kind: str, encoding: str) -> str:
 
 
 def read_hashes(chunks: Iterable[bytes | memoryview]) -> Iterator[tuple[str, bytes]]:
-    """Yield path and SHA-256 of the lines of a manifest. Raises Damaged."""
+    """Yield path and SHA-256 of the lines of a manifest. Raise Damaged."""
     for number, line in enumerate(_lines(chunks, "", "\n"), 1):
         found = parsed_hash_line(line)
         if found is None:

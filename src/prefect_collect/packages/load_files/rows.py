@@ -138,7 +138,7 @@ class LoadFileRows:
 
 
 def _batches(file: Any) -> Iterator[list[_Item]]:
-    """Yield the rows of the list, some at a time. Raises BadParquet."""
+    """Yield the rows of the list, some at a time. Raise BadParquet."""
     for batch in BoundedParquet(file, ITEMS_SCHEMA, ITEMS_OPTIONAL).batches(_COLUMNS, _ROWS):
         yield list(zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True))
 
@@ -165,7 +165,7 @@ class _Table:
         self._stopped = False
 
     def _all(self) -> Iterator[tuple[str, list[str]]]:
-        """Yield every row with its volume. Raises Damaged."""
+        """Yield every row with its volume. Raise Damaged."""
         header = [name for name, _ in self._described.columns]
         for volume in self._described.volumes:
             name = f"{volume['name']}/{volume['name']}.{self._kind}"

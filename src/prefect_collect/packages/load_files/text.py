@@ -11,7 +11,8 @@ What a value has that a reader would take for something else is replaced, and co
 - ``registered_sign``: ® becomes (R), only in DAT, because a reader takes it for a line break;
 - ``line_break``: CR, LF, both, or another of Unicode's line breaks becomes ®, only in DAT;
 - ``control_character``: any other control character but the tab, 0x14 among them, becomes U+FFFD (in CP1252 ``?``);
-- ``unencodable``: what CP1252 does not have becomes ``?``, if that was asked for.
+- ``unencodable``: what CP1252 does not have becomes ``?``, if that was asked for;
+- ``formula``: a value with which a spreadsheet would calculate begins with ``'``, only in CSV.
 
 CSV: RFC 4180, every field quoted; a value with which a spreadsheet would calculate begins with ``'`` (`csv_cell`).
 """
@@ -98,7 +99,8 @@ class RowWriter:
         return self._without_controls(text).replace(QUOTE, QUOTE * 2)
 
     def _csv(self, text: str) -> str:
-        return csv_cell(self._without_controls(text)).replace('"', '""')
+        text = self._without_controls(text)
+        return self._changed("formula", text, csv_cell(text)).replace('"', '""')
 
     def _without_controls(self, text: str) -> str:
         other = "?" if self.encoding == "cp1252" else "\ufffd"

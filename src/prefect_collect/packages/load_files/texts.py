@@ -19,6 +19,11 @@ from prefect_collect.threads.stop import Stop
 _NAMED: Final = re.compile(r"[^/]\.(?:txt|text|log|md|csv|tsv)\Z", re.IGNORECASE)
 
 
+def is_named_as_text(path: str) -> bool:
+    """Return whether an item is text if its bytes are, by its name."""
+    return _NAMED.search(path) is not None
+
+
 def find_texts(
     manifest: Batches, items: int, checked: Checked, staging: Store, job_id: str, stop: Stop, *, withheld: bool = False
 ) -> bytearray:
@@ -26,14 +31,14 @@ def find_texts(
 
     Only such items are read, and nothing is extracted: the text of a text is its bytes. Other encodings are left out,
     because a receiver reads all texts of a load file in one. Items that are not delivered are not text; with
-    `withheld`, those may be that are only withheld. Raises StoreError, JobCanceled.
+    `withheld`, those that are only withheld as duplicates may be. Raise StoreError, JobCanceled.
     """
     found, bad = bytearray(items), checked.bad
     for rows in read_rows(manifest):
         named = [
             row
             for row in rows
-            if _NAMED.search(row.path) and (checked.is_good(row.number) or (withheld and not bad[row.number]))
+            if is_named_as_text(row.path) and (checked.is_good(row.number) or (withheld and not bad[row.number]))
         ]
         for group in by_segment(named):
             _find(group, staging, segment_key(job_id, group[0].segment), found, stop)

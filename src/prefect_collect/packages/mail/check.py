@@ -32,7 +32,7 @@ class MailCheck(SetCheck):
     description: ClassVar[str] = MAIL.description
 
     def items_check(self, said: Mapping[str, Any]) -> ItemsCheck:
-        """Return the check of the messages. Raises Damaged."""
+        """Return the check of the messages. Raise Damaged."""
         if said.get("messages") not in ("mbox", "eml"):
             raise Damaged("it does not state the form of messages as it should")
         return _Messages(self.files, is_mbox=said["messages"] == "mbox")
@@ -89,7 +89,7 @@ class _Messages(ItemsCheck):
                 self.problems.add(path, str(error))
 
     def _prove(self, path: str, entry: Entry, places: array[int], digests: bytes) -> None:
-        """Compare the messages of an mbox file, which the list of items may have in another order. Raises Damaged."""
+        """Compare the messages of an mbox file, which the list of items may have in another order. Raise Damaged."""
         reader, at = _Ahead(self.files.chunks(entry)), 0
         listed = np.frombuffer(places, np.int64).reshape(-1, 2)
         for number, row in enumerate(np.argsort(listed[:, 0], kind="stable").tolist()):
@@ -113,7 +113,7 @@ class _Ahead:
         self._chunks, self._held = chunks, memoryview(b"")
 
     def take(self, size: int) -> Iterator[bytes]:
-        """Yield the next `size` bytes. Raises Damaged if there are fewer."""
+        """Yield the next `size` bytes. Raise Damaged if there are fewer."""
         while size:
             if not self._held:
                 chunk = next(self._chunks, None)

@@ -64,7 +64,7 @@ def quoted(chunks: Iterable[bytes | memoryview]) -> Iterator[bytes | None]:
 
 
 def unquoted(chunks: Iterable[bytes | memoryview]) -> Iterator[bytes]:
-    """Yield the bytes of a message without the ``>`` that were added. Raises Damaged if one is missing."""
+    """Yield the bytes of a message without the ``>`` that were added. Raise Damaged if one is missing."""
     lines = _Lines(keeps_mark=True)
     for chunk in chunks:
         data, found = lines.split(chunk)

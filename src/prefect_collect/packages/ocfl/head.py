@@ -39,7 +39,7 @@ class HeadContainer(FileContainer):
         return True
 
     def opened(self, entry: Entry) -> Bytes:
-        """Return the file's bytes. Raises Damaged."""
+        """Return the file's bytes. Raise Damaged."""
         return self._container.opened(self._required(entry.name))
 
     def reader(self, entries: Sequence[Entry], following: int | None) -> Reader:
@@ -47,7 +47,7 @@ class HeadContainer(FileContainer):
         return _HeadReader(self)
 
     def chunks(self, path: str) -> Iterator[bytes | memoryview]:
-        """Yield the bytes of a file. Raises Damaged."""
+        """Yield the bytes of a file. Raise Damaged."""
         entry = self._required(path)
         yield from self._container.reader([entry], None).chunks(entry)
 

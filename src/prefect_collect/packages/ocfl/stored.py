@@ -34,7 +34,7 @@ class StoredObject:
     def read(self) -> None:
         """Read the object, and end what an interrupted attempt of the job had all but ended.
 
-        Raises PackageError if the object is damaged or cannot be continued, PackageExists if it is none.
+        Raise PackageError if the object is damaged or cannot be continued, PackageExists if it is not an object.
         """
         self.inventory, self.data = None, self._read(INVENTORY)
         if not self.data:
@@ -99,7 +99,7 @@ class StoredObject:
     def make_room(self, names: Iterable[set[str]], *, replace: bool) -> None:
         """Set the marker in the new version's folder, from which what the same job left is removed.
 
-        Raises PackageExists if it holds anything else.
+        Raise PackageExists if it holds anything else.
         """
         folder, marker = f"{self.folder}/", self.marker(self.next)
         if next(iter(self.destination.list(folder)), None) is not None:
@@ -122,7 +122,7 @@ class StoredObject:
     def commit(self, inventory: Inventory) -> Blob:
         """Write the inventories of a version whose content is written.
 
-        Raises PackageError if the inventory is too large, or if another one has replaced the inventory meanwhile.
+        Raise PackageError if the inventory is too large, or if another one has replaced the inventory meanwhile.
         """
         data, before, number = inventory.to_bytes(), self.data, self.next
         try:

@@ -1,38 +1,24 @@
-"""The options of `collect`, `draft` and `edit` that say what to collect, and how; and what an option may set."""
+"""The options of `collect`, `draft` and `edit` that say what to collect, and how."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Final, Literal
 
 import typer
 
+from prefect_collect.cli._option_groups import FLOW, QUERY, SOURCE
 from prefect_collect.cli._options import custodian, custodian_of, hash_name, local_path, size
 from prefect_collect.cli._options import custodian_folder as custodian_folder_of
 from prefect_collect.parameters import Concurrency, OnEmpty, Percentage, Runner, Since, Tries, Workers, bounds
 
-Group = Literal["query", "source", "flow", "export", "format"]
-GROUPS: Final = frozenset(get_args(Group))
-
-
-@dataclass(frozen=True)
-class Of:
-    """What an option sets: a field of this group, of the same name as the option if `field` is empty."""
-
-    group: Group
-    field: str = ""
-
-
-QUERY: Final = Of("query")
-SOURCE: Final = Of("source")
-FLOW: Final = Of("flow")
-EXPORT: Final = Of("export")
-FORMAT: Final = Of("format")
+FILES: Final = {"include_from": "query", "exclude_from": "query"}
+"""The options for files of patterns, which add to others, and the group that they belong to."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class CollectingOptions:
+class WhatToCollect:
     """The values of the options that say what to collect, and how, with their defaults."""
 
     name: Annotated[str | None, typer.Option(help="The job's name.", show_default="the source's name"), FLOW] = None
@@ -56,7 +42,8 @@ class CollectingOptions:
             "--custodian-of",
             parser=custodian_of,
             metavar="PATTERN=NAME",
-            help="Whose the items at such paths are, as 'mail/anna/**=Anna': the first that matches. Can be repeated.",
+            help="The custodian of the items whose paths match a glob, as 'mail/anna/**=Anna'. Can be repeated: the "
+            "first glob that matches decides.",
         ),
         FLOW,
     ] = None

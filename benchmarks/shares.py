@@ -1,0 +1,46 @@
+"""The rows of RESULTS.md (or groups) in their order, and the seconds that each takes on 2 idle cores."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SECONDS: Final = {
+    "s3-files": 50,
+    "s3-files-20ms": 45,
+    "s3-files-seaweedfs": 50,
+    "s3-s3": 55,
+    "files-s3": 45,
+    "big-files": 35,
+    "big-files-slow": 40,
+    "export-zip": 20,
+    "verify-zip": 20,
+    "commands": 65,
+    "prefect-share": 30,
+    "serve": 30,
+    "processes": 45,
+    "ledger": 20,
+    "s3-listing": 15,
+    "many-items": 270,
+    "sftp-files": 50,
+    "sftp-files-20ms": 45,
+    "sftp-big": 30,
+    "webdav-files": 50,
+    "webdav-files-20ms": 35,
+    "webdav-big": 25,
+    "urls-files": 30,
+    "urls-files-20ms": 35,
+    "rclone-files": 45,
+    "rclone-big": 20,
+    "google": 35,
+    "azure": 50,
+    "imap": 35,
+    "postgresql": 45,
+    "mariadb": 35,
+    "vault": 20,
+    "slack": 15,
+    "mbox": 20,
+    "export-s3": 50,
+    "export-s3-seaweedfs": 50,
+    "export-formats": 75,
+    "console-polling": 50,
+}

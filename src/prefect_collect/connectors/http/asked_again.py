@@ -1,0 +1,71 @@
+"""What is to be asked for, with what a server that has too many requests is asked for again."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final, Generic, TypeVar
+
+from prefect_collect.connectors.http.pace import Pace, retry_after
+from prefect_collect.connectors.http.stream import Stream
+
+T = TypeVar("T")
+
+_PAUSE: Final = frozenset({b"retry-after"})
+
+
+class AskedAgain(Generic[T]):
+    """The waiting requests: before the next of `waiting`, those that were put back by `again`.
+
+    It can be iterated anew after its end, for what was put back since; it is true while there is more.
+    """
+
+    def __init__(self, waiting: Iterable[T]) -> None:
+        self._waiting = iter(waiting)
+        self._again: deque[T] = deque()
+        self._is_done = False
+
+    def __iter__(self) -> Iterator[T]:
+        while True:
+            if self._again:
+                yield self._again.popleft()
+                continue
+            try:
+                following = next(self._waiting)
+            except StopIteration:
+                self._is_done = True
+                return
+            yield following
+
+    def __bool__(self) -> bool:
+        return not self._is_done or bool(self._again)
+
+    def again(self, request: T) -> None:
+        """Put a request back, which is the next one then."""
+        self._again.append(request)
+
+
+@contextmanager
+def paced(
+    pace: Pace, make: Callable[[], Stream], wanted: frozenset[bytes]
+) -> Iterator[tuple[Stream, int, dict[bytes, str]]]:
+    """Send a request at the server's pace, again after each pause that it states; give its answer's begin.
+
+    Raise the SourceError of a request that has no answer, and JobCanceled.
+
+    Args:
+        pace: The pace of the server.
+        make: Sends the request.
+        wanted: The response headers to give.
+    """
+    while True:
+        with pace.request():
+            stream = make()
+            try:
+                status, headers = stream.begin(wanted | _PAUSE)
+                if not pace.answered(status, retry_after(headers.get(b"retry-after"))):
+                    yield stream, status, headers
+                    return
+            finally:
+                stream.close()

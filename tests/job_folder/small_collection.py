@@ -1,0 +1,25 @@
+"""A small collection, and what is in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.stores import DirectoryStore
+from tests.support.memory_source import MemorySource, Thing
+from tests.support.memory_store import MemoryStore
+from tests.support.run_attempts import attempt, new_job
+
+
+def collected(store: MemoryStore | DirectoryStore) -> tuple[JobFolder, MemorySource]:
+    """Return a collection of six items that succeeded and two that did not."""
+    source = MemorySource({f"good/{n}": Thing("good", f"content {n}".encode() * 9) for n in range(6)})
+    source.things |= {f"denied/{n}": Thing("denied", b"secret") for n in range(2)}
+    folder = new_job(store, source)
+    attempt(folder, source)
+    return folder, source
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Return every file below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
