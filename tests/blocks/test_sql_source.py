@@ -111,7 +111,7 @@ def test_a_driver_that_is_not_installed(url: str, driver: str, monkeypatch: pyte
     monkeypatch.setitem(sys.modules, driver.lower(), None)
     with pytest.raises(SourceError, match=rf"needs the driver {driver}: pip install .*\[{url}\]$") as caught:
         [*SqlSource(url=url).items()]
-    assert caught.value.code == "source_error"
+    assert caught.value.code == "program_missing"
 
 
 def test_fields_of_forms() -> None:
