@@ -4,7 +4,7 @@
     python -m benchmarks.formats [ITEMS] [FOLDER]
 
 Collects ITEMS (100,000) of a folder, of Dovecot and of PostgreSQL, and one file of 5 GiB and a byte, into FOLDER (by
-default one in memory, which needs 25 GB). Then exports each in every format, and verifies the packages, each in a
+default one in memory, which needs 12 GB). Then exports each in every format, and verifies the packages, each in a
 process of its own, the latter by `prefect-collect verify`. Beside them the same files, as the package in a folder has
 them, are packed by the tool that a user would take. Prints Markdown: times of the check and the build together, and the
 peak memory beyond that of a process that does nothing (of `verify`, all memory of the command's processes); what makes
@@ -97,8 +97,10 @@ def collected(source: Source, place: Path, count: int, kind: str) -> str:
     """Collect everything of a source; return the job's id."""
     job = new_job(DirectoryStore(place / "store"), source)
     with measured(f"{kind}: collect"):
-        counts = attempt(job, source, workers=2).counts
-    assert counts.succeeded == counts.found >= count, counts
+        result = attempt(job, source, workers=2)
+    counts = result.counts
+    why = [(row["error_code"], row["message"]) for row in result.unsuccessful.to_arrow().slice(0, 3).to_pylist()]
+    assert counts.succeeded == counts.found >= count, (counts, result.message, why)
     return job.job_id
 
 
@@ -108,7 +110,7 @@ def exported(place: Path, job_id: str, kind: str, format: Any) -> tuple[float, f
 
     require_source(format, {"type": kind})
     collection = JobFolder(DirectoryStore(place / "store"), job_id)
-    options = {"bag": BagOptions(volume_bytes=1 << 30)} if format == "bagit-group" else {}
+    options: dict[str, Any] = {"bag": BagOptions(volume_bytes=1 << 30)} if format == "bagit-group" else {}
     with measured(f"{kind}, {format}: export") as taken:
         _, result = export(collection, DirectoryStore(place / "out" / format), format, **options)
     if not result.counts.succeeded:
@@ -132,11 +134,18 @@ def packed(peer: Peer, tree: Path, out: Path) -> float:
     return time.perf_counter() - began
 
 
-def measure(source: Source, kind: str, place: Path, count: int) -> None:
-    """Collect, export in every format, verify, and print the table."""
+def measure(source: Source, kind: str, place: Path, count: int, tree: Path | None = None) -> None:
+    """Collect, export in every format, verify, and print the table.
+
+    Args:
+        source: The source.
+        kind: Its block's type.
+        place: The folder to work in.
+        count: The number of items.
+        tree: The files that the tools pack; by default those of the package in a folder, which is kept for that.
+    """
     job_id = apart(collected, source, place, count, kind)
     rows: list[str] = []
-    tree = place / "out" / "directory"
     for name in sorted(FORMATS, key=lambda name: name != "directory"):
         ours = apart(exported, place, job_id, kind, name)
         if isinstance(ours, str):
@@ -144,8 +153,10 @@ def measure(source: Source, kind: str, place: Path, count: int) -> None:
             continue
         [made] = [path for path in (place / "out" / name).iterdir() if not path.name.startswith(("0=", "ocfl_"))]
         checked = verified(str(made), count)
-        if name == "directory":
+        if tree is None:
             tree = made / "data"
+        else:
+            shutil.rmtree(place / "out" / name)  # one package at a time, as they may be large
         theirs = packed(peer_of(name), tree, place / "packed")
         rows.append(
             f"| {name} | {ours[0]:.1f} | {ours[1]:.1f} | {ours[2]} | {checked[0]:.1f} | {checked[2]} "
@@ -153,14 +164,12 @@ def measure(source: Source, kind: str, place: Path, count: int) -> None:
         )
         for path in place.glob("packed*"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        if name != "directory":
-            shutil.rmtree(place / "out" / name)
     print(f"\n{kind}, {count:,} items\n")
     print("| format | export, s | CPU, s | memory, MiB | verify, s | memory, MiB | speed |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | --- |")
     print("\n".join(rows), flush=True)
-    for name in ("out", "store"):
-        shutil.rmtree(place / name)
+    for folder in ("out", "store"):
+        shutil.rmtree(place / folder)
 
 
 def fill_folder(root: Path, count: int) -> None:
@@ -220,7 +229,7 @@ def main(count: int | str = ITEMS, folder: str = "/dev/shm") -> None:
         (place / "large").mkdir()
         with (place / "large" / "5 GiB and a byte").open("wb") as file:
             file.truncate(LARGE)
-        measure(FileSource(root=place / "large"), "file-source", place, 1)
+        measure(FileSource(root=place / "large"), "file-source", place, 1, place / "large")
 
 
 if __name__ == "__main__":

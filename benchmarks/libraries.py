@@ -189,7 +189,7 @@ def _zip() -> Row:
 
 
 def _bag(folder: Path) -> Row:
-    import bagit  # type: ignore[import-not-found]
+    import bagit
 
     from prefect_collect.packages import verify
 

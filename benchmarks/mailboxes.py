@@ -12,7 +12,6 @@ job of such a mailbox, to which a message came: by a listing that describes ever
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -122,7 +121,7 @@ def _since(mailbox: Mailbox, folder: Path, *, whole: bool) -> tuple[float, float
     job = new_job(store, source, options=since_options(store, record))
     mailbox.deliver([_message(MESSAGES)])
     began, cpu = time.perf_counter(), time.process_time()
-    result = attempt(job, _Whole(source) if whole else source, workers=2)  # type: ignore[arg-type]
+    result = attempt(job, _Whole(source) if whole else source, workers=2)
     took = time.perf_counter() - began, time.process_time() - cpu
     assert result.counts.succeeded == 1
     return took
@@ -144,4 +143,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -6,6 +6,7 @@ Each function measures itself and returns ``{"seconds": …}`` with what the har
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any, cast
 
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
@@ -35,7 +36,7 @@ def _source(spec: Spec) -> Any:
         return FileSource(name="bench", root=spec["files"])
     if "sftp" in spec:
         keys = {name: spec[name] for name in ("private_key", "known_hosts")}
-        return SftpSource(name="bench", url=spec["sftp"], config_file="/dev/null", **keys)
+        return SftpSource(name="bench", url=spec["sftp"], config_file=Path("/dev/null"), **keys)
     if "webdav" in spec:
         return WebDavSource(name="bench", url=spec["webdav"])
     if "urls" in spec:

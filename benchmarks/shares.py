@@ -20,7 +20,7 @@ SECONDS: Final = {
     "processes": 45,
     "ledger": 20,
     "s3-listing": 15,
-    "many-items": 250,
+    "many-items": 270,
     "sftp-files": 50,
     "sftp-files-20ms": 45,
     "sftp-big": 30,

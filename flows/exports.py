@@ -27,6 +27,7 @@ from prefect_collect.exporting.bound_collection import BoundCollection, bind_col
 from prefect_collect.exporting.control_numbers import require_continuable
 from prefect_collect.exporting.delivery import Delivery
 from prefect_collect.exporting.duplicates import require_comparable
+from prefect_collect.exporting.unchanged import require_whole
 from prefect_collect.flows._job_flow import flow
 from prefect_collect.flows.auto_exports import (
     COLLECTION_DELETED,
@@ -135,6 +136,7 @@ def export(
         job = _of_collection(started, bound.record)
         if not folder.attempts():
             require_source(format, bound.record.source)
+            require_whole(bound, format)
             require_export_apart(bound.record, opened, delivery.destination)
             delivery.require_free(delivery.base(bound.record))
             require_continuable(opened, delivery.load_file)

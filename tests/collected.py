@@ -1,25 +1,29 @@
 """A process that has collected the tests: those of a parallel run are forks of it, and so import no module of tests.
 
-`python -m tests.collected ARGUMENTS…` is given the socket at which forks are asked for as its standard input, and the
-arguments of pytest. It is a fork itself, of what forks the programs of the tests and knows none (`tests.fork_server`).
+`python -m tests.collected SOCKET ARGUMENTS…` is given the socket at which forks are asked for as its standard input,
+one that is closed when the tests end, and the arguments of pytest. While it collects, the process that forks the
+programs of the tests and knows none (`tests.fork_server`) imports what these need.
 """
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import socket
+import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests import forked, shim
-from tests.fork_program import COLLECTED
 from tests.fork_server import fork_at
 
-_ALONE: Final = ("--collect-only", "--quiet", "-n0")
+_ALONE: Final = ("--collect-only", "-qq", "-n0", "--capture=no")
 
 
 def python_for_workers(arguments: Sequence[str]) -> str:
@@ -29,23 +33,44 @@ def python_for_workers(arguments: Sequence[str]) -> str:
     """
     python = forked.share()
     address = os.path.join(os.path.dirname(python), "collected")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
         listening.bind(address)
         listening.listen(100)
-        _started.append(forked.Popen([sys.executable, "-m", COLLECTED, *arguments], stdin=listening.fileno()))
+        path = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.collected", str(theirs.fileno()), *arguments], stdin=listening.fileno(),
+            pass_fds=[theirs.fileno()], env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
+        )  # fmt: skip
+    atexit.register(ours.close)
+    atexit.register(process.wait)
+    atexit.register(process.kill)
     os.environ[shim.ASKED] = address
     return python
 
 
-_started: Final[list[forked.Popen]] = []
-"""What collects the tests runs on until this process ends."""
-
-
 def _main() -> None:
-    listening = socket.socket(fileno=os.dup(0))
-    with open(os.devnull, "w", encoding="utf-8") as nothing, redirect_stdout(nothing), redirect_stderr(nothing):
-        pytest.main([*sys.argv[1:], *_ALONE])  # each fork says what it says
-    fork_at(listening)
+    listening, tests = socket.socket(fileno=os.dup(0)), socket.socket(fileno=int(sys.argv[1]))
+    gc.disable()  # what is imported stays
+    with _silence():
+        pytest.main([*sys.argv[2:], *_ALONE])  # each fork says what it says
+    gc.enable()
+    fork_at(listening, tests)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Have what is written to the standard streams go nowhere; those who hold these streams write to them later."""
+    kept = {number: os.dup(number) for number in (1, 2)}
+    with open(os.devnull, "wb") as nothing:
+        for number in kept:
+            os.dup2(nothing.fileno(), number)
+    yield
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    for number, before in kept.items():
+        os.dup2(before, number)
+        os.close(before)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from functools import cache
 from itertools import chain, groupby, zip_longest
 from pathlib import Path
 from typing import Any, Final
@@ -22,8 +23,9 @@ import pytest
 from hypothesis import settings
 
 from tests import collected
+from tests.examples import examples
 
-settings.register_profile("untimed", deadline=None)
+settings.register_profile("untimed", deadline=None, max_examples=examples(100))
 settings.load_profile("untimed")
 
 _MEMORY: Final = Path("/dev/shm")
@@ -57,8 +59,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | Non
 
 
 def pytest_collection_finish() -> None:
-    """Have searches for garbage leave out the tests and what they import: they are here until the end."""
+    """Have searches for garbage be rarer, and leave out the tests and what they import: they are here until the end."""
     gc.freeze()
+    gc.set_threshold(10_000)
 
 
 @pytest.fixture
@@ -79,9 +82,20 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     if nextitem is None or nextitem.path != item.path:
         assert os.environ.get("PREFECT_API_URL") == _SERVER, "these tests leave PREFECT_API_URL changed"
         if read := sys.modules.get("prefect.settings"):
-            present, expected = read.get_current_settings().api.url, read.Settings().api.url
-            assert present == expected, "these tests leave Prefect's settings changed"
+            present = read.get_current_settings().api.url
+            assert present == _configured(_of_prefect()), "these tests leave Prefect's settings changed"
     return result
+
+
+def _of_prefect() -> frozenset[tuple[str, str]]:
+    return frozenset((name, value) for name, value in os.environ.items() if name.startswith("PREFECT_"))
+
+
+@cache  # reading Prefect's settings takes 20 ms
+def _configured(variables: frozenset[tuple[str, str]]) -> str | None:
+    """Return the server that Prefect reads anew from its files and these variables, which this process has."""
+    url: str | None = sys.modules["prefect.settings"].Settings().api.url
+    return url
 
 
 _WAIT: Final = ["served", "restarting", "deployments", "ui", "cli", "jobs"]

@@ -23,17 +23,12 @@ _PYTHON: Final = sys.executable
 _PDEATHSIG: Final = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 
-
 _NAME: Final = 15
 """PR_SET_NAME of prctl(2): what ps(1) shows, of processes that all have the same command line."""
 
 
 _WORKER: Final = "import sys;exec(eval(sys.stdin.readline()))"
 """The program of a process of a parallel run, as execnet starts it."""
-
-
-COLLECTED: Final = "tests.collected"
-"""What starts in place of it is to start its programs as any process of the tests does."""
 
 
 def take_over(request: dict[str, Any]) -> None:
@@ -74,16 +69,16 @@ def _prepare(args: list[str], path: Sequence[str]) -> None:
 
     The command sets some of Prefect's settings before it imports Prefect.
     """
+    if args[1:] == ["-c", _WORKER]:
+        del os.environ[shim.ASKED], os.environ[shim.REAL]
+        return
+
     import prefect.plugins
     from prefect.context import refresh_global_settings_context
     from prefect.logging.configuration import setup_logging
 
     from prefect_collect.cli import _server, _serving
 
-    if args[1:] == ["-c", _WORKER] or args[1:3] == ["-m", COLLECTED]:
-        del os.environ[shim.ASKED], os.environ[shim.REAL]
-        refresh_global_settings_context()
-        return
     if Path(args[0]).name == "prefect-collect":
         for name, value in (_serving._SETTINGS if "serve" in args else _server._QUIET).items():
             os.environ.setdefault(name, value)

@@ -160,8 +160,10 @@ class _Forks:
 
 def _main() -> None:
     path = [entry for entry in sys.path if entry not in ("", str(Path(__file__).parents[1]))]
+    gc.disable()  # what is imported stays
     for name in _PRELOADED:
         importlib.import_module(name)
+    gc.enable()
     tests, listening = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
     fork_at(listening, tests, path)
 

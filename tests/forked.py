@@ -6,7 +6,7 @@ processes of the tests) forks, and the fork gets the standard streams, environme
 (`tests.fork_program`). The fork reacts to SIGINT, and ends when the process that asked for it ends. Use `subprocess`
 for programs that need options of the interpreter, or PYTHON… variables other than PYTHONPATH.
 
-The processes of a parallel run are such forks themselves: see `tests.collected`.
+The processes of a parallel run are forks too, of one that has collected the tests: see `tests.collected`.
 
 With `environment` a shell, and with `asking` the programs themselves, start forks too: see `tests.shim`.
 """
@@ -33,7 +33,6 @@ _ROOT: Final = Path(__file__).parents[1]
 _SHIM: Final = _ROOT / "tests" / "shim.py"
 _SHARED: Final = "TESTS_FORKS"
 """The variable with the folder of the process that has started what forks for this one too."""
-
 
 _PROGRAMS: Final = ("python", "prefect", "prefect-collect")
 

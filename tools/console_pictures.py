@@ -63,7 +63,7 @@ class ConsolePictures:
             browser.click(f"//a[.='{PARTLY}']")
             browser.see("//aside//li[contains(., 'not_found')]")
             browser.see("//aside//figure")
-            browser.screenshot("console", height=1100)
+            browser.screenshot("console", width=1700, height=1000)
         with self._opened(f"/jobs/{job.id}/errors") as browser:
             browser.click("(//input[@name='row'])[1]")
             browser.see("//button[.='Retry the selected']")

@@ -153,6 +153,7 @@ def _draft(browser: Browser, folder: Path) -> None:
     source = FileSource(name="contracts", root=folder / "mailbox")
     draft = jobs.draft_collection(source, name="contracts, to be reviewed")
     browser.open_run(draft.id)
+    browser.see("//*[contains(text(), 'has not yet generated any')]")
     browser.click("//nav[@aria-label='breadcrumb']/../following-sibling::button[@aria-haspopup='menu']")
     browser.see("//*[@role='menuitem']")
     browser.screenshot("draft", width=1000, rows=250)
@@ -188,6 +189,8 @@ def _in_progress(browser: Browser, deployment: UUID, server: S3Server, console: 
         browser.screenshot("canceled", height=1200)
         proxy.clear()
         proxy.release()
+        browser.open_run(second)
+        browser.wait_for_status("Successfully completed")
 
 
 def _runs(browser: Browser) -> None:

@@ -21,6 +21,7 @@ from prefect_collect.connectors.sql.csv_rows import line
 from prefect_collect.connectors.sql.parquet import Encoder
 from prefect_collect.connectors.sql.tables import Column, Shape, Slice, Table, named
 from prefect_collect.errors import InvalidLocation, SourceError
+from tests.examples import examples
 
 HIDDEN = "hush-hush/@:"
 
@@ -124,7 +125,7 @@ def test_fields_of_forms() -> None:
 KEYS = st.tuples(st.text(max_size=5) | st.integers(-(2**63), 2**63 - 1) | st.binary(max_size=5))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=2), st.none() | KEYS, st.none() | KEYS)
 def test_ids(table: list[str], after: Any, to: Any) -> None:
     """A slice is found again from its id alone, whatever its table's name and its keys are."""
@@ -144,7 +145,7 @@ def test_ids_of_others(text: str) -> None:
 CELLS = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.lists(st.tuples(CELLS, CELLS, st.none() | st.binary(max_size=6)), max_size=6), st.integers(1, 3))
 def test_rows(rows: list[tuple[str | None, str | None, bytes | None]], size: int) -> None:
     """Rows come out of Parquet as they went in, however they are divided into blocks."""

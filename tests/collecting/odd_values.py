@@ -64,12 +64,10 @@ WRONG: dict[str, list[object]] = {
 }  # fmt: skip
 """What a source must not state about an item: the item fails as `invalid_item`."""
 
-
 NO_ITEMS: list[Callable[[Any], Any]] = [
     lambda item: None, lambda item: {"id": item.id}, lambda item: object.__new__(Item), lambda item: item.id,
 ]  # fmt: skip
 """Values that are not items at all."""
-
 
 RIGHT: dict[str, list[object]] = {
     "path": ["", "a\udcff", "a\0b", "../../etc/passwd", "/".join(["deep"] * 4000), "con.", "-rf", "=cmd()"],
@@ -81,7 +79,6 @@ RIGHT: dict[str, list[object]] = {
     "version": ["", "x" * 4_000],
 }  # fmt: skip
 """Unusual but valid values: the item is collected."""
-
 
 INVALID: dict[str, list[object]] = {
     "size": [-1, 1 << 64, 6.0, "6", True],

@@ -75,14 +75,14 @@ def stale_attempt(folder: JobFolder, source: Frozen) -> None:
 
 @pytest.mark.parametrize(
     ("before", "listed_until"),
-    [("00", ""), ("04", ""), ("18", ""), ("", "00"), ("", "01"), ("", "05"), ("", "19"), ("", "end")],
+    [("00", ""), ("04", ""), ("08", ""), ("", "00"), ("", "01"), ("", "05"), ("", "09"), ("", "end")],
 )
 def test_a_process_that_comes_back(before: str, listed_until: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It adds nothing to the inventory, what it commits is not read, it is notified, and the account of both attempts
     is right.
     """
     monkeypatch.setattr(enumeration, "SHARD_ITEMS", 2)
-    things = {f"{n:02d}": Thing(data=b"%d" % n) for n in range(20)}
+    things = {f"{n:02d}": Thing(data=b"%d" % n) for n in range(10)}
     source = Frozen(things, before=before, listed_until=listed_until)
     folder = new_job(MemoryStore(), source)
     with ThreadPoolExecutor(1) as pool:
@@ -97,8 +97,8 @@ def test_a_process_that_comes_back(before: str, listed_until: str, monkeypatch: 
         with pytest.raises(AttemptSuperseded):
             stale.result(60)
     since = {blob.key for blob in folder.store.list(f"{folder.job_id}/")} - before_it
-    assert since <= {store_keys.segment_key(folder.job_id, store_keys.segment_name(1, n)) for n in range(10)}
-    assert len(held(folder)) == 20
+    assert since <= {store_keys.segment_key(folder.job_id, store_keys.segment_name(1, n)) for n in range(5)}
+    assert len(held(folder)) == 10
     check_account(folder)
     assert verify_job(folder).valid
 

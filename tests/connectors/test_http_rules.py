@@ -16,6 +16,7 @@ from prefect_collect.connectors.http.headers import content_range, etag_of, is_s
 from prefect_collect.connectors.http.pace import retry_after
 from prefect_collect.connectors.url_list.entries import BadLine, Entry, parse_line, without_secrets
 from prefect_collect.errors import SourceError
+from tests.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_urls_that_are_refused(url: str) -> None:
 
 
 @given(st.text(max_size=80) | st.text(max_size=60).map(lambda rest: f"http://host/{rest}"))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 def test_any_url(url: str) -> None:
     """Whatever is accepted is plain ASCII in one line, stays what it is, and has the server that it seems to have."""
     try:
@@ -171,7 +172,7 @@ def test_lines_that_are_wrong(text: bytes, said: str) -> None:
 
 
 @given(st.binary(max_size=200) | st.text(max_size=80).map(lambda url: json.dumps({"url": f"http://h/{url}"}).encode()))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 def test_any_line(text: bytes) -> None:
     """Any bytes are an entry whose fields can be recorded, or a wrong line."""
     try:

@@ -15,6 +15,7 @@ from prefect_collect.errors import SourceError
 from prefect_collect.packages.building.portable_paths import whats_wrong
 from prefect_collect.sources import Item
 from prefect_collect.sources.listing import items_of
+from tests.examples import examples
 from tests.support.mbox_bytes import mail, mbox
 
 REWRITTEN = {
@@ -66,7 +67,7 @@ def test_a_file_that_grew_before_the_retry(tmp_path: Path) -> None:
             assert b"".join(map(bytes, content.chunks)) == data
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(st.text(st.sampled_from('aÄ .:*?"<>|/\\\x00\n\x7f') | st.characters(), max_size=100))
 @example("Re: offer?")
 def test_names_of_messages(subject: str) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from prefect_collect.connectors.mbox.separators import date_of
 from prefect_collect.connectors.mbox.splitting import Message, messages
+from tests.examples import examples
 from tests.support.mbox_bytes import DATE, Held, mail, mbox, separator
 
 LINES = st.sampled_from(
@@ -33,7 +34,7 @@ def whole(data: bytes, found: list[Message]) -> bytes:
     return b"".join([*pieces, data[at:]])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(st.lists(LINES, max_size=24), st.sampled_from([1, 7, 64, 1 << 20]), st.booleans())
 def test_no_byte_is_lost(lines: list[bytes], piece: int, ends: bool) -> None:
     """Messages and separators are the file, whatever it holds; where it is cut into pieces changes nothing.

@@ -13,6 +13,7 @@ from prefect_collect.connectors.webdav.multistatus import BadDocument, Multistat
 from prefect_collect.connectors.webdav.root import BadHref, Root, segments_of
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item
+from tests.examples import examples
 from tests.support.multistatus import failed, file, folder, multistatus
 
 ROOT = Root("https://host:8443", "host", (b"remote.php", b"dav"), "webdavs://host:8443/remote.php/dav")
@@ -86,7 +87,7 @@ def test_documents_that_are_refused(document: bytes, said: str) -> None:
 
 
 @given(st.lists(st.tuples(NAMES, st.integers(0, 10**18 - 1)), max_size=8), st.integers(1, 40), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_documents_in_pieces(entries: list[tuple[str, int]], pieces: int, data: st.DataObject) -> None:
     """A document says the same however it is cut on its way; a part of it is never whole."""
     document = multistatus(*(file(f"/top/{quote(name, safe='')}", size) for name, size in entries))
@@ -99,7 +100,7 @@ def test_documents_in_pieces(entries: list[tuple[str, int]], pieces: int, data: 
 
 
 @given(st.lists(NAMES, min_size=1, max_size=5), st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 def test_names_there_and_back(names: list[str], is_folder: bool) -> None:
     """From any path the URL leads back to the same names, and the address in a listing to the same item."""
     path = "/".join(names).encode()
@@ -112,7 +113,7 @@ def test_names_there_and_back(names: list[str], is_folder: bool) -> None:
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 def test_any_address(href: str) -> None:
     """Whatever a server writes as an address leads to a name in the folder, to the folder itself, or nowhere."""
     try:
@@ -123,7 +124,7 @@ def test_any_address(href: str) -> None:
 
 
 @given(st.text(max_size=40))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 def test_any_id(item_id: str) -> None:
     """An id that did not come from a listing leads to no URL outside of the root."""
     try:

@@ -16,6 +16,7 @@ from prefect_collect.connectors.foreign_exports.json_arrays import elements
 from prefect_collect.sources.listing import items_of
 from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobStatus
+from tests.examples import examples
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
 from tests.support.slack_export import LINK, day, slack_files, write_slack_export
@@ -103,7 +104,7 @@ def test_more_links_than_are_listed(tmp_path: Path) -> None:
     assert "10,002 links" in items[-1].skipped.message
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(
     st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=5) | st.integers() | st.none(), max_size=3)),
     st.integers(1, 20), st.sampled_from([None, 1, 4]),

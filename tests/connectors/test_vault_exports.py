@@ -19,6 +19,7 @@ from prefect_collect.sources import Item, ListingEnd
 from prefect_collect.sources.listing import items_of, proven
 from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobStatus
+from tests.examples import examples
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
 from tests.support.vault_export import chat, drive, messages, write_vault_export, xml
@@ -174,7 +175,7 @@ def test_a_list_that_cannot_be_read(folder: Path) -> None:
         assert len(items) > 10
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.binary(max_size=200), st.integers(1, 50))
 def test_any_bytes_as_a_list(data: bytes, piece: int) -> None:
     """Whatever the bytes of a list are, they are read, or refused as a list."""

@@ -32,6 +32,7 @@ from prefect_collect.connectors.containers.tree import FileTree
 from prefect_collect.connectors.containers.unpacked import Unpacked
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item
+from tests.examples import examples
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 
@@ -216,7 +217,7 @@ def test_files_that_are_not_as_they_should_be(tmp_path: Path) -> None:
         assert "unreadable_entry" in contents(path).values()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.integers(0, 400), st.integers(0, 255), st.integers(1, 4))
 def test_any_damage(tmp_path_factory: pytest.TempPathFactory, at: int, value: int, count: int) -> None:
     """Whatever is changed in a ZIP file: what is read is what was there, or the reason why not."""

@@ -18,7 +18,7 @@ from tests.support.memory_source import MemorySource, Thing
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, export, new_job
 
-_COUNT = 12
+_COUNT = 6
 
 
 def collected(store: Any) -> Any:
@@ -85,11 +85,11 @@ def test_what_others_put_into_the_folder_stays(tmp_path: Path) -> None:
     destination, stop = DirectoryStore(tmp_path / "out"), Stop()
     create = destination.create
 
-    def intruded(key: str, data: Any) -> Any:
-        if key.endswith("good/05"):
+    def intruded(key: str, data: Any, into: Any = None) -> Any:
+        if key.endswith("good/03"):
             create("test/theirs.txt", b"mine")
             stop.set(CANCELED)
-        return create(key, data)
+        return create(key, data, into)
 
     destination.create = intruded  # type: ignore[method-assign]
     _, result = export(collection, destination, "directory", stop=stop)
@@ -103,9 +103,9 @@ def test_a_canceled_export_is_completed_later(tmp_path: Path) -> None:
     destination, stop = DirectoryStore(tmp_path / "out"), Stop()
     create = destination.create
 
-    def canceling(key: str, data: Any) -> Any:
+    def canceling(key: str, data: Any, into: Any = None) -> Any:
         stop.set(CANCELED)
-        return create(key, data)
+        return create(key, data, into)
 
     destination.create = canceling  # type: ignore[method-assign]
     job, result = export(collection, destination, "directory", stop=stop)

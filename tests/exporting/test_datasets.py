@@ -88,6 +88,8 @@ def test_the_tables_are_opened_by_duckdb_and_pandas(collection: JobFolder, tmp_p
         {"name": "id", "type": "int64"}, {"name": "total", "type": "double"}, {"name": "paid", "type": "int64"},
     ]  # fmt: skip
     assert [one["row_count"] for one in said["tables"][2]["slices"]] == [100, 100, 50]
+    stated = {one["path"]: one["metadata"] for one in map(json.loads, files["metadata.jsonl"].splitlines())}
+    assert {len(stated[f"TABLES/orders/0000{n}.parquet"]["rows_sha256"]) for n in range(3)} == {64}
     assert b"CREATE TABLE orders" in files["SCHEMAS/orders.sql"]
     assert "TABLES/50%25 of%3A it/00000.parquet" in files
     checked = verify(folder)
@@ -208,13 +210,16 @@ def test_a_retry_after_repair_adds_the_slice(collection: JobFolder, tmp_path: Pa
 
 
 def test_another_source_is_refused_in_words() -> None:
-    """Only the collection of a database becomes a dataset; of any source mail can be made."""
+    """Only the collection of a database becomes a dataset; mail can be made of any other source."""
     with pytest.raises(
         UsageError, match=r"collection from sql-source, and this one is from file-source; export it as bagit"
     ):
         require_source("dataset", {"type": "file-source"})
     require_source("dataset", {"type": "sql-source"})
     require_source("mail", {"type": "file-source"})
+    for format in ("mail", "mail-directory"):
+        with pytest.raises(UsageError, match=r"Mail.* cannot be made of a collection from sql-source.* dataset"):
+            require_source(format, {"type": "sql-source"})
 
 
 def test_folders_of_tables_are_apart_on_every_system() -> None:

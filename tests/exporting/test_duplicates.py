@@ -182,11 +182,11 @@ def test_another_one_is_delivered_if_the_first_cannot_be_written(tmp_path: Path)
 class NoFirstText(DirectoryStore):
     """A destination that refuses the text of the first item."""
 
-    def create(self, key: str, data: Buffer) -> Blob:
+    def create(self, key: str, data: Buffer, into: Any = None) -> Blob:
         """Create the file, unless it is that text."""
         if key.endswith("/TEXT/0001/DOC00000001.txt"):
             raise StoreNameTooLong(f"its name is too long [{key}]")
-        return super().create(key, data)
+        return super().create(key, data, into)
 
 
 def test_another_one_is_delivered_with_its_text(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.verification import verify_job
 from tests.support.memory_source import MemorySource, Thing
+from tests.support.ocfl_judge import require_valid
 from tests.support.run_attempts import attempt, export, held, new_job
 
 HASHES = ("md5", "sha1")
@@ -69,6 +71,39 @@ def test_nothing_more_than_asked(tmp_path: Path) -> None:
     }
     names = pq.read_schema(package / "items.parquet").names
     assert ("sha1" in names, "md5" in names) == (True, False)
+
+
+def test_an_object_has_them_as_fixity(tmp_path: Path) -> None:
+    """The inventory of an OCFL object has them of all its content, also later, and a wrong one is found."""
+    root = tmp_path / "root"
+    for hashes in (HASHES, ()):
+        _, result = export(collected(tmp_path, hashes), DirectoryStore(root), "ocfl")
+        assert result.package is not None
+        require_valid(root)
+        assert verify(result.package).valid
+    (folder,) = (path for path in root.iterdir() if path.is_dir())
+    said = json.loads((folder / "inventory.json").read_bytes())
+    content = {hashlib.md5((folder / paths[0]).read_bytes()).hexdigest(): paths for paths in said["manifest"].values()}
+    assert {*said["fixity"]} == {*HASHES}
+    assert said["fixity"]["md5"] == {
+        digest: paths for digest, paths in content.items() if paths[0].startswith("v1/content/items/")
+    }
+    listed = pq.read_table(folder / "v1" / "content" / "items.parquet").to_pylist()
+    assert {row["item_id"]: row["sha1"] for row in listed} == {
+        name: hashlib.sha1(thing.data).hexdigest() for name, thing in THINGS.items()
+    }
+    assert "md5" not in pq.read_schema(folder / "v2" / "content" / "items.parquet").names
+    one, other, *_ = said["fixity"]["md5"].values()
+    one[0], other[0] = other[0], one[0]
+    for where in (folder, folder / "v2"):
+        (where / "inventory.json").write_text(json.dumps(said))
+        digest = hashlib.sha256((where / "inventory.json").read_bytes()).hexdigest()
+        (where / "inventory.json.sha256").write_text(f"{digest} inventory.json\n")
+    found = verify(folder)
+    assert {problem.path for problem in found.problems} == {one[0], other[0]}
+    assert {problem.what for problem in found.problems} == {
+        "its bytes are not those that inventory.json (fixity of md5) lists"
+    }
 
 
 @pytest.mark.parametrize("format", ["bagit", "directory"])

@@ -130,11 +130,11 @@ class NoTexts(DirectoryStore):
 
     refused = True
 
-    def create(self, key: str, data: Buffer) -> Blob:
+    def create(self, key: str, data: Buffer, into: Any = None) -> Blob:
         """Create the file, unless it is a text."""
         if self.refused and "/TEXT/" in key:
             raise StoreNameTooLong(f"its name is too long [{key}]")
-        return super().create(key, data)
+        return super().create(key, data, into)
 
 
 def test_an_item_whose_text_cannot_be_written_fails(tmp_path: Path) -> None:

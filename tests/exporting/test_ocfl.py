@@ -113,6 +113,14 @@ def test_the_same_files_make_no_version(tmp_path: Path) -> None:
     assert not (root / NAME / "v2").exists()
 
 
+@pytest.fixture(scope="module")
+def version(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, JobFolder]:
+    """Return a root with a version of an object, of which each test changes a copy, and a collection for the next."""
+    folder = tmp_path_factory.mktemp("version")
+    export(collected(folder, {"a.txt": b"a"}), DirectoryStore(folder / "root"), "ocfl")
+    return folder / "root", collected(folder, {"a.txt": b"a", "b.txt": b"b"})
+
+
 def _other_root(root: Path) -> None:
     (root / "ocfl_layout.json").write_text('{"extension": "0004-hashed-n-tuple-storage-layout", "description": ""}')
 
@@ -145,13 +153,14 @@ def _sha512(root: Path) -> None:
         (lambda root: (root / NAME / "0=ocfl_object_1.1").write_text("no"), "declaration was changed"),
     ],
 )
-def test_what_others_changed_is_refused_and_left(tmp_path: Path, change: Callable[[Path], Any], why: str) -> None:
+def test_what_others_changed_is_refused_and_left(
+    tmp_path: Path, version: tuple[Path, JobFolder], change: Callable[[Path], Any], why: str
+) -> None:
     """An export refuses in words what it cannot continue, and changes no file that was there."""
-    root = tmp_path / "root"
-    export(collected(tmp_path, {"a.txt": b"a"}), DirectoryStore(root), "ocfl")
+    root, later = shutil.copytree(version[0], tmp_path / "root"), version[1]
     change(root)
     before = {file: file.read_bytes() for file in root.rglob("*") if file.is_file()}
-    job, result = export(collected(tmp_path, {"a.txt": b"a", "b.txt": b"b"}), DirectoryStore(root), "ocfl")
+    job, result = export(later, DirectoryStore(root), "ocfl")
     assert result.status is JobStatus.FAILED
     messages = [row["message"] for row in result.unsuccessful.to_arrow().to_pylist()]
     assert why in " ".join(map(str, messages))
@@ -185,10 +194,10 @@ def test_items_that_cannot_be_written_are_exceptions(tmp_path: Path, monkeypatch
     """They fail with those that have their bytes; the version is whole without them, and a retry makes the next."""
     root, create = tmp_path / "root", DirectoryStore.create
 
-    def refusing(self: DirectoryStore, key: str, data: Any) -> Any:
+    def refusing(self: DirectoryStore, key: str, data: Any, into: Any = None) -> Any:
         if bytes(data) == b"one":
             raise StoreNameTooLong(f"The name is too long. [{key}]")
-        return create(self, key, data)
+        return create(self, key, data, into)
 
     collection = collected(tmp_path, FIRST)
     with monkeypatch.context() as patched:

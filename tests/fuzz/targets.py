@@ -32,6 +32,7 @@ from prefect_collect.connectors.mail.header import metadata_of as header_metadat
 from prefect_collect.connectors.mail.texts import few
 from prefect_collect.connectors.mail.texts import named as message_name
 from prefect_collect.connectors.mbox.splitting import messages as split_mbox
+from prefect_collect.connectors.object_store._pages import read_azure_page
 from prefect_collect.connectors.s3.headers import content_of
 from prefect_collect.connectors.s3.page import read_page
 from prefect_collect.connectors.sftp import _packets as packets
@@ -48,6 +49,7 @@ from prefect_collect.packages import verify
 from prefect_collect.sources import Item
 from prefect_collect.sources.metadata import metadata_text
 from prefect_collect.untrusted.bounded_json import BadValue, parse_json
+from tests.connectors.test_azure_pages import PAGE as AZURE_PAGE
 from tests.connectors.test_s3_pages import PAGE
 from tests.packages.foreign_bags import as_zip, bag, manifest
 from tests.support.imap_bytes import answer_of
@@ -96,6 +98,11 @@ class Target:
 
 def _page(data: bytes) -> None:
     for entry in read_page(data, "bucket", "p/", "s3://bucket/p/").entries:
+        assert entry.key.startswith(b"p/")
+
+
+def _azure_page(data: bytes) -> None:
+    for entry in read_azure_page(data, "box", "p/", "az://box/p/").entries:
         assert entry.key.startswith(b"p/")
 
 
@@ -249,6 +256,7 @@ TARGETS = {
         ],
     ),
     "listing-page": Target(_page, (SourceError,), lambda: [PAGE.encode(), b"<Error><Code>SlowDown</Code></Error>"]),
+    "azure-page": Target(_azure_page, (SourceError,), lambda: [AZURE_PAGE.encode()]),
     "error-document": Target(
         lambda data: body_error(403, data, "s3://bucket"), (), lambda: [b"<Error><Code>AccessDenied</Code></Error>"]
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,11 +109,11 @@ def test_dying_in_the_middle_of_a_folder(tmp_path: Path) -> None:
     export(folder, DirectoryStore(tmp_path / "clean"), "directory")
 
     class Dying(DirectoryStore):
-        def create(self, key: str, data: Buffer) -> Blob:
+        def create(self, key: str, data: Buffer, into: Any = None) -> Blob:
             if key.endswith("good/3"):
                 store.dead = True
                 raise Killed
-            return super().create(key, data)
+            return super().create(key, data, into)
 
     job = new_export(bind_collection(store, folder.job_id))
     with pytest.raises(Killed):

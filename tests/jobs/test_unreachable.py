@@ -13,7 +13,6 @@ from uuid import uuid4
 import httpx
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_CLIENT_MAX_RETRIES,
@@ -91,8 +90,13 @@ def refusing() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_closed_port(name: str) -> None:
-    """Each call raises PrefectUnavailable, a temporary error whose message names the address and what to do."""
+def test_a_closed_port(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call raises PrefectUnavailable, a temporary error whose message names the address and what to do.
+
+    Prefect's client connects four times, between which it waits for 1.5 s in all; here it hardly waits.
+    """
+    monkeypatch.setattr("httpcore._sync.connection.RETRIES_BACKOFF_FACTOR", 0.001)
+    monkeypatch.setattr("httpcore._async.connection.RETRIES_BACKOFF_FACTOR", 0.001)
     with closed() as url, temporary_settings({PREFECT_API_URL: url}):
         with pytest.raises(PrefectUnavailable, match="prefect server start") as caught:
             CALLS[name]()
@@ -107,6 +111,8 @@ def test_a_server_of_its_own_that_is_slow() -> None:
 
     The server is this test's own: Prefect's other threads must not find it, as they would wait for it and go on.
     """
+    from prefect.server.api.server import SubprocessASGIServer  # takes a second, which all tests would wait for
+
     server = SubprocessASGIServer(port=free_port())
     try:
         with (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from prefect_collect.documents.account import account_bytes
 from prefect_collect.documents.files import ACCOUNT_FILE, DOCUMENT_FILES, HTML_FILE, PDF_FILE, document_files
 from prefect_collect.formats import FORMATS, Format
+from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.packages import Verification, verify
 from prefect_collect.packages.bags.tag_files import TAG_MANIFEST
 from prefect_collect.stores import DirectoryStore
@@ -20,7 +22,7 @@ from tests.support.memory_source import MemorySource, Thing
 from tests.support.run_attempts import attempt, export, new_job
 
 
-def _collected(tmp_path: Path) -> Any:
+def _collected(tmp_path: Path) -> JobFolder:
     """Return a collection of three items, which can be read as e-mails, and of which one failed."""
     first, second = b"Subject: a\n\nalpha", b"Subject: b\n\n"
     source = MemorySource({"a.txt": Thing("good", first), "b": Thing("good", second), "denied": Thing("denied", b"c")})
@@ -34,6 +36,24 @@ def _folder(tmp_path: Path, format: Format = "directory") -> Path:
     _, result = export(_collected(tmp_path), DirectoryStore(tmp_path / "out"), format)
     assert result.package is not None
     return Path(result.package)
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> JobFolder:
+    """Return a collection, of which each test makes exports of its own."""
+    return _collected(tmp_path_factory.mktemp("collected"))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the package of which each test changes a copy."""
+    return _folder(tmp_path_factory.mktemp("exported"))
+
+
+@pytest.fixture
+def package(tmp_path: Path, exported: Path) -> Path:
+    """Return a copy of an exported package that is a folder."""
+    return shutil.copytree(exported, tmp_path / exported.name)
 
 
 def _seal(package: Path) -> None:
@@ -55,10 +75,9 @@ def _forge(package: Path, change: Callable[[dict[str, Any]], Any]) -> Verificati
 
 
 @pytest.mark.parametrize("format", [name for name, facts in FORMATS.items() if not facts.sources])
-def test_every_format_carries_them(tmp_path: Path, format: Format) -> None:
+def test_every_format_carries_them(tmp_path: Path, collection: JobFolder, format: Format) -> None:
     """A package of any format has the three documents, which its seal covers; each export of it has the same bytes."""
-    folder = _collected(tmp_path)
-    results = [export(folder, DirectoryStore(tmp_path / name), format)[1] for name in ("out", "again")]
+    results = [export(collection, DirectoryStore(tmp_path / name), format)[1] for name in ("out", "again")]
     assert results[0].fingerprint == results[1].fingerprint
     package = results[0].package or ""
     found = verify(package)
@@ -94,9 +113,8 @@ def test_every_format_carries_them(tmp_path: Path, format: Format) -> None:
         (lambda account: account.update(form=9), "cannot be read as the account"),
     ],
 )
-def test_what_they_say_is_compared(tmp_path: Path, change: Any, what: str | None) -> None:
+def test_what_they_say_is_compared(package: Path, change: Any, what: str | None) -> None:
     """An account that does not agree with the package's lists is a problem, though the bag is sealed anew."""
-    package = _folder(tmp_path)
     pages = {name: (package / name).read_bytes() for name in (HTML_FILE, PDF_FILE)}
     account = json.loads((package / ACCOUNT_FILE).read_text())
     change(account)
@@ -112,9 +130,8 @@ def test_what_they_say_is_compared(tmp_path: Path, change: Any, what: str | None
 
 
 @pytest.mark.parametrize("name", [HTML_FILE, PDF_FILE])
-def test_a_page_that_says_something_else_is_found(tmp_path: Path, name: str) -> None:
+def test_a_page_that_says_something_else_is_found(package: Path, name: str) -> None:
     """A page of which one word was changed is a problem, though the bag is sealed anew."""
-    package = _folder(tmp_path)
     page = (package / name).read_bytes()
     assert b"Chain of custody" in page
     (package / name).write_bytes(page.replace(b"Chain of custody", b"Chain of Custody", 1))
@@ -134,17 +151,16 @@ def test_a_page_that_says_something_else_is_found(tmp_path: Path, name: str) -> 
         (lambda account: account["result"]["job_codes"].update(canceled="All is well."), [ACCOUNT_FILE]),
     ],
 )
-def test_what_cannot_be_compared_is_told(tmp_path: Path, change: Any, names: list[str]) -> None:
+def test_what_cannot_be_compared_is_told(package: Path, change: Any, names: list[str]) -> None:
     """Pages that another version made, and meanings of codes that are not those of here, are warnings."""
-    found = _forge(_folder(tmp_path), change)
+    found = _forge(package, change)
     assert found.problems == []
     assert [warning.path for warning in found.warnings] == names
 
 
 @pytest.mark.parametrize("names", [DOCUMENT_FILES, (PDF_FILE,)])
-def test_documents_that_are_missing_are_missed(tmp_path: Path, names: tuple[str, ...]) -> None:
+def test_documents_that_are_missing_are_missed(package: Path, names: tuple[str, ...]) -> None:
     """A bag that states that it has documents, and does not list them, is not valid."""
-    package = _folder(tmp_path)
     for name in names:
         (package / name).unlink()
     _seal(package)

@@ -64,14 +64,14 @@ class CaseBlind(DirectoryStore):
         super().__init__(root)
         self.names: set[str] = set()
 
-    def create(self, key: str, data: Any) -> Any:
+    def create(self, key: str, data: Any, into: Any = None) -> Any:
         """Create the lower-case name too."""
         if key.lower() in self.names:
             return super().create(
-                next(str(blob.key) for blob in self.list("out/") if blob.key.lower() == key.lower()), data
+                next(str(blob.key) for blob in self.list("out/") if blob.key.lower() == key.lower()), data, into
             )
         self.names.add(key.lower())
-        return super().create(key, data)
+        return super().create(key, data, into)
 
 
 def test_names_that_differ_in_case_alone(staging: Any, tmp_path: Path) -> None:

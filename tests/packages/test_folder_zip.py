@@ -14,6 +14,7 @@ from prefect_collect.errors import PackageError
 from prefect_collect.packages import FolderZip, verify
 from prefect_collect.packages import _folder_zip as module
 from prefect_collect.stores import DirectoryStore
+from tests.examples import examples
 from tests.packages.conftest import Staging
 
 ITEMS = {"a.txt": b"a", "b/empty": b"", "b/ü – name.bin": bytes(range(256)) * 40, "large": b"x" * 70_000}
@@ -41,7 +42,7 @@ def test_it_is_the_package(folder: FolderZip, staging: Staging, exports: Directo
         assert {name: opened.read(f"docs/data/{name}") for name in ITEMS} == ITEMS
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(data=st.data())
 def test_any_range(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Any range, also one that is asked for first, has the bytes that the whole file has there."""

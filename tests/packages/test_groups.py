@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable
@@ -23,9 +24,10 @@ from prefect_collect.packages.groups.build import DESCRIPTION, SEAL, build_group
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.threads.stop import Stop
 from tests.formats.test_bag_options import profile
+from tests.packages.conftest import Staging
 from tests.packages.foreign_bags import manifest
 
-ITEMS = {"a.txt": b"a" * 600, "sub/ü.txt": b"b" * 600, "large": b"c" * 5000, "d": b"d", "e": b""}
+ITEMS = {"a.txt": b"a" * 60_000, "sub/ü.txt": b"b" * 60_000, "large": b"c" * 500_000, "d": b"d", "e": b""}
 ME = Owner("my-job")
 KINDS = ["zip", "tar", "tar.zst"]
 
@@ -39,8 +41,8 @@ def make(
     replace: bool = False,
     **how: Any,
 ) -> Built:
-    """Check and build a group of bags of at most 1,200 bytes."""
-    spec = staging.spec(bag=BagOptions(volume_bytes=1200, volumes=kind))
+    """Check and build a group of bags of at most 190,000 bytes."""
+    spec = staging.spec(bag=BagOptions(volume_bytes=190_000, volumes=kind))
     return build_group(staging.input(staging.check(), spec), PackagePlace(exports, "docs", owner, replace), **how)
 
 
@@ -50,6 +52,24 @@ def staged(staging: Any) -> Any:
     staging.stage(ITEMS)
     staging.lose("gone")
     return staging
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the group of which each test changes a copy; of one item a source states something."""
+    root = tmp_path_factory.mktemp("group")
+    staging = Staging(DirectoryStore(root / "staging"))
+    staging.stage(ITEMS)
+    staging.lose("gone")
+    staging.rows[1]["metadata"] = '{"true": true}'
+    make(staging, DirectoryStore(root))
+    return root / "docs"
+
+
+@pytest.fixture
+def group(tmp_path: Path, built: Path) -> Path:
+    """Return a group of bags."""
+    return shutil.copytree(built, tmp_path / "exports" / "docs")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -74,9 +94,35 @@ def test_a_group(staged: Any, exports: DirectoryStore, tmp_path: Path, kind: Vol
     subprocess.run(["sha256sum", "--quiet", "-c", group / "manifest-sha256.txt"], cwd=tmp_path, check=True)
     whole = verify(group)
     assert (whole.problems, whole.warnings) == ([], [])
-    assert (whole.items, whole.not_delivered, whole.bytes) == (len(ITEMS), 1, 6201)
+    assert (whole.items, whole.not_delivered, whole.bytes) == (len(ITEMS), 1, 620_001)
     assert whole.fingerprint == built.fingerprint
-    assert (built.items, built.bytes) == (len(ITEMS), 6201)
+    assert (built.items, built.bytes) == (len(ITEMS), 620_001)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bags_are_no_larger_than_asked(staging: Any, exports: DirectoryStore, kind: Volumes) -> None:
+    """Each bag as a file, with its headers and lists, has at most the size; what one item makes larger is told."""
+    odd = {f"ü{n}/{'%' * (n % 40)}{n}\n": b"x" * (n * 37 % 3000) for n in range(120)}
+    staging.stage({**odd, **{f"f{n}": bytes(n % 50) for n in range(300)}})
+    for row in staging.rows[::3]:
+        row["metadata"] = json.dumps({"labels": ["é" * 300, 1]}, separators=(",", ":"))
+    spec = staging.spec(bag=BagOptions(volume_bytes=150_000, volumes=kind), sha512=True)
+    built = build_group(staging.input(staging.check(sha512=True), spec), PackagePlace(exports, "docs", ME))
+    sizes = [blob.size for blob in exports.list("docs/") if blob.key.endswith(kind)]
+    assert len(sizes) > 2
+    assert max(sizes) <= 150_000
+    assert built.warnings == ()
+    assert verify(exports.root / "docs").valid
+    staging.stage({"large": b"c" * 200_000})
+    built = build_group(staging.input(staging.check(sha512=True), spec), PackagePlace(exports, "more", ME))
+    largest = [blob.key for blob in exports.list("more/") if blob.size > 150_000]
+    if kind == "tar.zst":
+        assert (largest, built.warnings) == ([], ())  # it is compressed
+    else:
+        assert [f"1 of {len(sizes) + 1} bags are larger than the 150,000 bytes that were asked for, as an item "] == [
+            warning.partition("is with")[0] for warning in built.warnings
+        ]
+        assert largest == [f"more/docs-{len(sizes) + 1:03d}.{kind}"]
 
 
 def test_the_same_items_give_the_same_group(staged: Any, tmp_path: Path) -> None:
@@ -145,11 +191,10 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_what_verify_finds(staged: Any, exports: DirectoryStore, tmp_path: Path, name: str) -> None:
+def test_what_verify_finds(staged: Any, group: Path, tmp_path: Path, name: str) -> None:
     """Whatever is missing, changed, exchanged or added in a group is found and named."""
-    make(staged, exports)
     file, change, said = CHANGES[name]
-    path = exports.root / "docs" / file
+    path = group / file
     if change is None:
         other = DirectoryStore(tmp_path / "other")
         spec = staged.spec(base="docs-001")
@@ -161,7 +206,7 @@ def test_what_verify_finds(staged: Any, exports: DirectoryStore, tmp_path: Path,
         path.unlink(missing_ok=True)
         if data is not None:
             path.write_bytes(data)
-    found = verify(exports.root / "docs")
+    found = verify(group)
     assert said in "; ".join(map(str, found.problems)) or (name == "the seal is missing" and not found.valid)
 
 
@@ -222,11 +267,9 @@ def seal(group: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FORGERIES)
-def test_lists_that_were_forged_and_sealed_anew(staged: Any, exports: DirectoryStore, name: str) -> None:
+def test_lists_that_were_forged_and_sealed_anew(group: Path, name: str) -> None:
     """Lists over all that are changed or removed with a fitting seal do not agree with the bags."""
-    staged.rows[1]["metadata"] = '{"true": true}'
-    make(staged, exports)
-    group, (forge, said) = exports.root / "docs", FORGERIES[name]
+    forge, said = FORGERIES[name]
     forge(group)
     seal(group)
     found = "; ".join(map(str, verify(group).problems))

@@ -129,10 +129,61 @@ def test_what_cp1252_does_not_have_is_refused_or_replaced(staging: Any, exports:
         build(staging, exports, format, encoding="cp1252")
     assert list(exports.list("")) == []
     built = build(staging, exports, format, encoding="cp1252", unencodable="replace")
+    assert built.warnings == ("2 values of the DAT have ? for characters that cp1252 does not have.",)
     files = contents(exports, format)
     assert rows(files["VOL001/VOL001.dat"], "cp1252")[1]["Original Path"] == "??/b€.txt"
     assert json.loads(files["load-file.json"])["replaced"] == {"dat": {"unencodable": 2}}
     assert verify(exports.locate(built.key)).problems == []
+
+
+LISTED = [
+    {
+        "export.Custodian": "Ann Lee", "export.Sender": "ann@x.example", "export.Email_to": "bob@x.example",
+        "export.Subject": "Plans", "export.Family_ID": "f-1", "export.Sent": "2024-01-02T03:04:05Z",
+    },
+    {"export.#From": "eve@x.example", "subject": "its own", "export.Subject": "the list's", "labels": ["a", 1]},
+    {"export.DateSent": "1/2/2024 3:04 PM"},
+    None,
+    None,
+]  # fmt: skip
+
+
+@both
+def test_what_a_list_of_another_system_says_is_in_the_columns(
+    staging: Any, exports: DirectoryStore, format: str
+) -> None:
+    """Columns of messages, custodian and family are of the source's list where it states no more, else of the header of
+    a message; what is empty is told.
+    """
+    staging.stage({f"{n}.eml": b"Subject: x\r\nTo: y@x.example\r\n\r\n" for n in range(4)} | {"5.EML": b"none\r\n"})
+    for row, said in zip(staging.rows, LISTED, strict=True):
+        row["metadata"] = None if said is None else json.dumps(said)
+    profile = """BEGDOC = control_number
+        CUSTODIAN = custodian\nFROM = from\nTO = to\nSUBJECT = subject\nSENT = sent\nUTC = sent_utc\nFAMILY = family
+        LABELS = metadata.labels\nSENDER = metadata.export.Sender\nNATIVE = native_path"""
+    built = build(staging, exports, format, profile=profile)
+    found = rows(contents(exports, format)["VOL001/VOL001.dat"])
+    assert [[*row.values()][1:10] for row in found] == [
+        ["Ann Lee", "ann@x.example", "bob@x.example", "Plans", "2024-01-02T03:04:05Z", "2024-01-02 03:04:05", "f-1",
+         "", "ann@x.example"],
+        ["", "eve@x.example", "", "its own", "", "", "", "a; 1", ""],
+        ["", "", "", "", "1/2/2024 3:04 PM", "", "", "", ""],
+        ["", "", "y@x.example", "x", "", "", "", "", ""],
+        [""] * 9,
+    ]  # fmt: skip
+    assert built.warnings == (
+        "Items named .eml whose message columns (from, subject and the like) are empty, because neither the source nor "
+        "a header states them: 1.",
+    )
+    assert verify(exports.locate(built.key)).problems == []
+
+
+def test_cells_that_are_no_formulas_are_counted(staging: Any, exports: DirectoryStore) -> None:
+    """What begins like a formula is counted among the changed values of the CSV."""
+    staging.stage({"=cmd.csv": b"1"})
+    build(staging, exports, tables="both")
+    said = json.loads(contents(exports, "loadfile")["load-file.json"])
+    assert said["replaced"] == {"dat": {}, "csv": {"formula": 3}}
 
 
 @both

@@ -73,10 +73,15 @@ def test_volumes_are_complete_in_themselves(filled: Any, exports: DirectoryStore
 
 
 def test_volumes_by_size(filled: Any, exports: DirectoryStore) -> None:
-    """An item that is larger than a volume has one of its own; the others are filled as far as they go."""
+    """An item that is larger than a volume has one of its own; the others are filled as far as they go, with texts."""
     build(filled, exports, volume_bytes=20)
     volumes = json.loads(contents(exports, "loadfile")["load-file.json"])["volumes"]
-    assert [(volume["items"], volume["bytes"]) for volume in volumes] == [(2, 15), (1, 15), (1, 300_000), (3, 6)]
+    assert [(volume["items"], volume["bytes"]) for volume in volumes] == [(1, 7), (1, 8), (1, 15), (1, 300_000), (3, 6)]
+    held: dict[str, list[int]] = {}
+    for name, data in contents(exports, "loadfile").items():
+        if "/NATIVES/" in name or "/TEXT/" in name:
+            held.setdefault(name[:6], []).append(len(data))
+    assert [sum(sizes) for sizes in held.values()] == [14, 8, 15, 300_000, 6]
     assert verify(exports.locate("out.zip")).problems == []
 
 

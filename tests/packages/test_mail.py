@@ -52,6 +52,16 @@ class Fake:
         return self.data[start:end]
 
 
+def test_the_time_of_a_separator_stays(staging: Any, exports: DirectoryStore) -> None:
+    """A message of an mbox file keeps the time of the line before it, though its header's date is another."""
+    staging.stage({"box/1.eml": DATED, "box/2.eml": DATED})
+    for row, line in zip(staging.rows, ("From a@b Wed Jan  3 10:00:00 2024", "From here"), strict=True):
+        row["metadata"] = json.dumps({"separator": line})
+    built = build(staging, exports, "mail-directory")
+    lines = [line for line in contents(exports, built.key)["MAIL/box.mbox"].split(b"\n") if line.startswith(b"From ")]
+    assert lines == [b"From ann@example.com Wed Jan  3 10:00:00 2024", b"From ann@example.com Sun Dec 31 22:30:00 2023"]
+
+
 @pytest.fixture
 def filled(staging: Any) -> Any:
     """Return a staging store with messages, stored and compressed, and items that are none."""
@@ -109,6 +119,11 @@ def test_every_message_is_in_an_mbox_file(filled: Any, exports: DirectoryStore, 
         "Message-ID": "<1@example.com>",
     }  # fmt: skip
     assert b'"\'=HYPERLINK"' in files["INDEX.csv"], "no cell of a list for people is a formula"
+    assert [json.loads(line) for line in files["metadata.jsonl"].splitlines()] == [
+        {"path": "MAIL/INBOX.mbox", "item_id": "id-00000", "metadata": {"received": "2024-02-03T04:05:06+01:00"}}
+    ]
+    listed = pq.read_table(io.BytesIO(files["items.parquet"])).to_pylist()
+    assert [row["source_modified"] for row in listed[:5]] == [row["source_modified"] for row in filled.rows[:5]]
     inbox = files["MAIL/INBOX.mbox"]
     lines = [line for line in inbox.split(b"\n") if line.startswith(b"From ")]
     assert lines == [

@@ -32,10 +32,10 @@ class Mortal(DirectoryStore):
         super().__init__(root)
         self.lives = lives
 
-    def create(self, key: str, data: Buffer) -> Any:
+    def create(self, key: str, data: Buffer, into: Any = None) -> Any:
         """Write, or die."""
         self._live()
-        return super().create(key, data)
+        return super().create(key, data, into)
 
     def writer(self, key: str, *, replace: bool = False) -> Any:
         """Write, or die."""
@@ -208,10 +208,10 @@ def test_two_exports_at_the_same_moment(staging: Any, tmp_path: Path) -> None:
     """An export that sees another's marker beside its own stops, and leaves nothing."""
 
     class Raced(DirectoryStore):
-        def create(self, key: str, data: Buffer) -> Any:
+        def create(self, key: str, data: Buffer, into: Any = None) -> Any:
             if key == MARKER:
                 super().create(key.replace("my", "another"), b"")
-            return super().create(key, data)
+            return super().create(key, data, into)
 
     staging.stage(ITEMS)
     store = Raced(tmp_path / "out")

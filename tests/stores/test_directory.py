@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ from prefect_collect.errors import (
     StoreNameTooLong,
     StoreQuotaExceeded,
     StoreTooLarge,
+    StoreUnavailable,
 )
 from prefect_collect.stores import CopyRange, DirectoryStore, _directory_writer
 from prefect_collect.stores.os_errors import store_error
@@ -295,6 +297,82 @@ def test_sparse_files_of_five_gigabytes(store: DirectoryStore, monkeypatch: pyte
     store.compose("out", [CopyRange("huge", (5 << 30) - MIB, 5 << 30), b"!"], store)
     assert store.read("out") == last + b"!"
     assert store.read("huge", (5 << 30) - 3) == b"end"
+
+
+def test_small_ranges_in_any_order(store: DirectoryStore, other: DirectoryStore) -> None:
+    """Small ranges of two files are copied right, whether they follow one another, overlap or go back."""
+    data = {"a": patterned(3 * MIB), "b": patterned(2 * MIB)[::-1]}
+    for key, content in data.items():
+        other.create(key, content)
+    starts = [*range(0, 3 * MIB - 9_000, 4_100), 7, 6, 5, MIB + 1, 70_000, 70_001, 2 * MIB - 3]
+    ranges = [CopyRange(key, start, start + 4_000) for key in ("a", "b", "a") for start in starts]
+    ranges = [piece for piece in ranges if piece.end <= len(data[piece.key])]
+    store.compose("out", [each for piece in ranges for each in (b"+", piece)], other)
+    assert store.read("out") == b"".join(b"+" + data[piece.key][piece.start : piece.end] for piece in ranges)
+
+
+def test_many_files_in_an_open_folder(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each file is synced before it has its name, and each folder once after its files, also the last at the end."""
+    synced: list[str] = []
+    real, links = os.fsync, os.link
+
+    def noting(fd: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{fd}").removeprefix(str(store.root)))
+        real(fd)
+
+    def naming(*args: Any, **options: Any) -> None:
+        synced.append(f"link {args[1]}")
+        links(*args, **options)
+
+    for made in ("a", "b"):
+        (store.root / made).mkdir()
+    monkeypatch.setattr(os, "fsync", noting)
+    monkeypatch.setattr(os, "link", naming)
+    with store.open_folder() as into:
+        for key in ("a/1", "a/2", "b/1"):
+            store.create(key, key.encode(), into)
+    events = ["file" if "deleted" in event else event for event in synced]
+    assert events == ["file", "link 1", "file", "link 2", "file", "/a", "link 1", "/b"]
+    assert [(blob.key, store.read(blob.key)) for blob in store.list()] == [
+        (key, key.encode()) for key in ("a/1", "a/2", "b/1")
+    ]
+
+
+def test_an_open_folder_that_is_removed_or_taken(store: DirectoryStore) -> None:
+    """A folder that was removed meanwhile is made again; a name that is taken, and a link, are refused as ever."""
+    with store.open_folder() as into:
+        store.create("a/1", b"1", into)
+        store.delete("a/")
+        store.create("a/2", b"2", into)
+        with pytest.raises(KeyExists):
+            store.create("a/2", b"3", into)
+        (store.root / "b").symlink_to(store.root / "a")
+        with pytest.raises(StoreError, match="symbolic link"):
+            store.create("b/1", b"4", into)
+        store.create("a/3", b"5", into)
+    assert [(blob.key, store.read(blob.key)) for blob in store.list()] == [("a/2", b"2"), ("a/3", b"5")]
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EIO])
+def test_a_folder_that_cannot_be_synced(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """It is an error of the store, not of the file that is created next, whose own error is exactly StoreError."""
+    real = os.fsync
+
+    def failing(fd: int) -> None:
+        if os.path.isdir(f"/proc/self/fd/{fd}"):
+            raise OSError(number, os.strerror(number))
+        real(fd)
+
+    for made in ("a", "b"):
+        (store.root / made).mkdir()
+    monkeypatch.setattr(os, "fsync", failing)
+    into = store.open_folder()
+    store.create("a/1", b"1", into)
+    with pytest.raises(StoreUnavailable, match="/a]"):
+        store.create("b/1", b"2", into)
+    store.create("b/2", b"3", into)
+    with pytest.raises(StoreUnavailable, match="/b]"), into:
+        pass
 
 
 def test_readers_never_see_half_a_blob(store: DirectoryStore) -> None:

@@ -142,6 +142,7 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
     from prefect_collect.exporting.control_numbers import require_continuable
     from prefect_collect.exporting.delivery import Delivery
     from prefect_collect.exporting.duplicates import require_comparable
+    from prefect_collect.exporting.unchanged import require_whole
 
     out = Output(as_json=json)
     require_options(options["format"], {name: options[name] for name in LIMITED if name in options})
@@ -152,6 +153,7 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
     if found.in_store:
         bound = bind_collection(open_store(found.location), found.id)
         require_source(options["format"], bound.record.source)
+        require_whole(bound, options["format"])
         grouped = parsed_options(options)
         require_continuable(bound.folder.store, grouped.get("load_file"))
         opened = bound.folder.store if is_saved(goal) else open_store(goal)

@@ -16,7 +16,7 @@ from prefect_collect.stores.addresses import INSIDE, SOURCE_URLS, listed
 
 
 def size(text: str) -> int:
-    """Return the bytes of a size (`size_of`). Raise BadParameter if it is none."""
+    """Return the bytes of a size (`size_of`). Raise BadParameter if it is not a size."""
     found = size_of(text)
     if found is None:
         raise typer.BadParameter(f"{text!r} is not a size; write bytes, or 10k, 1.5M, 2G.")

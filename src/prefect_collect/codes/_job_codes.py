@@ -16,7 +16,7 @@ JOB_TABLE = (
         "package_error",
         Category.JOB,
         "The package could not be built.",
-        "Read the message, then retry.",
+        "Read the message: it says whether to retry, or to export anew with other options or to another place.",
         Who.JOB_OWNER,
         retryable=True,
     ),

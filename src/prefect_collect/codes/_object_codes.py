@@ -8,7 +8,7 @@ OBJECT_TABLE = (
     Code(
         "unreadable_key",
         Category.NAME,
-        "The object's key is none that can be asked for.",
+        "The object has a key that no request can name.",
         "Copy or rename the object to another key (the message says why), then collect it with a new job.",
         Who.SOURCE_OWNER,
     ),

@@ -6,22 +6,69 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from prefect_collect.errors import CollectError
-from prefect_collect.job_folder.estimates import Estimate
+from prefect_collect.errors import CollectError, SourceError
+from prefect_collect.job_folder.estimates import Estimate, save_estimate
 from prefect_collect.job_folder.folder import JobRecord, job_folders, now
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.sources import Listed, Source
 from prefect_collect.sources.listing import proven
 from prefect_collect.sources.query import Query
-from prefect_collect.sources.sampling import Counted
+from prefect_collect.sources.sampling import Counted, LookGivenUp, failure_of, look_for
 from prefect_collect.statuses import JobKind
 from prefect_collect.stores import Store
+from prefect_collect.threads.stop import Stop
 
 _JOBS: Final = 5
 """The most earlier jobs whose throughput is used, the latest ones."""
 
 _EVERY: Final = 1_000
 """The number of listed items after which progress is told."""
+
+
+def kept_estimate(
+    source: Source,
+    query: Query,
+    described: Mapping[str, Any],
+    identity: Mapping[str, Any],
+    store: Store,
+    progress: Callable[[int], object],
+    seconds: float | None = None,
+) -> Estimate:
+    """Return the estimate of `estimate_collection`, and keep it in the store for the next job of source and query.
+
+    Args:
+        source: The source.
+        query: The collection's query.
+        described: The source as `JobRecord.source` describes it.
+        identity: What distinguishes the source from others, as `save_estimate` takes it.
+        store: The staging store.
+        progress: Is called now and then with the number of items listed so far.
+        seconds: The most seconds that the listing may take; by default it is not bounded.
+
+    Raises:
+        SourceError: The source cannot be listed to its end, or not within `seconds` (``timeout``).
+        StoreError: The staging store cannot be read or written.
+    """
+
+    def look(stop: Stop) -> Estimate:
+        def listed(number: int) -> None:
+            stop.require_going()
+            progress(number)
+
+        return estimate_collection(source, query, described, store, listed)
+
+    try:
+        made = look(Stop()) if seconds is None else look_for(seconds, look)
+    except CollectError:
+        raise
+    except LookGivenUp as error:
+        name = described.get("name", "")
+        raise SourceError(f"{error} Estimate it by a command, which waits. [{name}]", code="timeout") from error
+    except Exception as error:
+        failure = failure_of(source, error)
+        raise SourceError(f"The source cannot be listed: {failure.message}", code=failure.code) from error
+    save_estimate(store, identity, query, made)
+    return made
 
 
 def estimate_collection(

@@ -24,6 +24,7 @@ from prefect_collect.exporting.delivery import Delivery, spec_of
 from prefect_collect.exporting.duplicates import mark_duplicates, with_duplicates
 from prefect_collect.exporting.export_ledger import ExportLedger
 from prefect_collect.exporting.portability import report_names
+from prefect_collect.exporting.unchanged import part_warnings, unchanged_of, with_shared
 from prefect_collect.formats import FORMATS
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.job_folder import store_keys, table_columns
@@ -100,7 +101,8 @@ def build_package(bound: BoundCollection, delivery: Delivery, checked: Checked, 
     custody = account_of_job(bound.vouched, bound.record, bound.result)
     spec = replaced(spec_of(bound, delivery), continued=continued_by(bound, options, job_id), custody=custody)
     place = PackagePlace(delivery.destination, delivery.key(delivery.base(bound.record)), delivery.owner, replace)
-    given = PackageInput(bound.manifest, bound.missing, checked, bound.folder.store, spec)
+    unchanged = unchanged_of(bound, delivery.format)
+    given = PackageInput(bound.manifest, bound.missing, checked, bound.folder.store, spec, unchanged)
     return PACKAGE_FORMATS[delivery.format].build(given, place, current_stop())
 
 
@@ -205,7 +207,9 @@ def _close(
     receipt = receipt_of(counts, begun) if canceled else None
     built = account.built
     place = delivery.destination.locate(delivery.key(delivery.base(bound.record)))
-    warnings = (*bound.warnings(FORMATS[delivery.format].list_name), *([f"{_LEFT} [{place}]"] if account.left else []))
+    warnings = (*bound.warnings(FORMATS[delivery.format].list_name), *part_warnings(bound, delivery.format))
+    warnings += () if built is None else built.warnings
+    warnings += tuple([f"{_LEFT} [{place}]"] if account.left else [])
     if built is not None and "load_file" in FORMATS[delivery.format].options:
         write_numbers(folder, attempt, bound, delivery.load_file or LoadFile())
     if built is not None and account.checked is not None and "portable_names" in FORMATS[delivery.format].options:
@@ -219,5 +223,6 @@ def _close(
         fingerprint=None if built is None else built.fingerprint,
     )
     result = with_duplicates(result, account.checked, delivery.deduplicate)
+    result = with_shared(result, bound, delivery.format)
     record_result(folder, result)
     return replace(result, store=folder.store)

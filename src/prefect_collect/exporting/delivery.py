@@ -7,6 +7,7 @@ from typing import Any
 
 from prefect_collect.errors import KeyMissing, PackageExists
 from prefect_collect.exporting.bound_collection import BoundCollection
+from prefect_collect.exporting.unchanged import count_unchanged, since_text
 from prefect_collect.formats import FORMATS, LIMITED, OPTION_GROUPS, Format, require_options
 from prefect_collect.formats.bag_options import BagOptions
 from prefect_collect.formats.dataset import Dataset
@@ -79,10 +80,13 @@ def spec_of(bound: BoundCollection, delivery: Delivery) -> PackageSpec:
         "External-Description": f"{record.name}, collected from {record.source.get('location', '')}",
         "Collected-Items": f"{result.counts.succeeded} of {result.counts.found}",
     }
+    if count_unchanged(result):
+        info["Unchanged-Items"] = f"{since_text(result)} and not in this bag; items.csv lists them"
     info |= {"Custodian": record.custodian} if record.custodian else {}
     custodians = bool(record.custodian or record.custodian_folder or record.custodians)
     ways = delivery.sha512, delivery.portable_names
     return PackageSpec(
         record.package_base, record.job_id, result.ended.date(), record.name, *ways, info, record.hashes, custodians,
         source=str(record.source.get("name", "")), **delivery.options, deduplicate=delivery.deduplicate,
+        ended=result.ended,
     )  # fmt: skip

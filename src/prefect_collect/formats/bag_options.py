@@ -15,7 +15,7 @@ Volumes = Literal["zip", "tar", "tar.zst"]
 """What each bag of a group is, as the suffix of its name says."""
 
 VOLUME_BYTES: Final = 4_000_000_000
-"""The most bytes of the items in each bag of a group, if no other number is asked for: what FAT32 takes as one file."""
+"""The most bytes of each bag of a group, as a file, if no other number is asked for: what FAT32 takes as one file."""
 
 WRITTEN: Final = (
     "Bag-Software-Agent",
@@ -30,6 +30,7 @@ WRITTEN: Final = (
     "Custodian",
     "BagIt-Profile-Identifier",
     "Duplicate-Items",
+    "Unchanged-Items",
 )
 """The tags that every bag has, or that are made of what the job knows."""
 
@@ -56,7 +57,7 @@ class BagOptions(FormatOptions):
     Attributes:
         tags: Further lines of bag-info.txt as LABEL=VALUE, in their order; a label may stand in several.
         profile: The BagIt profile (JSON) that the bag must conform to, and names in bag-info.txt.
-        volume_bytes: The most bytes of the items in each bag of a group, by default 4 GB; an item that is larger has a
+        volume_bytes: The most bytes of each bag of a group, as a file, by default 4 GB; an item that is larger has a
             bag of its own.
         volumes: What each bag of a group is: "zip", "tar" or "tar.zst".
 

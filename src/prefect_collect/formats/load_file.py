@@ -37,7 +37,7 @@ class LoadFile(FormatOptions):
         encoding: "utf-8" or "utf-16", with a byte order mark, or "cp1252".
         unencodable: What becomes of characters that CP1252 does not have: "refuse" the export, or "replace" them by ?.
         volume_items: The most items of a volume; by default all are in one.
-        volume_bytes: The most bytes of a volume's items; an item that is larger has a volume of its own.
+        volume_bytes: The most bytes of a volume's natives and texts; an item that is larger has a volume of its own.
         continue_from: The id of an earlier export as a load file: its items keep their numbers, and new ones go on
             after its last number.
 

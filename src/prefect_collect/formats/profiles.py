@@ -61,6 +61,7 @@ FACTS: Final[Mapping[str, str]] = {
     "sent_time": "the time of it in UTC, as HH:MM:SS",
     "message_id": "of a message: its Message-ID",
     "edrm_mih": "of a message: the EDRM message identification hash, which is the MD5 of its Message-ID",
+    "family": "what a list of another system's export says which items belong together, such as Purview's Family_ID",
     "duplicate_of": "the control number of the item that has the same bytes, or JOB/ID of an item of an earlier job",
     "all_custodians": "the custodians of the item and of those that are not delivered because it is, with ; between",
     "all_paths": "the original paths of these, with ; between",
@@ -68,6 +69,9 @@ FACTS: Final[Mapping[str, str]] = {
     "text_path": "the path of its text from the volume's folder, if the item is text",
 }
 """What a column can hold, and what it is."""
+
+METADATA: Final = "metadata."
+"""What a fact of a profile of one's own may begin with: the rest is a name in what the source states of items."""
 
 REQUIRED: Final = ("control_number", "native_path")
 """The facts of which a profile needs a column: by them the package is verified."""
@@ -90,6 +94,11 @@ class Profile:
     name: str
     columns: tuple[tuple[str, str], ...]
     encodings: tuple[str, ...] = ("utf-8", "utf-16", "cp1252")
+
+
+def is_fact(text: str) -> bool:
+    """Return whether a column can hold that: one of `FACTS`, or a name in what the source states of items."""
+    return text in FACTS or (text.startswith(METADATA) and len(METADATA) < len(text) <= 110)
 
 
 def profile_of(text: str) -> Profile:
@@ -117,9 +126,10 @@ def _columns(text: str) -> list[tuple[str, str]]:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, equals, fact = (part.strip() for part in line.rpartition("="))
-        if not equals or fact not in FACTS:
+        if not equals or not is_fact(fact):
             raise UsageError(
-                f"Line {number} of the profile is not COLUMN NAME = FACT; the facts are {', '.join(FACTS)}. [profile]"
+                f"Line {number} of the profile is not COLUMN NAME = FACT; the facts are {', '.join(FACTS)} and "
+                f"{METADATA}NAME. [profile]"
             )
         if _COLUMN.fullmatch(name) is None:
             raise UsageError(
@@ -170,6 +180,7 @@ PRESETS: Final[Mapping[str, Profile]] = {
             Date Sent UTC = sent_utc
             Message ID = message_id
             EDRM MIH = edrm_mih
+            Group Identifier = family
             Duplicate Of = duplicate_of
             All Custodians = all_custodians
             All Paths/Locations = all_paths

@@ -44,6 +44,8 @@ class FormatFacts:
         list_name: The file of the package that lists what is not delivered.
         undelivered: What becomes of an item that cannot be delivered.
         sources: The kinds of sources whose collections it can be made of; empty for all.
+        not_sources: The kinds of sources whose collections it cannot be made of.
+        whole: True if a package is of a whole source, so that one of a part of it is not made.
         grows: True if exports of the same data source add to one package, which is named after the source.
     """
 
@@ -56,6 +58,8 @@ class FormatFacts:
     list_name: str = "items.csv"
     undelivered: str = ""
     sources: frozenset[str] = frozenset()
+    not_sources: frozenset[str] = frozenset()
+    whole: bool = False
     grows: bool = False
 
 
@@ -121,6 +125,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
         description="mail.json",
         suffix=".zip",
         options=_OF_MAIL,
+        not_sources=_DATABASES,
         list_name="EXCEPTIONS.csv",
         undelivered=_IN_SETS,
     ),
@@ -130,6 +135,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
         description="mail.json",
         is_folder=True,
         options=_OF_MAIL,
+        not_sources=_DATABASES,
         list_name="EXCEPTIONS.csv",
         undelivered=_IN_SETS,
     ),
@@ -142,6 +148,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
         list_name="EXCEPTIONS.csv",
         undelivered=_IN_SETS,
         sources=_DATABASES,
+        whole=True,
     ),
     "dataset-directory": FormatFacts(
         "A dataset in a folder",
@@ -152,6 +159,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
         list_name="EXCEPTIONS.csv",
         undelivered=_IN_SETS,
         sources=_DATABASES,
+        whole=True,
     ),
     "ocfl": FormatFacts(
         "An OCFL object",
@@ -161,6 +169,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
         options=_OF_OCFL,
         list_name="EXCEPTIONS.csv",
         undelivered=_IN_SETS,
+        whole=True,
         grows=True,
     ),
 }
@@ -248,8 +257,14 @@ def require_options(format: str, given: Mapping[str, object]) -> None:
 def require_source(format: Format, source: Mapping[str, Any]) -> None:
     """Raise UsageError if the format cannot be made of a collection from this source (`JobRecord.source`)."""
     facts, kind = FORMATS[format], str(source.get("type") or "")
+    if kind in facts.not_sources:
+        fitting = ", ".join(name for name, one in FORMATS.items() if kind not in one.not_sources)
+        raise UsageError(
+            f"{facts.title} cannot be made of a collection from {kind}, which has none of its items; export it as "
+            f"{fitting}. [format={format}]"
+        )
     if facts.sources and kind and kind not in facts.sources:
-        fitting = ", ".join(name for name, one in FORMATS.items() if not one.sources)
+        fitting = ", ".join(name for name, one in FORMATS.items() if not one.sources and kind not in one.not_sources)
         raise UsageError(
             f"{facts.title} is made of a collection from {' or '.join(sorted(facts.sources))}, and this one is from "
             f"{kind}; export it as {fitting}. [format={format}]"

@@ -20,6 +20,7 @@ from prefect_collect.escaping import one_line
 from prefect_collect.flows import collect
 from prefect_collect.flows.auto_exports import AutoExport, ensure_export, exports_of, is_awaiting, require_possible
 from prefect_collect.flows.deploying import ensure_deployment
+from prefect_collect.flows.draft_estimates import draft_estimate
 from prefect_collect.flows.long_parameters import travelling, unless_refused
 from prefect_collect.flows.places import require_places
 from prefect_collect.flows.stores import place_of, store_of
@@ -52,6 +53,9 @@ def draft_collection(
 ) -> Job:
     """Save a collection without starting it, and return it; it is Drafted, and starts with Start (or the UI's Resume).
 
+    Its page says what it is expected to take, as `estimate` does, or why that is not known: the source is listed for at
+    most 10 seconds.
+
     Args:
         source: The data source.
         query: The items to collect; by default all.
@@ -74,8 +78,10 @@ def draft_collection(
         # Prefect can resume only a run that has a deployment.
         deployment = ensure_deployment(client, JobKind.COLLECTION)
         with unless_refused(), prefect_errors():
+            serialized = collect.serialize_parameters(parameters)
+            expected = draft_estimate(source, query, store_of(parameters["store"]), parameters.get("since"))
             run = client.create_flow_run_from_deployment(
-                deployment.id, parameters=collect.serialize_parameters(parameters), state=state, name=one_line(title),
+                deployment.id, parameters=serialized, state=state, name=one_line(title),
                 tags=deployment.tags,
                 labels=labels_of({SOURCE: source.name, **custodian}),
             )  # fmt: skip
@@ -84,7 +90,8 @@ def draft_collection(
         run = client.read_flow_run(run.id)
     job = get(run.id)
     custody_log.append(job.folder, "drafted", {"name": title, "source": source.location()})
-    publish_status(JobKind.COLLECTION, JobStatus.DRAFTED, run)
+    publish_status(JobKind.COLLECTION, JobStatus.DRAFTED, run, is_shown=True)
+    _show_draft(run, source.name, expected)
     return job
 
 
@@ -122,6 +129,7 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
     source = block.name if "source" in changes else job.source
     _require_places(job, checked)
     require_possible(job.folder.store, job.id, checked.get("auto_export"))
+    asked = checked["query"] if "query" in changes else job.parameters.get("query")
     if "source" not in changes:
         del checked["source"]
     renamed = bool({"source", "name"} & changes.keys())
@@ -132,7 +140,8 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
                 checked["query"] = travelling(Query.of(checked["query"]), job.folder.store)
             merged = {**job.parameters, **collect.serialize_parameters(checked)}
             parameters = {name: value for name, value in merged.items() if value is not None}
-            # Saving the source's block took time: the draft may have been started since it was read.
+            expected = draft_estimate(block, asked, job.folder.store, parameters.get("since"), known=True)
+            # Saving the source's block and listing it took time: the draft may have been started since it was read.
             _require_draft(job.id, status_of(JobKind.COLLECTION, read_run(client, run_id)))
             client.update_flow_run(
                 run_id, parameters=parameters, name=one_line(parameters.get("name") or source) if renamed else None
@@ -147,7 +156,7 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
         if {"source", "custodian"} & changes.keys():
             labels[CUSTODIAN] = custodian_of(parameters, {}) or block.custodian
         set_labels(client, run_id, labels)
-        _show_draft(run, source)
+        _show_draft(run, source, expected)
         if "auto_export" in checked:
             _replace_export(client, run_id, checked["auto_export"], parameters["store"], source)
         elif renamed or "custodian" in changes:
@@ -174,11 +183,12 @@ def _require_draft(job_id: str, status: JobStatus | None, *, edited: bool = Fals
     raise ActionNotAllowed(f"Only a draft can be edited; this job is {status}. [job={job_id}]")
 
 
-def _show_draft(run: FlowRun, source: str, kind: JobKind = JobKind.COLLECTION) -> None:
-    """Update the page of a draft, or of the export that awaits it; its status stays the same."""
+def _show_draft(run: FlowRun, source: str, expected: str = "", *, kind: JobKind = JobKind.COLLECTION) -> None:
+    """Show the page of a draft with what is expected of it, or of the export that awaits it."""
     show_status(
         heading_of(run, kind, source),
         JobStatus.DRAFTED if kind is JobKind.COLLECTION else JobStatus.AWAITING_COLLECTION,
+        expected,
     )
 
 
@@ -207,7 +217,7 @@ def _rename_exports(client: SyncPrefectClient, draft: FlowRun, labels: dict[str,
         if not wanted.get("name"):
             name = f"export of {draft.name}"
             client.update_flow_run(other.id, parameters={**other.parameters, "name": name}, name=one_line(name))
-        _show_draft(read_run(client, other.id), source, JobKind.EXPORT)
+        _show_draft(read_run(client, other.id), source, kind=JobKind.EXPORT)
 
 
 def _checked(given: dict[str, Any]) -> dict[str, Any]:

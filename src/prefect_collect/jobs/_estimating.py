@@ -6,13 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from prefect_collect.blocks.data_source import DataSource, identity_of, recorded_source
-from prefect_collect.collecting.estimating import estimate_collection
-from prefect_collect.errors import CollectError, SourceError
-from prefect_collect.job_folder.estimates import Estimate, save_estimate
+from prefect_collect.collecting.estimating import kept_estimate
+from prefect_collect.job_folder.estimates import Estimate
 from prefect_collect.jobs._stores import opened
 from prefect_collect.sources.query import Query
-from prefect_collect.sources.sampling import LookGivenUp, failure_of, look_for
-from prefect_collect.threads.stop import Stop
 
 if TYPE_CHECKING:
     from prefect_collect.jobs._stores import StoreLike
@@ -48,23 +45,7 @@ def estimate(
             code that a job would have.
         StoreError: The staging store cannot be read or written.
     """
-    asked, place, described = Query.of(query), opened(store), recorded_source(source)
-
-    def look(stop: Stop) -> Estimate:
-        def listed(number: int) -> None:
-            stop.require_going()
-            progress(number)
-
-        return estimate_collection(source, asked, described, place, listed)
-
-    try:
-        made = look(Stop()) if seconds is None else look_for(seconds, look)
-    except CollectError:
-        raise
-    except LookGivenUp as error:
-        raise SourceError(f"{error} Estimate it by a command, which waits. [{source.name}]", code="timeout") from error
-    except Exception as error:
-        failure = failure_of(source, error)
-        raise SourceError(f"The source cannot be listed: {failure.message}", code=failure.code) from error
-    save_estimate(place, identity_of(source), asked, made)
-    return made
+    place = opened(store)
+    return kept_estimate(
+        source, Query.of(query), recorded_source(source), identity_of(source), place, progress, seconds
+    )

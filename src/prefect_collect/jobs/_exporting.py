@@ -26,6 +26,7 @@ from prefect_collect.exporting.bound_collection import bind_collection
 from prefect_collect.exporting.control_numbers import require_continuable
 from prefect_collect.exporting.delivery import Delivery
 from prefect_collect.exporting.duplicates import require_comparable
+from prefect_collect.exporting.unchanged import require_whole
 from prefect_collect.flows import export
 from prefect_collect.flows.auto_exports import load_destination
 from prefect_collect.flows.deploying import ensure_deployment
@@ -126,6 +127,7 @@ def start_export(
     bound = bind_collection(staging, collection.id)
     opened = store_of(goal, field="destination")
     require_source(format, bound.record.source)
+    require_whole(bound, format)
     require_export_apart(bound.record, staging, opened)
     delivery = Delivery(opened, format, sha512, portable_names=portable_names, **options)
     delivery.require_free(delivery.base(bound.record))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect_collect.job_folder.estimates import Estimate
 from prefect_collect.job_folder.result import TaskResult
-from prefect_collect.pages.text import bytes_text, duration_text, items
+from prefect_collect.pages.text import bytes_text, counted, duration_text, items
 
 _ALIKE = 1.1
 """The ratio of the longest to the shortest time up to which one time is named."""
@@ -23,6 +23,21 @@ def time_text(estimate: Estimate) -> str:
     if estimate.longest <= _ALIKE * estimate.shortest:
         return f"about {duration_text(estimate.longest)}"
     return f"{duration_text(estimate.shortest)} to {duration_text(estimate.longest)}"
+
+
+def expected_text(estimate: Estimate) -> str:
+    """Return what is expected in a sentence, for the page of a job that has not begun."""
+    time = time_text(estimate)
+    by = f"{time}, by {counted(len(estimate.jobs), 'earlier job')}" if time else "no time, without an earlier job"
+    return (
+        f"Expected, by a listing of {estimate.made_at:%Y-%m-%d %H:%M} UTC: {items(estimate.items)}, "
+        f"{size_text(estimate)}; {by}."
+    )
+
+
+def not_expected_text(why: str) -> str:
+    """Return the sentence that says why nothing is expected."""
+    return f"Not estimated: {why.rstrip('.')}."
 
 
 def expected_rows(estimate: Estimate, result: TaskResult | None) -> list[tuple[str, str, str]]:

@@ -16,6 +16,7 @@ from prefect_collect.stores._base import Blob, BlobWriter, Buffer, CopyRange, Pi
 from prefect_collect.stores._directory_writer import DirectoryWriter
 from prefect_collect.stores._files import NewFile, folder, write_all
 from prefect_collect.stores._keys import TEMPORARY, folder_parts, key_parts, prefix_parts
+from prefect_collect.stores._open_folder import OpenFolder
 from prefect_collect.stores._ranges import RangeCopier
 from prefect_collect.stores.os_errors import os_errors
 
@@ -37,17 +38,27 @@ class DirectoryStore:
     def __repr__(self) -> str:
         return f"DirectoryStore({self.url!r})"
 
-    def create(self, key: str, data: Buffer) -> Blob:
-        """Write a new blob in one step. Raise KeyExists if the key exists."""
+    def create(self, key: str, data: Buffer, into: OpenFolder | None = None) -> Blob:
+        """Write a new blob in one step. Raise KeyExists if the key exists.
+
+        With `into`, which `open_folder` returned, the blob's name is safe from a crash when that has been left.
+        """
         parts = key_parts(key)
         with os_errors(self.locate(key)):
             file = NewFile(self.root)
             try:
                 write_all(file.fd, data)
-                file.place(parts, replace=False)
+                if into is None:
+                    file.place(parts, replace=False)
+                else:
+                    into.place(file, parts)
             finally:
                 file.close()
         return Blob(key, memoryview(data).nbytes)
+
+    def open_folder(self) -> OpenFolder:
+        """Return what `create` keeps open and syncs less often, while one thread creates many files; leave it."""
+        return OpenFolder(self.root)
 
     def writer(self, key: str, *, replace: bool = False) -> BlobWriter:
         """Return the writer of a blob of unknown size; unless `replace`, the key must not exist at the commit."""
@@ -122,7 +133,7 @@ class DirectoryStore:
             if not replace and self._exists(key):
                 raise KeyExists(f"The file already exists and is not overwritten [{self.locate(key)}]")
             with contextlib.ExitStack() as opened:
-                last: tuple[str, io.BufferedReader] | None = None
+                last: tuple[str, int, str] | None = None
                 ranges = RangeCopier(source)
                 for piece in pieces:
                     if not isinstance(piece, CopyRange):
@@ -132,8 +143,9 @@ class DirectoryStore:
                     else:
                         if last is None or last[0] != piece.key:
                             opened.close()
-                            last = piece.key, opened.enter_context(source._segment(piece.key))
-                        writer.copy(last[1].fileno(), piece, source.locate(piece.key))
+                            file = opened.enter_context(source._segment(piece.key))
+                            last = piece.key, file.fileno(), source.locate(piece.key)
+                        writer.copy(last[1], piece, last[2])
             return writer.commit()
         finally:
             writer.abort()

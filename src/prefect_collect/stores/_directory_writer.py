@@ -15,6 +15,9 @@ from prefect_collect.stores.os_errors import os_errors
 from prefect_collect.threads.abandoned import OPEN, current_fence
 
 _GATHER: Final = 1 << 20
+_SMALL: Final = 64 << 10
+"""The most bytes of a range that is copied through memory: a kernel call for each takes longer."""
+
 _STEP: Final = 8 << 20
 _AT_ONCE: Final = 64 << 20
 """The most bytes that one kernel call copies: such a call cannot be interrupted."""
@@ -33,6 +36,7 @@ class DirectoryWriter:
         self._replace = replace
         self._fence = current_fence()
         self._gathered = bytearray()
+        self._ahead = "", 0, b""
         with os_errors(self._location):
             self._file = NewFile(root)
 
@@ -54,7 +58,13 @@ class DirectoryWriter:
             os.pwrite(self._file.fd, data, offset)
 
     def copy(self, source: int, piece: CopyRange, location: str) -> None:
-        """Append a range of an open file, if possible by a kernel copy. Raise CorruptSegment if the file is shorter."""
+        """Append a range of an open file, a large one if possible by a kernel copy.
+
+        Small ones that follow one another are read together. Raise CorruptSegment if the file is shorter.
+        """
+        if piece.size <= _SMALL:
+            self.write(self._read(source, piece, location))
+            return
         if os.fstat(source).st_size < piece.end:
             raise CorruptSegment(f"The segment ends before byte {piece.end} [{location}]")
         with os_errors(self._location):
@@ -66,6 +76,18 @@ class DirectoryWriter:
                     raise CorruptSegment(f"The segment ends before byte {piece.end} [{location}]")
                 start += count
         self.position += piece.size
+
+    def _read(self, source: int, piece: CopyRange, location: str) -> Buffer:
+        of, first, data = self._ahead
+        end = first + len(data)
+        is_near = of == location and first <= piece.start <= end + _SMALL
+        if not is_near or piece.end > end:
+            with os_errors(self._location):
+                data = os.pread(source, _GATHER if is_near else piece.size, piece.start)
+            if len(data) < piece.size:
+                raise CorruptSegment(f"The segment ends before byte {piece.end} [{location}]")
+            first, self._ahead = piece.start, (location, piece.start, data)
+        return memoryview(data)[piece.start - first : piece.end - first]
 
     def commit(self) -> Blob:
         """Make the file appear under its key, durably."""

@@ -17,6 +17,7 @@ from prefect_collect.stores._keys import TEMPORARY
 
 T = TypeVar("T")
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_ROOT: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NO_UNNAMED_FILES: Final = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT, errno.ENOSYS}
 _NO_HARD_LINKS: Final = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _RENAME_NOREPLACE: Final = 1  # linux/fs.h
@@ -28,17 +29,34 @@ def folder(root: Path, parts: list[str], *, make: bool = False) -> Iterator[int]
 
     `make` creates missing folders and syncs them to the disk.
     """
-    if make:
-        root.mkdir(parents=True, exist_ok=True)
-    here = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    here = open_folder(root, parts, make=make)
+    try:
+        yield here
+    finally:
+        os.close(here)
+
+
+def open_folder(root: Path, parts: list[str], *, make: bool = False) -> int:
+    """Return the descriptor that `folder` yields; it is the caller's to close."""
+    here = _made(root, _ROOT) if make else os.open(root, _ROOT)
     try:
         for part in parts:
             below = _step(here, part, make)
             os.close(here)
             here = below
-        yield here
-    finally:
+    except BaseException:
         os.close(here)
+        raise
+    return here
+
+
+def _made(root: Path, flags: int) -> int:
+    """Open the root; make it first if it is missing. Raise FileExistsError if it is a file."""
+    try:
+        return os.open(root, flags, 0o666)
+    except (FileNotFoundError, NotADirectoryError):
+        root.mkdir(parents=True, exist_ok=True)
+    return os.open(root, flags, 0o666)
 
 
 def _step(here: int, part: str, make: bool) -> int:
@@ -60,11 +78,10 @@ class NewFile:
     """
 
     def __init__(self, root: Path) -> None:
-        root.mkdir(parents=True, exist_ok=True)
         self._root = root
         self._name: str | None = None
         try:
-            self.fd = os.open(root, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666)
+            self.fd = _made(root, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
             if error.errno not in _NO_UNNAMED_FILES:
                 raise
@@ -88,10 +105,11 @@ class NewFile:
             if replace:
                 self._rename(there, parts[-1])
             else:
-                self._link(there, parts[-1])
+                self.link(there, parts[-1])
             os.fsync(there)
 
-    def _link(self, there: int, name: str) -> None:
+    def link(self, there: int, name: str) -> None:
+        """Give the file, which the caller has synced, its name in an open folder. Raise FileExistsError."""
         if self._name is None:
             # With a dir_fd Python calls linkat(AT_SYMLINK_FOLLOW), which gives an unnamed file its name.
             os.link(f"/proc/self/fd/{self.fd}", name, dst_dir_fd=there, follow_symlinks=True)

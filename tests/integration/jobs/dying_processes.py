@@ -206,12 +206,12 @@ def _canceled(root: str, name: str, store: str) -> int:
     """Run a collection that is canceled, as by Ctrl-C, when its first shard is committed."""
     create = DirectoryStore.create
 
-    def stopping(self: DirectoryStore, key: str, data: Any) -> Any:
+    def stopping(self: DirectoryStore, key: str, data: Any, into: Any = None) -> Any:
         if "/ledger/" in key:
             [session] = sessions._sessions.values()
             jobs.cancel(session.run.id)
             session.stop.wait(10.0)
-        return create(self, key, data)
+        return create(self, key, data, into)
 
     DirectoryStore.create = stopping  # type: ignore[method-assign]
     _collect(root, name, store)

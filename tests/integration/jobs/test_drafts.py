@@ -62,6 +62,7 @@ def test_what_is_edited_is_what_is_collected(desk: Desk) -> None:
     wanted = AutoExport(destination=str(desk.out), name="its own")
     assert says(jobs.edit_draft(draft.id, source=third, auto_export=wanted), "renamed", third.name)
     assert says(export_of(draft), "its own", third.name)
+    assert ": 3 items, 11 bytes; no time, without an earlier job." in artifacts(draft.id)["job"]
     assert export_of(draft).id != first.id
     assert jobs.edit_draft(draft.id, custodian="no one").custodian == export_of(draft).custodian == "no one"
     assert jobs.edit_draft(draft.id, custodian=None).custodian == export_of(draft).custodian == ""
@@ -71,6 +72,7 @@ def test_what_is_edited_is_what_is_collected(desk: Desk) -> None:
     edited = jobs.edit_draft(draft.id, name=None, query={"include": ["*.txt"]})
     assert says(edited, third.name, third.name)
     assert says(export_of(draft), "its own", third.name)
+    assert ": 2 items, 10 bytes; no time, without an earlier job." in artifacts(draft.id)["job"]
     job = jobs.start(draft.id)
     assert (job.status, job.name, job.source) == (JobStatus.SUCCESSFULLY_COMPLETED, third.name, third.name)
     assert [row["path"] for row in jobs.preview(job.id, store=desk.store)] == ["a.txt", "b.txt"]
@@ -78,6 +80,7 @@ def test_what_is_edited_is_what_is_collected(desk: Desk) -> None:
     assert (export.status, export.name, export.source) == (JobStatus.SUCCESSFULLY_COMPLETED, "its own", third.name)
     assert export.result is not None
     assert export.result.counts.succeeded == 2
+    assert "| items | 2 | 2 succeeded of 2 found |" in artifacts(job.id)["job"]
     for one in (job, export):
         assert (one.custodian, one.record and one.record.custodian) == ("Zoë", "Zoë")
         assert "Custodian: `Zoë`" in artifacts(one.id)["job"]
@@ -96,6 +99,17 @@ def test_what_is_edited_is_what_is_collected(desk: Desk) -> None:
     ]
     assert log[1:9] == [("edited", names, operator()) for names in changed]
     assert (log[0][0], log[9][0]) == ("drafted", "start-requested")
+
+
+def test_a_source_that_cannot_be_listed_is_drafted(desk: Desk) -> None:
+    """Its page says why nothing is expected of it; once the source is there, an edit estimates it."""
+    gone = FileSource(name=f"{desk.name}-gone", root=desk.folder / "gone")
+    draft = jobs.draft_collection(gone, store=desk.store)
+    assert draft.status is JobStatus.DRAFTED
+    assert "Not estimated: " in artifacts(draft.id)["job"]
+    (desk.folder / "gone").mkdir()
+    jobs.edit_draft(draft.id, name="found")
+    assert "Expected, by a listing of " in artifacts(draft.id)["job"]
 
 
 def test_a_draft_that_is_started_meanwhile(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

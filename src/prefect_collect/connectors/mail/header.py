@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from email.utils import getaddresses
 from typing import Any, Final
 
 from prefect_collect.connectors.mail import texts
@@ -77,6 +76,6 @@ def metadata_of(header: Header) -> dict[str, Any]:
 
 def _people(values: list[bytes]) -> Iterator[str]:
     for value in values:
-        for name, address in getaddresses([texts.plain(value)[:_LONGEST_LIST]]):
+        for name, address in texts.addresses(texts.plain(value)[:_LONGEST_LIST]):
             if address:
                 yield texts.person(texts.decoded_words(name), address)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from email.errors import HeaderParseError
 from email.header import decode_header
-from email.utils import collapse_rfc2231_value, decode_params, parsedate_to_datetime
+from email.utils import collapse_rfc2231_value, decode_params, getaddresses, parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 
 _LONGEST_SUBJECT: Final = 80
@@ -14,6 +15,9 @@ _LONGEST_SUBJECT: Final = 80
 
 _LONGEST: Final = 1_500
 """Characters of a text, or of all texts of a list, in the metadata."""
+
+_KEPT: Final = 200
+"""The most characters of a field whose addresses are kept."""
 
 _UNSAFE: Final = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
 """What a file's name cannot have, also on Windows: "Re: " begins many subjects."""
@@ -86,6 +90,19 @@ def parameter(pairs: Iterable[tuple[str, str]], wanted: str) -> str:
     except (ValueError, LookupError, TypeError):
         pass
     return next((value for _, value in chosen[1:]), "")
+
+
+def addresses(text: str) -> Sequence[tuple[str, str]]:
+    """Return the names and addresses of a field, as `email.utils.getaddresses` parses it.
+
+    Most fields of a mailbox repeat, and to parse one takes as long as all else of a small message: short ones are kept.
+    """
+    return _parsed(text) if len(text) <= _KEPT else getaddresses([text])
+
+
+@lru_cache(2_000)
+def _parsed(text: str) -> Sequence[tuple[str, str]]:
+    return tuple(getaddresses([text]))
 
 
 def person(name: str, address: str) -> str:

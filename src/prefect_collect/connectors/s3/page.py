@@ -135,7 +135,7 @@ def wrong_page(what: str, place: str) -> SourceError:
 
 
 def parsed(body: bytes, place: str) -> ElementTree.Element:
-    """Return the root of a document. Raise SourceError (`enumeration_failed`) if it is none, or was cut off."""
+    """Return the root of a document. Raise SourceError (`enumeration_failed`) if it is not XML, or was cut off."""
     if not body.strip():
         raise wrong_page("it is empty", place)
     if b"<!DOCTYPE" in body or body.count(b"<") > _MOST_TAGS:
@@ -257,7 +257,7 @@ def size_of(text: str) -> int | None:
 
 
 def time_of(text: str | None) -> datetime | None:
-    """Return the time that a page states; None if it is none."""
+    """Return the time that a page states; None for any other text."""
     if not text:
         return None
     try:

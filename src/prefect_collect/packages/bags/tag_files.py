@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
@@ -21,6 +20,7 @@ from prefect_collect.packages.bags.text import bag_encode
 from prefect_collect.packages.building.agent import AGENT, agent_version
 from prefect_collect.packages.building.custody_documents import custody_documents
 from prefect_collect.packages.building.duplicate_columns import COPIES, DUPLICATE_OF
+from prefect_collect.packages.building.metadata_lines import METADATA, MetadataLines
 from prefect_collect.packages.building.spec import DELIVERED, DUPLICATE, NOT_DELIVERED, PackageSpec, outcome_of
 from prefect_collect.packages.building.tag_file import TagFile, hashed
 from prefect_collect.packages.seals import BAG_SEAL
@@ -59,12 +59,6 @@ _ASKED: Final = frozenset({"md5", "sha1", "custodian", *COPIES})
 ITEMS_OPTIONAL: Final = _ASKED | {DUPLICATE_OF}
 """The columns that a package may lack; those of earlier versions have no `duplicate_of`."""
 
-METADATA: Final = "metadata.jsonl"
-"""The tag file of what the source states of the items beside their bytes; there is none if it states nothing.
-
-A line is a JSON object: ``path`` (as in items.parquet), ``item_id`` and ``metadata``, as in the manifest.
-"""
-
 TAG_MANIFEST: Final = BAG_SEAL
 _TAGS: Final = ["bagit.txt", "bag-info.txt", "items.csv", "items.parquet", METADATA, *DOCUMENT_FILES]
 
@@ -97,7 +91,7 @@ class TagFiles:
             folder / "items.parquet", self._schema, compression="zstd", compression_level=1
         )
         self._csv = open(folder / "items.csv", "wb")  # noqa: SIM115
-        self._metadata: IO[str] | None = None
+        self._metadata = MetadataLines(folder)
         self._custodians: set[str] = set()
 
     def _text(self, name: str) -> IO[str]:
@@ -105,9 +99,10 @@ class TagFiles:
 
     def close(self) -> None:
         """Close the open files; they are not removed."""
-        for file in (*self._manifests.values(), self._csv, self._metadata):
-            if file is not None:
-                file.close()
+        for file in self._manifests.values():
+            file.close()
+        self._csv.close()
+        self._metadata.close()
         self._parquet.close()
 
     def deliver(
@@ -150,7 +145,7 @@ class TagFiles:
         self.missing += missing
         self._list(columns)
         if batch["metadata"].null_count < batch.num_rows:
-            self._describe(columns["path"], batch["item_id"].to_pylist(), batch["metadata"].to_pylist())
+            self._metadata.add(columns["path"], batch["item_id"].to_pylist(), batch["metadata"].to_pylist())
 
     def _list_hashes(
         self, name: str, paths: list[str | None], digests: list[str | None], batch: pa.RecordBatch
@@ -163,18 +158,6 @@ class TagFiles:
             )
         lines = [f"{digest}  {bag_encode(path)}\n" for digest, path in zip(digests, paths, strict=True) if path]
         self._manifests[name].write("".join(lines))
-
-    def _describe(self, paths: list[str | None], ids: list[str], metadata: list[str | None]) -> None:
-        if self._metadata is None:
-            self._metadata = self._text(METADATA)
-        for path, id_, text in zip(paths, ids, metadata, strict=True):
-            if text is None:
-                continue
-            try:
-                line = {"path": path, "item_id": id_, "metadata": json.loads(text)}
-            except (ValueError, RecursionError) as error:
-                raise PackageError(f"The manifest has metadata of an item that is no JSON. [{id_}]") from error
-            self._metadata.write(f"{json.dumps(line, ensure_ascii=False)}\n")
 
     def list_missing(self, not_delivered: Batches) -> None:
         """Add the items that the collection did not collect to the item lists."""
@@ -215,8 +198,7 @@ class TagFiles:
             pa_csv.write_csv(self._schema.empty_table(), self._csv, pa_csv.WriteOptions(include_header=True))
         self.close()
         names = [*before, *(f"manifest-{name}.txt" for name in self._manifests), "items.csv", "items.parquet"]
-        described = [] if self._metadata is None else [METADATA]
-        tags = [hashed(name, self._folder / name, self._manifests) for name in [*names, *described]]
+        tags = [hashed(name, self._folder / name, self._manifests) for name in [*names, *self._metadata.names]]
         return tags + custody_documents(self._folder, self._spec, tags, self._manifests)
 
     def _tag_manifest(self, algorithm: str, tags: list[TagFile]) -> TagFile:

@@ -23,6 +23,8 @@ class PackageInput:
         checked: The result of `check_items` for the same manifest and `spec`.
         staging: The store that has the collection's segments.
         spec: The package to make.
+        unchanged: Items that an incremental collection left with earlier jobs, as those hold them (also `held_by`), for
+            a package that shares them with what was exported before; they are in `not_delivered`, too.
     """
 
     manifest: Batches
@@ -30,6 +32,7 @@ class PackageInput:
     checked: Checked
     staging: Store
     spec: PackageSpec
+    unchanged: Batches | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ import hashlib
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from prefect_collect.codes import Failure
@@ -45,6 +46,8 @@ _COPIED: Final = 8 << 20
 
 _SHARE: Final = 64
 """How many items of one segment a thread handles at a time."""
+
+_Create = Callable[[str, bytes | memoryview], Blob]
 
 
 def put_file(staging: Store, destination: Store, key: str, file: PackageFile, stop: Stop, *, replace: bool) -> Blob:
@@ -99,12 +102,22 @@ class Payload:
         read = [row for row in rows if not (is_known and self._copy(row))]
         try:
             if read:
-                each_item(self._staging, key, read, self._item, self._stop)
+                with self._creating() as create:
+                    each_item(self._staging, key, read, partial(self._item, create), self._stop)
         except KeyMissing:
             for row in read:
                 self._fail(row, "segment_corrupt", "its segment was lost after it was checked")
 
-    def _item(self, reader: SegmentReader, row: Row, ahead: int) -> None:
+    @contextmanager
+    def _creating(self) -> Iterator[_Create]:
+        """Yield the destination's `create`; what it created is safe from a crash when the block has ended."""
+        if isinstance(self._destination, DirectoryStore):
+            with self._destination.open_folder() as into:
+                yield partial(self._destination.create, into=into)
+        else:
+            yield self._destination.create
+
+    def _item(self, create: _Create, reader: SegmentReader, row: Row, ahead: int) -> None:
         self._stop.require_going()
         chunks, key = plain_chunks(reader, row, ahead), self._folder + row.path
         with self._failing(row):
@@ -116,7 +129,7 @@ class Payload:
                 data = next(chunks, b"")
                 _prove(hashlib.sha256(data).digest(), row, reader)
                 with current_fence().passing():
-                    self._destination.create(key, data)
+                    create(key, data)
 
     def _copy(self, row: Row) -> bool:
         """Have the server copy a large item; return whether it did, or the item failed, and so need not be read."""

@@ -55,6 +55,13 @@ class Row:
         """The offset in the segment after its last byte."""
         return self.offset + self.stored_size
 
+    def placed(self, path: str, number: int | None = None) -> Row:
+        """Return the same item at another path, and with another number if one is given."""
+        return Row(
+            self.number if number is None else number, path, self.stamp, self.size, self.sha256, self.crc32,
+            self.segment, self.entry_offset, self.offset, self.stored_size, self.deflated,
+        )  # fmt: skip
+
     def has_zip64(self, name: bytes) -> bool:
         """Return whether the header in the segment has ZIP64 sizes, judged by its length."""
         return self.offset - self.entry_offset == LOCAL_SIZE + len(name) + LOCAL_EXTRA_SIZE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final
 
 from prefect_collect.codes import Failure
@@ -57,7 +57,7 @@ class PackageSpec:
     export gave. `custody` is the account of the collection (`documents.account`), of which the chain of custody
     documents are made; none are made without it. `bag` has lines of bag-info.txt that the user gave, the BagIt
     profile that the bag conforms to, and how large the bags of a group may be. `deduplicate` says which of the items
-    with the same bytes it holds, if not all.
+    with the same bytes it holds, if not all. `ended` is when the collection ended, by which versions are ordered.
     """
 
     base: str
@@ -77,6 +77,7 @@ class PackageSpec:
     custody: Mapping[str, Any] | None = None
     bag: BagOptions = field(default_factory=BagOptions)
     deduplicate: Deduplicate | None = None
+    ended: datetime | None = None
 
     @property
     def algorithms(self) -> list[str]:
@@ -90,7 +91,7 @@ class Built:
 
     `blob` is the ZIP file, or the ``bagit.txt`` of a directory; `items` and `bytes` count the payload; `fingerprint` is
     the hex SHA-256 of ``tagmanifest-sha256.txt``; `failed` holds, by its row in the manifest, each item that could not
-    be written (always empty for a ZIP file).
+    be written (always empty for a ZIP file); `warnings` are sentences that a user should read.
     """
 
     key: str
@@ -99,3 +100,4 @@ class Built:
     bytes: int
     fingerprint: str
     failed: Mapping[int, Failure]
+    warnings: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ import re
 from typing import Final
 
 _LINE: Final = re.compile(r"\\?([0-9a-f]{64})  ([^\r\n]+)")
+_SPECIAL: Final = re.compile(r"[\\\n\r]")
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r"})
 _ESCAPED: Final = re.compile(r"\\([\\nr])")
 _MEANT: Final = {"\\": "\\", "n": "\n", "r": "\r"}
@@ -17,8 +18,9 @@ _MEANT: Final = {"\\": "\\", "n": "\n", "r": "\r"}
 
 def hash_line(digest: str, path: str) -> str:
     """Return the line of a file, by its SHA-256 (hex) and its path."""
-    escaped = path.translate(_ESCAPES)
-    return f"{'' if escaped == path else chr(92)}{digest}  {escaped}\n"
+    if _SPECIAL.search(path) is None:
+        return f"{digest}  {path}\n"
+    return f"\\{digest}  {path.translate(_ESCAPES)}\n"
 
 
 def parsed_hash_line(line: str) -> tuple[str, bytes] | None:

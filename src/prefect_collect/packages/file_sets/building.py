@@ -17,6 +17,7 @@ from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.check import Checked
 from prefect_collect.packages.building.folder import build_folder
 from prefect_collect.packages.building.folder_contents import FolderForm
+from prefect_collect.packages.building.metadata_lines import METADATA
 from prefect_collect.packages.building.order import PackageInput, PackagePlace
 from prefect_collect.packages.building.placing import place_file
 from prefect_collect.packages.building.rows import Row, read_rows
@@ -102,7 +103,7 @@ def own_rows(manifest: Batches, checked: Checked, plan: SetPlan) -> Iterator[lis
     for rows, places in zip(read_rows(manifest), plan.places(), strict=True):
         paths = _own_paths(places)
         yield [
-            changed(row, path=path)
+            row.placed(path)
             for row in rows
             if checked.is_good(row.number) and row.number not in plan.refused
             if (path := paths[row.number - start]) is not None
@@ -145,7 +146,7 @@ class _Contents:
 
     def names(self) -> Iterator[set[str]]:
         """Yield the names of all files that an attempt of this export may have written."""
-        yield {self.kind.description, EXCEPTIONS, ITEMS, SEAL, *DOCUMENT_FILES, *self.kind.own}
+        yield {self.kind.description, EXCEPTIONS, ITEMS, METADATA, SEAL, *DOCUMENT_FILES, *self.kind.own}
         yield {file.name for file in self.plan.files}
         for name in self.plan.more_names():
             yield {name}

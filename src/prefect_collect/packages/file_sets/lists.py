@@ -2,6 +2,7 @@
 
 EXCEPTIONS.csv         every found item that is not delivered, and why
 items.parquet          every found item, exactly: its id, hash and place, or why it is not delivered
+metadata.jsonl         what the source states of the items beside their bytes, if it states anything
 mail.json, dataset.json   how the package is made, and the counts
 chain-of-custody.*     what was asked and done, as JSON, HTML and PDF
 manifest-sha256.txt    the SHA-256 of every other file, as ``sha256sum -c`` reads it: the package's seal
@@ -10,7 +11,7 @@ manifest-sha256.txt    the SHA-256 of every other file, as ``sha256sum -c`` read
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from prefect_collect.packages.building.agent import AGENT, agent_version
 from prefect_collect.packages.building.check import Checked
 from prefect_collect.packages.building.custody_documents import custody_documents
 from prefect_collect.packages.building.duplicate_columns import DUPLICATE_OF, duplicate_columns
+from prefect_collect.packages.building.metadata_lines import MetadataLines
 from prefect_collect.packages.building.spec import NOT_DELIVERED, PackageSpec, outcome_of
 from prefect_collect.packages.building.tag_file import PackageFile, hashed
 from prefect_collect.packages.contents.hash_lines import hash_line
@@ -47,6 +49,10 @@ MANIFEST_COLUMNS: Final = [
     "custodian",
     "metadata",
     "segment",
+    "source_etag",
+    "collected_at",
+    "md5",
+    "sha1",
 ]
 """The columns of the manifest that lists are made of."""
 
@@ -64,12 +70,19 @@ ITEMS_SCHEMA: Final = pa.schema(
         pa.field("error_code", pa.string()),
         pa.field("message", pa.string()),
         pa.field(DUPLICATE_OF, pa.string()),
+        pa.field("source_modified", pa.timestamp("us", tz="UTC")),
+        pa.field("source_etag", pa.string()),
+        pa.field("collected_at", pa.timestamp("us", tz="UTC")),
+        pa.field("md5", pa.string()),
+        pa.field("sha1", pa.string()),
     ]
 )
 """The columns of items.parquet; an item that is not delivered has no path, one that is a file has no offset."""
 
-ITEMS_OPTIONAL: Final = frozenset({"custodian"})
-"""The column that packages of earlier versions lack."""
+_HASHES: Final = ("md5", "sha1")
+
+ITEMS_OPTIONAL: Final = frozenset({"custodian", "source_modified", "source_etag", "collected_at", *_HASHES})
+"""The columns that packages of earlier versions lack, and the hashes that are there only if they were asked for."""
 
 
 class SetLists:
@@ -78,7 +91,10 @@ class SetLists:
     def __init__(self, folder: Path, spec: PackageSpec, plan: SetPlan, description: str) -> None:
         self._folder, self._spec, self._plan, self._description = folder, spec, plan, description
         self._own = plan.lists(folder)
-        self._lists = ItemLists(folder / ITEMS, folder / EXCEPTIONS, ITEMS_SCHEMA, numbered=False)
+        unasked = {*_HASHES} - {*spec.hashes}
+        schema = pa.schema([one for one in ITEMS_SCHEMA if one.name not in unasked])
+        self._lists = ItemLists(folder / ITEMS, folder / EXCEPTIONS, schema, numbered=False)
+        self._metadata = MetadataLines(folder)
         self._manifest = open(folder / SEAL, "wb")  # noqa: SIM115
         self.items = self.bytes = self.missing = 0
 
@@ -86,10 +102,21 @@ class SetLists:
         """Close the open files; they are not removed."""
         self._own.close()
         self._lists.close()
+        self._metadata.close()
         self._manifest.close()
 
-    def fill(self, manifest: Batches, not_delivered: Batches, checked: Checked, failed: Mapping[int, Failure]) -> None:
-        """List every item, those of the manifest with their places, or why they are not delivered."""
+    def fill(
+        self,
+        manifest: Batches,
+        not_delivered: Batches,
+        checked: Checked,
+        failed: Mapping[int, Failure],
+        shared: Iterable[tuple[pa.RecordBatch, pa.RecordBatch]] = (),
+    ) -> None:
+        """List every item, those of the manifest with their places, or why they are not delivered.
+
+        `shared` are rows of items that are delivered without being in the manifest, and their places.
+        """
         start = 0
         for batch, places in zip(manifest(MANIFEST_COLUMNS), self._plan.places(), strict=True):
             paths, segments = batch["path"].to_pylist(), batch["segment"].to_pylist()
@@ -100,6 +127,8 @@ class SetLists:
             marks = duplicate_columns(checked.duplicates, start, batch, [failure is None for failure in why])
             self._list(batch, places, why, marks[DUPLICATE_OF])
             start += batch.num_rows
+        for batch, places in shared:
+            self._list(batch, places, [None] * batch.num_rows, [None] * batch.num_rows)
         for batch in not_delivered(NOT_DELIVERED):
             self._lists.add_missing(batch)
             self.missing += batch.num_rows
@@ -143,14 +172,19 @@ class SetLists:
                 "error_code": [failure and failure.code for failure in why],
                 "message": [failure and failure.message for failure in why],
                 DUPLICATE_OF: marks,
+                **{name: batch[name] for name in ("source_modified", "source_etag", "collected_at")},
+                **{name: [digest and digest.hex() for digest in batch[name].to_pylist()] for name in self._spec.hashes},
             }
         )
+        if batch["metadata"].null_count < batch.num_rows:
+            self._metadata.add(place["path"].to_pylist(), batch["item_id"].to_pylist(), batch["metadata"].to_pylist())
         self._lists.add_refused(batch, why)
 
     def finish(self) -> list[PackageFile]:
         """Write the rest, and return the composed files and all lists; the seal comes last. Raise PackageError."""
         own, more = self._own.finish()
         self._lists.close()
+        self._metadata.close()
         described = self._described(more).encode()
         try:
             parsed_description(described)
@@ -160,7 +194,8 @@ class SetLists:
                 f"tables at once. [collection={self._spec.job_id}]"
             ) from error
         (self._folder / self._description).write_bytes(described)
-        lists = [*own, *(hashed(name, self._folder / name) for name in (self._description, EXCEPTIONS, ITEMS))]
+        names = (self._description, EXCEPTIONS, ITEMS, *self._metadata.names)
+        lists = [*own, *(hashed(name, self._folder / name) for name in names)]
         lists += custody_documents(self._folder, self._spec, lists)
         files: list[PackageFile] = [*self._plan.files, *lists]
         self._manifest.write(b"".join(hash_line(file.hashes["sha256"], file.name).encode() for file in files))

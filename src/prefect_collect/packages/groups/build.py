@@ -163,9 +163,7 @@ class _Group:
     built: list[Built] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.volumes = volumes_of(
-            self.given.manifest, self.given.spec.base, self.given.spec.bag.volume_bytes or VOLUME_BYTES
-        )
+        self.volumes = volumes_of(self.given.manifest, self.given.spec)
 
     def names(self, marker: Marker) -> Iterator[set[str]]:
         """Yield the names of all files that an attempt of this export may have written."""
@@ -201,7 +199,19 @@ class _Group:
     def result(self, key: str, blob: Blob, fingerprint: str) -> Built:
         """Return the description of the group that was built."""
         items, size = sum(one.items for one in self.built), sum(one.bytes for one in self.built)
-        return Built(key, blob, items, size, fingerprint, {})
+        return Built(key, blob, items, size, fingerprint, {}, self._warnings())
+
+    def _warnings(self) -> tuple[str, ...]:
+        """Return the warning of bags that are larger than was asked for."""
+        most = self.given.spec.bag.volume_bytes or VOLUME_BYTES
+        large = [volume.base for volume, built in zip(self.volumes, self.built, strict=True) if built.blob.size > most]
+        if not large:
+            return ()
+        named = ", ".join(large[:3]) + (f" and {len(large) - 3:,} more" if len(large) > 3 else "")
+        return (
+            f"{len(large):,} of {len(self.built):,} bags are larger than the {most:,} bytes that were asked for, as an "
+            f"item is with its headers and the bag's lists: {named}.",
+        )
 
     def _list(self, volume: Volume, tags: TagFiles) -> None:
         """Add the items of a bag to the lists."""

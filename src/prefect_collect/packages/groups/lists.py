@@ -17,9 +17,10 @@ from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.items_check import NAME, unpacked
 from prefect_collect.packages.bags.row_stream import RowStream
 from prefect_collect.packages.bags.table_check import TABLE
-from prefect_collect.packages.bags.tag_files import ITEMS, ITEMS_OPTIONAL, METADATA
+from prefect_collect.packages.bags.tag_files import ITEMS, ITEMS_OPTIONAL
 from prefect_collect.packages.bags.text import lines as lines_in
 from prefect_collect.packages.building.duplicate_columns import COPIES, DUPLICATE_OF
+from prefect_collect.packages.building.metadata_lines import METADATA
 from prefect_collect.packages.building.spec import DELIVERED, DUPLICATE
 from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from prefect_collect.errors import PackageError
 from prefect_collect.formats.bag_options import VOLUME_BYTES
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.spec import PackageSpec
+from prefect_collect.packages.groups.reserve import COLUMNS, bag_bytes, bytes_of, group_bytes, most_in
 
 MOST: Final = 9_999
 """The most bags of a group."""
@@ -43,18 +42,22 @@ class Volume:
         return part
 
 
-def volumes_of(manifest: Batches, base: str, most_bytes: int) -> list[Volume]:
-    """Return the bags in which the items of a manifest are, in its order, at most so many bytes in each.
+def volumes_of(manifest: Batches, spec: PackageSpec) -> list[Volume]:
+    """Return the bags in which the items of a manifest are, in its order, each a file of at most the asked size.
 
-    An item that is larger has a bag of its own. There is always one bag. Raise PackageError for too many.
+    An item that is larger with its headers and lists has a bag of its own. There is always one bag. Raise
+    PackageError for too many.
     """
-    starts, held, count = [0], 0, 0
-    for batch in manifest(["size"]):
-        sizes: list[int] = _sizes(batch["size"])
+    most, empty = most_in(spec, spec.bag.volume_bytes or VOLUME_BYTES), bag_bytes(spec)
+    starts, held, count = [0], empty, 0
+    for batch in manifest(COLUMNS):
+        sizes = bytes_of(batch, spec)
+        group = group_bytes(batch)
+        held += group
         for number, size in enumerate(sizes, count):
-            if held + size > most_bytes and number > starts[-1]:
+            if held + size > most and number > starts[-1]:
                 starts.append(number)
-                held = 0
+                held = empty + group
             held += size
         count += len(sizes)
     if len(starts) > MOST:
@@ -62,16 +65,11 @@ def volumes_of(manifest: Batches, base: str, most_bytes: int) -> list[Volume]:
     width = max(3, len(str(len(starts))))
     ends = [*starts[1:], count]
     return [
-        Volume(f"{base}-{number:0{width}d}", start, stop)
+        Volume(f"{spec.base}-{number:0{width}d}", start, stop)
         for number, (start, stop) in enumerate(zip(starts, ends, strict=True), 1)
     ]
 
 
 def longest_base(manifest: Batches, spec: PackageSpec) -> str:
     """Return the longest base folder of a group's bags, which is that of the last one. Raise PackageError."""
-    return volumes_of(manifest, spec.base, spec.bag.volume_bytes or VOLUME_BYTES)[-1].base
-
-
-def _sizes(column: pa.Array[Any]) -> list[int]:
-    found: list[int] = np.asarray(pc.fill_null(column, 0)).tolist()
-    return found
+    return volumes_of(manifest, spec)[-1].base

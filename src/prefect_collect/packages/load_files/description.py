@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from prefect_collect.archive.problems import Damaged
-from prefect_collect.formats.profiles import FACTS, REQUIRED
+from prefect_collect.formats.profiles import REQUIRED, is_fact
 from prefect_collect.packages.load_files.lists import VERSION
 from prefect_collect.packages.load_files.text import CODECS
 
@@ -75,7 +75,8 @@ def _is_column(column: Any) -> bool:
         isinstance(column, tuple)
         and len(column) == 2
         and all(isinstance(text, str) for text in column)
-        and column[1] in FACTS
+        and isinstance(column[1], str)
+        and is_fact(column[1])
     )
 
 

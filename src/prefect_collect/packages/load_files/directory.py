@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from dataclasses import replace as changed
 from itertools import chain
 from typing import Final
 
 from prefect_collect.codes import Failure
 from prefect_collect.documents.files import DOCUMENT_FILES
+from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.folder import build_folder
 from prefect_collect.packages.building.folder_contents import FolderForm
 from prefect_collect.packages.building.order import PackageInput, PackagePlace
@@ -19,6 +20,7 @@ from prefect_collect.packages.building.released import released_rows
 from prefect_collect.packages.building.rows import Row, read_rows
 from prefect_collect.packages.building.spec import Built
 from prefect_collect.packages.building.tag_file import TagFile, temporary_folder
+from prefect_collect.packages.load_files.headers import with_headers
 from prefect_collect.packages.load_files.lists import DESCRIPTION, EXCEPTIONS, ITEMS, SEAL, LoadFileLists
 from prefect_collect.packages.load_files.plan import Plan, plan_of, volume_name
 from prefect_collect.packages.load_files.texts import find_texts
@@ -47,20 +49,26 @@ def build_loadfile_directory(given: PackageInput, place: PackagePlace, stop: Sto
         with current_fence().passing():
             place.destination.remove([f"{place.key}/{name}" for name in names])
 
-    contents = _Contents(given, plan, texts, remove)
+    contents = _Contents(given, with_headers(given, stop), plan, texts, remove)
     contents.require_writable()
-    return build_folder(contents, place, stop)
+    built = build_folder(contents, place, stop)
+    return changed(built, warnings=tuple(contents.warnings))
 
 
 @dataclass(frozen=True, slots=True)
 class _Contents:
-    """The contents of the package; `remove` removes files of it that were written."""
+    """The contents of the package.
+
+    `described` is the manifest with what the headers of messages say; `remove` removes files that were written.
+    """
 
     given: PackageInput
+    described: Batches
     plan: Plan
     texts: bytearray
     remove: Callable[[list[str]], None]
     form: FolderForm = _FORM
+    warnings: list[str] = field(default_factory=list)
 
     @contextmanager
     def lists(self) -> Iterator[LoadFileLists]:
@@ -72,7 +80,7 @@ class _Contents:
         """Raise PackageError, before anything is written, if the load file would be refused."""
         if self.given.spec.load_file.encoding == "cp1252" and self.given.spec.load_file.unencodable == "refuse":
             with self.lists() as lists:
-                lists.fill(self.given.manifest, self.given.not_delivered, self.given.checked, self.texts, {})
+                lists.fill(self.described, self.given.not_delivered, self.given.checked, self.texts, {})
                 lists.finish()
 
     def fill(
@@ -90,10 +98,10 @@ class _Contents:
         again = released_rows(self.given.checked, self.given.manifest, lambda: {number % items for number in failed})
         for good in chain(every, again):
             places = {row.number: self.plan.place(row.number, row.path) for row in good}
-            deliver([changed(row, path=places[row.number].native) for row in good])
+            deliver([row.placed(places[row.number].native) for row in good])
             deliver(
                 [
-                    changed(row, number=items + row.number, path=places[row.number].text)
+                    row.placed(places[row.number].text, items + row.number)
                     for row in good
                     if self.texts[row.number] and row.number not in failed
                 ]
@@ -102,8 +110,10 @@ class _Contents:
             if lost:
                 self.remove([places[row.number].native for row in lost])
         whole = {number % items: failure for number, failure in failed.items()}
-        lists.fill(self.given.manifest, self.given.not_delivered, self.given.checked, self.texts, whole)
-        return lists.finish(), whole
+        lists.fill(self.described, self.given.not_delivered, self.given.checked, self.texts, whole)
+        files = lists.finish()
+        self.warnings[:] = lists.warnings()
+        return files, whole
 
     def names(self) -> Iterator[set[str]]:
         """Yield the names of all files that an attempt of this export may have written."""

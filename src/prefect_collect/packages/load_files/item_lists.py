@@ -16,7 +16,9 @@ from prefect_collect.packages.load_files.exceptions import Exceptions
 _GROUP_BYTES: Final = 32 << 20
 """Bytes of text in one row group of items.parquet: bounded readers refuse larger ones."""
 
-_OF_MISSING: Final = ("item_id", "outcome", "original_path", "custodian", "error_code", "message")
+_OF_MISSING: Final = (
+    "item_id", "outcome", "original_path", "custodian", "error_code", "message", "source_modified", "source_etag",
+)  # fmt: skip
 """The columns that `NOT_DELIVERED` has under the same names."""
 
 

@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Literal
 
 import pyarrow as pa
 
@@ -32,6 +32,7 @@ from prefect_collect.packages.building.tag_file import TagFile, hashed
 from prefect_collect.packages.contents.hash_lines import hash_line
 from prefect_collect.packages.load_files.item_lists import ItemLists
 from prefect_collect.packages.load_files.plan import Place, Plan, volume_name
+from prefect_collect.packages.load_files.stated import with_custodians
 from prefect_collect.packages.load_files.text import MARKS, RowWriter
 from prefect_collect.packages.load_files.values import MANIFEST_COLUMNS, ItemFacts
 from prefect_collect.packages.seals import SET_SEAL
@@ -74,14 +75,15 @@ class LoadFileLists:
         self._folder, self._spec, self._plan = folder, spec, plan
         self._profile = spec.load_file.columns
         self._names = [name for name, _ in self._profile.columns]
-        kinds = ("dat", "csv") if spec.load_file.tables == "both" else (spec.load_file.tables,)
+        tables = spec.load_file.tables
+        kinds: tuple[Literal["dat", "csv"], ...] = ("dat", "csv") if tables == "both" else (tables,)
         self._rows = {kind: RowWriter(spec.load_file.encoding) for kind in kinds}
         self._open: dict[str, IO[bytes]] = {}
-        self._kinds: tuple[str, ...] = kinds
+        self._kinds = kinds
         self._files: list[TagFile] = []
         self._volumes: list[dict[str, Any]] = []
         self._lists = ItemLists(folder / ITEMS, folder / EXCEPTIONS, ITEMS_SCHEMA)
-        self.items = self.bytes = self.missing = 0
+        self.items = self.bytes = self.missing = self._silent = 0
 
     def close(self) -> None:
         """Close the open files; they are not removed."""
@@ -100,8 +102,10 @@ class LoadFileLists:
         """List every item, those of the manifest with their places, or why they are not delivered."""
         start = 0
         for batch in manifest(MANIFEST_COLUMNS):
+            if self._spec.deduplicate is None:  # else duplicates were found by the custodians of the manifest
+                batch = with_custodians(batch, ItemFacts(batch, "").custodians())
             paths, segments = batch["path"].to_pylist(), batch["segment"].to_pylist()
-            places = [self._plan.place(row, path) for row, path in enumerate(paths, start)]
+            places = self._plan.places(start, paths)
             why = [
                 failed.get(row) or checked.failure(row, path, segment)
                 for row, (path, segment) in enumerate(zip(paths, segments, strict=True), start)
@@ -123,6 +127,7 @@ class LoadFileLists:
         """List a batch; `repeats` are its `duplicate_columns`, `numbers` those of the items that its rows repeat."""
         facts = ItemFacts(batch, self._spec.source)
         columns = {fact: facts.column(fact) for _, fact in self._profile.columns if fact not in _OF_THE_PLACE}
+        self._silent += sum(one and failure is None for one, failure in zip(facts.silent_messages(), why, strict=True))
         sizes: list[int] = batch["size"].to_pylist()
         digests = facts.column("sha256")
         columns["control_number"] = columns["end_number"] = [place.control for place in places]
@@ -136,19 +141,19 @@ class LoadFileLists:
         for volume, group in groupby(range(len(places)), lambda row: places[row].volume):
             self._open_volume(volume)
             rows = [row for row in group if why[row] is None]
+            values = [[column[row] for row in rows] for column in chosen]
+            controls = [places[row].control for row in rows]
             for kind in self._kinds:
-                write = self._rows[kind].dat if kind == "dat" else self._rows[kind].csv
-                self._open[kind].writelines(
-                    write([values[row] for values in chosen], self._names, places[row].control) for row in rows
-                )
-            about = self._volumes[-1]
+                self._open[kind].write(self._rows[kind].rows(kind, values, self._names, controls))
+            lines: list[str] = []
             for row in rows:
-                lines = [hash_line(digests[row], places[row].native.partition("/")[2])]
+                lines.append(hash_line(digests[row], places[row].native.partition("/")[2]))
                 if is_text[row]:
                     lines.append(hash_line(digests[row], places[row].text.partition("/")[2]))
-                    about["texts"] += 1
-                self._open["manifest"].write("".join(lines).encode())
-                about["bytes"] += sizes[row]
+            self._open["manifest"].write("".join(lines).encode())
+            about = self._volumes[-1]
+            about["texts"] += len(lines) - len(rows)
+            about["bytes"] += sum(sizes[row] for row in rows)
             about["items"] += len(rows)
         self._list_items(batch, places, why, is_text, digests, repeats[DUPLICATE_OF])
 
@@ -227,6 +232,22 @@ class LoadFileLists:
         lines = (hash_line(file.hashes["sha256"], file.name) for file in (*top, *manifests))
         (self._folder / SEAL).write_text("".join(lines), encoding="utf-8", newline="\n")
         return [*self._files, *top, hashed(SEAL, self._folder / SEAL)]
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what a user should read of the finished lists."""
+        found = []
+        for kind, rows in self._rows.items():
+            if rows.replaced["unencodable"]:
+                found.append(
+                    f"{rows.replaced['unencodable']:,} values of the {kind.upper()} have ? for characters that "
+                    f"{self._spec.load_file.encoding} does not have."
+                )
+        if self._silent and any(fact in ("from", "subject", "sent") for _, fact in self._profile.columns):
+            found.append(
+                "Items named .eml whose message columns (from, subject and the like) are empty, because neither "
+                f"the source nor a header states them: {self._silent:,}."
+            )
+        return tuple(found)
 
     def _require_encodable(self) -> None:
         options = self._spec.load_file

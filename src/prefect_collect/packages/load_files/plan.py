@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from prefect_collect.errors import PackageError
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.continued import Continued, number_key
+from prefect_collect.packages.load_files.texts import is_named_as_text
 
 FOLDER_ITEMS: Final = 1_000
 """The most natives, and texts, in a folder."""
@@ -27,8 +28,7 @@ _MOST_VOLUMES: Final = 9_999
 _SAFE_EXTENSION: Final = re.compile(r"[^/]\.([A-Za-z0-9]{1,10})\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """The place of an item: its control number, its volume's name, and its paths in the package."""
 
     control: str
@@ -65,12 +65,31 @@ class Plan:
 
     def place(self, row: int, path: str) -> Place:
         """Return the place of the item of a row, which was staged under `path`."""
-        at = bisect_right(self.starts, row) - 1
-        volume, control = volume_name(at), self.control(row)
-        folder = f"{(row - self.starts[at]) // FOLDER_ITEMS + 1:04d}"
-        found = _SAFE_EXTENSION.search(path)
-        name = f"{control}.{found[1]}" if found else control
-        return Place(control, volume, f"{volume}/NATIVES/{folder}/{name}", f"{volume}/TEXT/{folder}/{control}.txt")
+        return self.places(row, [path])[0]
+
+    def places(self, start: int, paths: Sequence[str]) -> list[Place]:
+        """Return the places of the items of the rows from `start` on, which were staged under `paths`."""
+        return [*self._placed(enumerate(paths, start))]
+
+    def _placed(self, rows: Iterable[tuple[int, str]]) -> Iterator[Place]:
+        # Formatting takes most of the time, so what neighbours share is made once for each folder.
+        first = end = 0
+        volume = natives = texts = ""
+        prefix, width = self.prefix, self.width
+        for row, path in rows:
+            if not first <= row < end:
+                at = bisect_right(self.starts, row) - 1
+                folder = (row - self.starts[at]) // FOLDER_ITEMS
+                first = self.starts[at] + folder * FOLDER_ITEMS
+                end = min([first + FOLDER_ITEMS, *self.starts[at + 1 : at + 2]])
+                volume = volume_name(at)
+                natives, texts = (f"{volume}/{kind}/{folder + 1:04d}/" for kind in ("NATIVES", "TEXT"))
+            control = f"{prefix}{self.number(row):0{width}d}"
+            found = _SAFE_EXTENSION.search(path)
+            yield Place(
+                control, volume, f"{natives}{control}.{found[1]}" if found else natives + control,
+                f"{texts}{control}.txt",
+            )  # fmt: skip
 
 
 def volume_name(at: int) -> str:
@@ -82,10 +101,13 @@ def plan_of(manifest: Batches, options: LoadFile, continued: Continued | None = 
     """Return the places of all rows. Raise PackageError if the numbers have not enough digits for them."""
     starts, items, size, last = [0], 0, 0, 0 if continued is None else continued.last
     numbers: list[npt.NDArray[np.int64]] = []
-    for batch in manifest(["size", "item_id", "sha256"]):
+    for batch in manifest(["size", "item_id", "sha256", "path"]):
         if options.volume_items or options.volume_bytes:
-            for row, stated in enumerate(batch["size"].to_pylist(), items):
-                length = stated or 0  # a row without a size is damaged, and its item an exception
+            listed = zip(batch["size"].to_pylist(), batch["path"].to_pylist(), strict=True)
+            for row, (stated, path) in enumerate(listed, items):
+                # A row without a size is damaged, and its item an exception. What is named as a text is there twice, if
+                # its bytes are one: they are not looked at here, so that a retry after a repair places all as before.
+                length = (stated or 0) * (2 if is_named_as_text(path) else 1)
                 count = row - starts[-1]
                 if count and (count == options.volume_items or size + length > (options.volume_bytes or size + length)):
                     starts.append(row)

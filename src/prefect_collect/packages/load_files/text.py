@@ -11,7 +11,8 @@ What a value has that a reader would take for something else is replaced, and co
 - ``registered_sign``: ® becomes (R), only in DAT, because a reader takes it for a line break;
 - ``line_break``: CR, LF, both, or another of Unicode's line breaks becomes ®, only in DAT;
 - ``control_character``: any other control character but the tab, 0x14 among them, becomes U+FFFD (in CP1252 ``?``);
-- ``unencodable``: what CP1252 does not have becomes ``?``, if that was asked for.
+- ``unencodable``: what CP1252 does not have becomes ``?``, if that was asked for;
+- ``formula``: a value with which a spreadsheet would calculate begins with ``'``, only in CSV.
 
 CSV: RFC 4180, every field quoted; a value with which a spreadsheet would calculate begins with ``'`` (`csv_cell`).
 """
@@ -23,7 +24,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from prefect_collect.escaping import csv_cell
 from prefect_collect.formats.load_file import Encoding
@@ -37,6 +38,8 @@ _BREAK: Final = re.compile("\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _UNUSUAL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\xae\xfe\u0100-\U0010ffff]")
 """What may need a replacement; most values have nothing of it."""
+_PLAIN: Final = re.compile(r'(?:[0-9A-Za-z][^\x00-\x1f"\x7f-\x9f]*)?')
+"""Values that CSV has as they are: no control characters, no quotes, and no formula begins with a letter or digit."""
 
 CODECS: Final = {"utf-8": "utf-8", "utf-16": "utf-16-le", "cp1252": "cp1252"}
 """Python's codec of each encoding, without its byte order mark."""
@@ -61,15 +64,34 @@ class RowWriter:
 
     def dat(self, values: Sequence[str], columns: Sequence[str], number: str = "") -> bytes:
         """Return a row of a DAT file; `columns` and `number` say in errors which values they are."""
-        texts = [self._dat(value) if _UNUSUAL.search(value) else value for value in values]
-        row = f"{QUOTE}{f'{QUOTE}{SEPARATOR}{QUOTE}'.join(texts)}{QUOTE}{END}"
-        return self._encoded(row, texts, columns, number)
+        return self.rows("dat", [[value] for value in values], columns, [number])
 
     def csv(self, values: Sequence[str], columns: Sequence[str], number: str = "") -> bytes:
         """Return a row of a CSV file."""
-        texts = [self._csv(value) for value in values]
-        row = ",".join(f'"{text}"' for text in texts) + END
-        return self._encoded(row, texts, columns, number)
+        return self.rows("csv", [[value] for value in values], columns, [number])
+
+    def rows(
+        self, kind: Literal["dat", "csv"], values: Sequence[Sequence[str]], columns: Sequence[str],
+        numbers: Sequence[str],
+    ) -> bytes:  # fmt: skip
+        """Return rows, whose values are given column by column."""
+        texts = [(self._dat_column if kind == "dat" else self._csv_column)(column) for column in values]
+        between, around = (f"{QUOTE}{SEPARATOR}{QUOTE}", QUOTE) if kind == "dat" else ('","', '"')
+        rows = [f"{around}{between.join(row)}{around}{END}" for row in zip(*texts, strict=True)]
+        codec = CODECS[self.encoding]
+        try:
+            return "".join(rows).encode(codec)
+        except UnicodeEncodeError:
+            each = zip(rows, zip(*texts, strict=True), numbers, strict=True)
+            return b"".join(self._replaced(row, cells, columns, number) for row, cells, number in each)
+
+    def _dat_column(self, column: Sequence[str]) -> Sequence[str]:
+        if _UNUSUAL.search("".join(column)) is None:
+            return column
+        return [self._dat(value) if _UNUSUAL.search(value) else value for value in column]
+
+    def _csv_column(self, column: Sequence[str]) -> Sequence[str]:
+        return [value if _PLAIN.fullmatch(value) else self._csv(value) for value in column]
 
     def _dat(self, text: str) -> str:
         text = self._changed("registered_sign", text, text.replace(NEW_LINE, "(R)"))
@@ -77,7 +99,8 @@ class RowWriter:
         return self._without_controls(text).replace(QUOTE, QUOTE * 2)
 
     def _csv(self, text: str) -> str:
-        return csv_cell(self._without_controls(text)).replace('"', '""')
+        text = self._without_controls(text)
+        return self._changed("formula", text, csv_cell(text)).replace('"', '""')
 
     def _without_controls(self, text: str) -> str:
         other = "?" if self.encoding == "cp1252" else "\ufffd"
@@ -88,13 +111,11 @@ class RowWriter:
             self.replaced[kind] += 1
         return after
 
-    def _encoded(self, row: str, texts: Sequence[str], columns: Sequence[str], number: str) -> bytes:
+    def _replaced(self, row: str, texts: Sequence[str], columns: Sequence[str], number: str) -> bytes:
+        """Return a row with ``?`` for what the encoding does not have, and count the values that have it."""
         codec = CODECS[self.encoding]
-        try:
-            return row.encode(codec)
-        except UnicodeEncodeError:
-            for text, column in zip(texts, columns, strict=True):
-                if text.encode(codec, "ignore").decode(codec) != text:
-                    self.replaced["unencodable"] += 1
-                    self.first = self.first or (column, number)
-            return row.encode(codec, "replace")
+        for text, column in zip(texts, columns, strict=True):
+            if text.encode(codec, "ignore").decode(codec) != text:
+                self.replaced["unencodable"] += 1
+                self.first = self.first or (column, number)
+        return row.encode(codec, "replace")

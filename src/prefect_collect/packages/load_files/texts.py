@@ -19,6 +19,11 @@ from prefect_collect.threads.stop import Stop
 _NAMED: Final = re.compile(r"[^/]\.(?:txt|text|log|md|csv|tsv)\Z", re.IGNORECASE)
 
 
+def is_named_as_text(path: str) -> bool:
+    """Return whether an item is text if its bytes are, by its name."""
+    return _NAMED.search(path) is not None
+
+
 def find_texts(
     manifest: Batches, items: int, checked: Checked, staging: Store, job_id: str, stop: Stop, *, withheld: bool = False
 ) -> bytearray:
@@ -33,7 +38,7 @@ def find_texts(
         named = [
             row
             for row in rows
-            if _NAMED.search(row.path) and (checked.is_good(row.number) or (withheld and not bad[row.number]))
+            if is_named_as_text(row.path) and (checked.is_good(row.number) or (withheld and not bad[row.number]))
         ]
         for group in by_segment(named):
             _find(group, staging, segment_key(job_id, group[0].segment), found, stop)
@@ -54,8 +59,10 @@ def _is_utf8(chunks: Iterable[bytes | memoryview]) -> bool:
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         for chunk in chunks:
-            if "\0" in decoder.decode(bytes(chunk)):
+            data = bytes(chunk)
+            if b"\0" in data:  # no other character of UTF-8 has it in its bytes
                 return False
+            decoder.decode(data)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -12,7 +12,9 @@ import pyarrow as pa
 
 from prefect_collect.errors import PackageError
 from prefect_collect.escaping import one_line
+from prefect_collect.formats.profiles import METADATA
 from prefect_collect.packages.load_files.message_hash import edrm_mih
+from prefect_collect.packages.load_files.stated import with_listed
 
 MANIFEST_COLUMNS: Final = [
     "item_id",
@@ -30,11 +32,14 @@ MANIFEST_COLUMNS: Final = [
 ]
 """The columns of the manifest that a load file is made of."""
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MESSAGE: Final = {"subject": "subject", "message_id": "message_id"}
 _PEOPLE: Final = ("from", "to", "cc", "bcc")
 _SENT: Final = ("sent", "sent_utc", "sent_date", "sent_time")
 _CREATED: Final = ("created", "created_utc")
-_STATED: Final = frozenset({*_MESSAGE, "edrm_mih", *_PEOPLE, *_SENT, *_CREATED})
+_STATED: Final = frozenset({*_MESSAGE, "edrm_mih", *_PEOPLE, *_SENT, *_CREATED, "family"})
+OF_MESSAGES: Final = ("from", "to", "subject", "date", "date_text", "message_id")
+"""What a source states of a message, by which it is known that it states something of its header."""
 
 
 class ItemFacts:
@@ -46,11 +51,28 @@ class ItemFacts:
 
     def column(self, fact: str) -> list[str]:
         """Return the texts of a fact, "" where it is not known; not those that depend on the package."""
-        if fact in _STATED:
+        if fact in _STATED or fact.startswith(METADATA):
             if self._batch["metadata"].null_count == self._batch.num_rows:
                 return [""] * self._batch.num_rows
             return [_stated(fact, found) for found in self._metadata()]
         return _COLUMNS[fact](self._batch) if fact != "source" else [self._source] * self._batch.num_rows
+
+    def custodians(self) -> list[str]:
+        """Return whose the items are as lists of another system's export say, "" where none does."""
+        if self._batch["metadata"].null_count == self._batch.num_rows:
+            return [""] * self._batch.num_rows
+        return [_text(found.get("custodian")) for found in self._metadata()]
+
+    def silent_messages(self) -> list[bool]:
+        """Return which items are messages by their name, of whose header the source states nothing."""
+        paths = self._batch["original_path"].to_pylist()
+        named = [path is not None and path[-4:].lower() == ".eml" for path in paths]
+        if not any(named):
+            return named
+        return [
+            one and not any(found.get(name) for name in OF_MESSAGES)
+            for one, found in zip(named, self._metadata(), strict=True)
+        ]
 
     def _metadata(self) -> list[dict[str, Any]]:
         if self._stated is None:
@@ -67,11 +89,16 @@ def _parsed(text: str | None, ids: Any, at: int) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         item = one_line(ids[at].as_py())
         raise PackageError(f"The manifest has metadata of an item that is no JSON. [{item}]") from error
-    return found if isinstance(found, dict) else {}
+    return with_listed(found) if isinstance(found, dict) else {}
 
 
 def _stated(fact: str, found: dict[str, Any]) -> str:
     """Return what the source states of an item beside its bytes."""
+    if fact.startswith(METADATA):
+        value = found.get(fact.removeprefix(METADATA))
+        return "; ".join(map(_text, value)) if isinstance(value, list) else _text(value)
+    if fact == "family":
+        return _text(found.get("family"))
     if fact in _MESSAGE:
         return _text(found.get(_MESSAGE[fact]))
     if fact == "edrm_mih":
@@ -118,7 +145,8 @@ def extension(name: str) -> str:
 
 
 def _times(column: str, form: str, batch: pa.RecordBatch) -> list[str]:
-    return [time_text(at, form) for at in batch[column].to_pylist()]
+    micros = batch[column].cast(pa.int64()).to_pylist()  # pyarrow takes ten times as long to make datetimes itself
+    return [time_text(None if at is None else _EPOCH + timedelta(microseconds=at), form) for at in micros]
 
 
 def _hexed(column: str, batch: pa.RecordBatch) -> list[str]:

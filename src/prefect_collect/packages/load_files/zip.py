@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import replace as changed
 
 from prefect_collect.codes import Failure
 from prefect_collect.packages.building.order import PackageInput, PackagePlace
@@ -12,6 +11,7 @@ from prefect_collect.packages.building.rows import Row, read_rows
 from prefect_collect.packages.building.spec import Built
 from prefect_collect.packages.building.tag_file import temporary_folder
 from prefect_collect.packages.building.zip_layout import ZipLayout
+from prefect_collect.packages.load_files.headers import with_headers
 from prefect_collect.packages.load_files.lists import SEAL, LoadFileLists
 from prefect_collect.packages.load_files.plan import Plan, plan_of
 from prefect_collect.packages.load_files.texts import find_texts
@@ -33,7 +33,7 @@ def build_loadfile(given: PackageInput, place: PackagePlace, stop: Stop | None =
     plan = plan_of(manifest, spec.load_file, spec.continued)
     texts = find_texts(manifest, plan.items, checked, given.staging, spec.job_id, stop)
     with temporary_folder() as folder, closing(LoadFileLists(folder, spec, plan)) as lists:
-        lists.fill(manifest, given.not_delivered, checked, texts, {})
+        lists.fill(with_headers(given, stop), given.not_delivered, checked, texts, {})
         files = lists.finish()
         with open(folder / "central", "w+b") as central:
             layout = ZipLayout(spec, checked, central)
@@ -42,7 +42,7 @@ def build_loadfile(given: PackageInput, place: PackagePlace, stop: Stop | None =
                 layout.add(placed_rows([row for row in rows if checked.is_good(row.number)], plan, texts))
             blob, fingerprint = place_file(layout, files, given.staging, place, (spec.base, SEAL), stop)
     failed: dict[int, Failure] = {}
-    return Built(place.key, blob, lists.items, lists.bytes, fingerprint, failed)
+    return Built(place.key, blob, lists.items, lists.bytes, fingerprint, failed, lists.warnings())
 
 
 def placed_rows(rows: list[Row], plan: Plan, texts: bytearray) -> list[Row]:
@@ -50,7 +50,7 @@ def placed_rows(rows: list[Row], plan: Plan, texts: bytearray) -> list[Row]:
     also: list[Row] = []
     for row in rows:
         place = plan.place(row.number, row.path)
-        row.path = place.native
         if texts[row.number]:
-            also.append(changed(row, path=place.text))
+            also.append(row.placed(place.text))
+        row.path = place.native
     return rows + also

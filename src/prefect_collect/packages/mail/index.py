@@ -50,6 +50,7 @@ class MailIndex:
         values = {name: places[name].to_pylist() for name in about}
         values |= {name: batch[name].to_pylist() for name in ("item_id", "custodian", "original_path", "size")}
         digests = batch["sha256"].to_pylist()
+        rows: list[list[str]] = []
         for row in (row for row, one in enumerate(given) if one):
             size = values["size"][row] if values["length"][row] is None else values["length"][row]
             cells: list[Any] = [
@@ -57,7 +58,8 @@ class MailIndex:
                 values["custodian"][row] or "", values["original_path"][row].rpartition("/")[0],
                 *(values[field.name][row] or "" for field in HEADER), digests[row].hex(),
             ]  # fmt: skip
-            self._file.write(self._rows.csv(list(map(str, cells)), COLUMNS))
+            rows.append(list(map(str, cells)))
+        self._file.write(self._rows.rows("csv", [*zip(*rows, strict=True)], COLUMNS, [""] * len(rows)))
 
     def finish(self) -> tuple[list[TagFile], dict[str, Any]]:
         """Return the finished index, and what mail.json says more."""

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 
 from prefect_collect.codes import Failure
+from prefect_collect.connectors.mbox.separators import date_of
 from prefect_collect.errors import CorruptSegment
 from prefect_collect.formats import FORMATS
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.job_folder.store_keys import segment_key
 from prefect_collect.packages.building.check import Checked
 from prefect_collect.packages.building.composed_file import ComposedFile, NewBytes
+from prefect_collect.packages.building.messages import begun, message_of, received_at
 from prefect_collect.packages.building.order import PackageInput
 from prefect_collect.packages.building.reading import SegmentReader, each_item, plain_chunks
 from prefect_collect.packages.building.rows import Row, by_segment, read_rows
 from prefect_collect.packages.building.spec import PackageSpec
 from prefect_collect.packages.file_sets.plan import PlaceWriter, SetPlan
 from prefect_collect.packages.mail.index import HEADER, MailIndex
-from prefect_collect.packages.mail.messages import begun, message_of, received_at
 from prefect_collect.packages.mail.places import MboxNames, eml_path
 from prefect_collect.packages.mail.quoting import quoted
 from prefect_collect.stores import Store
@@ -97,7 +99,7 @@ class _Planner:
             if self._options.messages == "eml":
                 found[at] = {**found[at], "own": True, **said}
                 return
-            received = received_at(_stated(metadata[at]), modified[at], message.date)
+            received = _received(metadata[at], modified[at], message.date)
             if self._options.volume_bytes is not None:
                 size = row.size + sum(piece is None for piece in quoted(chunks))
                 chunks = iter(plain_chunks(reader, row, ahead))
@@ -146,10 +148,14 @@ class _Planner:
         return {"path": file.name, "offset": start, "length": length}
 
 
-def _stated(metadata: str | None) -> Any:
-    """Return when the source says that the message was received."""
+def _received(metadata: str | None, modified: datetime | None, date: str) -> datetime | None:
+    """Return when a message was received: as the source states it, or the separator line of its mbox file."""
     try:
         found = json.loads(metadata or "{}")
     except (ValueError, RecursionError):
-        return None
-    return found.get("received") if isinstance(found, dict) else None
+        found = None
+    said = found if isinstance(found, dict) else {}
+    line = said.get("separator")
+    if "received" not in said and isinstance(line, str) and (at := date_of(line.encode("utf-8", "replace"))):
+        return at
+    return received_at(said.get("received"), modified, date)

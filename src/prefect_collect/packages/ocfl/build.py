@@ -12,10 +12,11 @@ import pyarrow as pa
 
 from prefect_collect.codes import Failure
 from prefect_collect.documents.files import DOCUMENT_FILES
-from prefect_collect.errors import JobCanceled
+from prefect_collect.errors import JobCanceled, PackageError
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.agent import AGENT, agent_version
 from prefect_collect.packages.building.check import Checked
+from prefect_collect.packages.building.metadata_lines import METADATA
 from prefect_collect.packages.building.order import PackageInput, PackagePlace
 from prefect_collect.packages.building.payload import Payload, put_file
 from prefect_collect.packages.building.rows import Row, read_rows
@@ -28,6 +29,7 @@ from prefect_collect.packages.ocfl.inventory import next_version
 from prefect_collect.packages.ocfl.names import DESCRIPTION, INVENTORY, ITEMS_FOLDER
 from prefect_collect.packages.ocfl.storage_root import require_storage_root
 from prefect_collect.packages.ocfl.stored import StoredObject
+from prefect_collect.packages.ocfl.unchanged import created_of, require_continuing, shared_rows, without_unchanged
 from prefect_collect.stores import Store
 from prefect_collect.threads.pool import Pool
 from prefect_collect.threads.stop import Stop
@@ -41,7 +43,8 @@ def build_ocfl(given: PackageInput, place: PackagePlace, stop: Stop | None = Non
 
     Raises:
         PackageExists: The destination or the object's folder holds something that does not belong there.
-        PackageError: The object cannot be continued, or was changed meanwhile.
+        PackageError: The object cannot be continued, was changed meanwhile, or has a version of a later collection; or
+            it does not have what an incremental collection found unchanged.
         StoreError: A store failed.
         JobCanceled: `stop` was set to cancel; what was written has been removed again.
     """
@@ -50,6 +53,7 @@ def build_ocfl(given: PackageInput, place: PackagePlace, stop: Stop | None = Non
     require_storage_root(destination)
     stored = StoredObject(destination, place.key, "" if place.owner is None else place.owner.job_id)
     stored.read()
+    require_continuing(given, stored)
     with temporary_folder() as folder:
         plan = _plan(given.manifest, checked, folder)
         stored.make_room(_names(plan), replace=place.replace)
@@ -63,12 +67,16 @@ def build_ocfl(given: PackageInput, place: PackagePlace, stop: Stop | None = Non
                         version.deliver(rows, pool)
                 released = checked.release([*payload.failed], every=True)
                 failed = {**payload.failed, **dict.fromkeys(released, WITH_ORIGINAL)}
-                lists.fill(given.manifest, given.not_delivered, checked, failed)
+                if given.unchanged is None:
+                    lists.fill(given.manifest, given.not_delivered, checked, failed)
+                else:
+                    shared = map(version.share, shared_rows(given.unchanged))
+                    lists.fill(given.manifest, without_unchanged(given.not_delivered), checked, failed, shared)
                 for file in lists.finish():
                     stop.require_going()
                     version.add_list(file, given.staging, destination, stop)
             stop.require_going()
-            version.finish(_said(spec), failed)
+            version.finish(_said(spec), failed, version.fixity(given))
         except JobCanceled:
             stored.remove_version()
             raise
@@ -117,6 +125,15 @@ class _Version:
             if original in self.payload.failed:
                 self.payload.failed[row.number] = WITH_ORIGINAL
 
+    def share(self, given: tuple[pa.RecordBatch, pa.RecordBatch]) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+        """Take up items whose bytes an earlier version has; return them. Raise PackageError if a path is taken."""
+        items, places = given
+        for path, digest in zip(places["path"].to_pylist(), items["sha256"].to_pylist(), strict=True):
+            if path in self.state:
+                raise PackageError(f"An unchanged item has the path of another; collect without since. [{path}]")
+            self.state[path] = digest.hex()
+        return given
+
     def add_list(self, file: PackageFile, staging: Store, destination: Store, stop: Stop) -> None:
         """Write a list, if its bytes are not in the object yet. Raise PackageError if they should be, and are not."""
         digest = file.hashes["sha256"]
@@ -127,7 +144,21 @@ class _Version:
         elif digest not in self.manifest:
             self.stored.require_content(self.places[digest], file.size)
 
-    def finish(self, said: Mapping[str, Any], failed: Mapping[int, Failure]) -> None:
+    def fixity(self, given: PackageInput) -> dict[str, dict[str, str]]:
+        """Return the further hashes that collections computed of the content, by their names and content paths."""
+        names: list[str] = [*given.spec.hashes]
+        found: dict[str, dict[str, str]] = {name: {} for name in names}
+        for items in (given.manifest, given.unchanged) if names else ():
+            for batch in () if items is None else items(["sha256", *names]):
+                places = [self.places.get(digest.hex()) for digest in batch["sha256"].to_pylist()]
+                for name in names:
+                    of = zip(places, batch[name].to_pylist(), strict=True)
+                    found[name].update((place, digest.hex()) for place, digest in of if place and digest)
+        return found
+
+    def finish(
+        self, said: Mapping[str, Any], failed: Mapping[int, Failure], fixity: Mapping[str, Mapping[str, str]]
+    ) -> None:
         """Commit the version without the items that failed, unless it is just the last one."""
         for number in failed:
             if number in self._numbers:
@@ -136,7 +167,7 @@ class _Version:
         if before is not None and self.state == before.state(before.head):
             self.stored.remove_version()
         else:
-            self.stored.commit(next_version(before, self.stored.key, self.manifest, self.state, said))
+            self.stored.commit(next_version(before, self.stored.key, self.manifest, self.state, said, fixity))
 
     def _place(self, path: str, digest: str) -> None:
         self.places[digest] = f"v{self.stored.next}/content/{path}"
@@ -168,15 +199,15 @@ class _NoLists:
 
 def _names(plan: SetPlan) -> Iterator[set[str]]:
     """Yield the names of all files that an attempt of this export may have written into the version's folder."""
-    yield {f"content/{name}" for name in (DESCRIPTION, EXCEPTIONS, ITEMS, SEAL, *DOCUMENT_FILES)}
+    yield {f"content/{name}" for name in (DESCRIPTION, EXCEPTIONS, ITEMS, METADATA, SEAL, *DOCUMENT_FILES)}
     for places in plan.places():
         yield {f"content/{path}" for path in places["path"].to_pylist() if path is not None}
 
 
 def _said(spec: PackageSpec) -> dict[str, Any]:
-    """Return what is said of the version: the day on which the collection ended, which is the same in each attempt."""
+    """Return what is said of the version, which is the same in each attempt."""
     return {
-        "created": f"{spec.bagging_date.isoformat()}T00:00:00Z",
+        "created": created_of(spec),
         "message": f"{spec.name or spec.base}, collection {spec.job_id}",
         "user": {"name": f"{AGENT} {agent_version()}".strip()},
     }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import islice
 from typing import Final
 
 from prefect_collect.archive.problems import Damaged, Problems
-from prefect_collect.packages.bags.algorithms import find_algorithm
+from prefect_collect.packages.bags.algorithms import find_algorithm, normalised
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.hashing import Progress, check_hashes
 from prefect_collect.packages.bags.manifests import Manifest
@@ -16,7 +17,7 @@ from prefect_collect.packages.bags.safe_names import check_safe
 from prefect_collect.packages.contents.index import temporary_index
 from prefect_collect.packages.file_sets.check import SetCheck
 from prefect_collect.packages.ocfl.head import HeadCheck, HeadContainer
-from prefect_collect.packages.ocfl.inventory import MOST_BYTES, Inventory, flattened, parsed_inventory
+from prefect_collect.packages.ocfl.inventory import MOST_BYTES, Inventory, Paths, flattened, parsed_inventory
 from prefect_collect.packages.ocfl.names import DESCRIPTION, INVENTORY, OBJECT, ROOT, declared
 from prefect_collect.untrusted.bounded_json import BadValue
 
@@ -73,14 +74,14 @@ class OcflCheck:
             own |= {f"v{number}/{INVENTORY}", f"v{number}/{inventory.sidecar}"}
             self._check_version(inventory, number)
         manifest = Manifest(INVENTORY, False, find_algorithm(inventory.algorithm), 0)
-        self._list_content(inventory)
+        self._list_content(0, inventory.manifest)
         for name in files.index.unlisted(files.base, [0]):
             path = name[len(files.base) :]
             if path.startswith(_BESIDE):
                 files.findings.warnings.add(path, "another tool put it into the object; it is part of no version")
             elif path not in own:
                 self._problems.add(path, "it does not belong to the object: no version has it")
-        check_hashes(files, [manifest], self.threads, self.progress)
+        check_hashes(files, [manifest, *self._list_fixity(inventory)], self.threads, self.progress)
         self._check_head(inventory)
 
     def _inventory(self, folder: str) -> Inventory:
@@ -130,10 +131,29 @@ class OcflCheck:
         if any(now.get(path) != digest for path, digest in flattened(then.manifest).items()):
             self._problems.add(name, "it has content that the object's inventory has not")
 
-    def _list_content(self, inventory: Inventory) -> None:
-        """Add the hashes of all content files to the index, and the missing files to the findings."""
+    def _list_fixity(self, inventory: Inventory) -> Iterator[Manifest]:
+        """Yield the lists of further hashes whose algorithms are known, when they are in the index."""
+        content = flattened(inventory.manifest)
+        for number, (name, paths) in enumerate(sorted(inventory.fixity.items()), 1):
+            algorithm = find_algorithm(normalised(name))
+            where = f"fixity of {name[:60]}"
+            if algorithm is None:
+                self.files.findings.warnings.add(INVENTORY, f"its {where} was not checked: the algorithm is not known")
+                continue
+            try:
+                fits = all(algorithm.fits(len(bytes.fromhex(digest))) for digest in paths)
+            except ValueError:
+                fits = False
+            if not fits or not flattened(paths).keys() <= content.keys():
+                self._problems.add(INVENTORY, f"its {where} has what is no such hash, or a path that is no content")
+                continue
+            self._list_content(number, paths)
+            yield Manifest(f"{INVENTORY} ({where})", False, algorithm, number)
+
+    def _list_content(self, of: int, paths: Paths) -> None:
+        """Add hashes of content files to a list of the index, and the missing files to the findings."""
         files = self.files
-        content = iter(flattened(inventory.manifest).items())
+        content = iter(flattened(paths).items())
         while batch := dict(islice(content, _AT_ONCE)):
             found = files.index.find_all([f"{files.base}{path}" for path in batch])
             listed = [
@@ -141,8 +161,8 @@ class OcflCheck:
                 for path, digest in batch.items()
                 if f"{files.base}{path}" in found
             ]
-            files.index.list_digests(0, listed)
-            for path in batch:
+            files.index.list_digests(of, listed)
+            for path in batch if not of else ():
                 if f"{files.base}{path}" not in found:
                     self._problems.add(path, f"it is missing; {INVENTORY} lists it")
 

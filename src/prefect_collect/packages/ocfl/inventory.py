@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, Final
 
 from prefect_collect.untrusted.bounded_json import (
     BadValue,
-    anything,
     fields,
     list_of,
     moment,
@@ -43,7 +43,7 @@ _INVENTORY: Final = fields(
         "manifest": _PATHS,
         "versions": table_of(_VERSION),
     },
-    {"contentDirectory": text(255), "fixity": anything},
+    {"contentDirectory": text(255), "fixity": table_of(_PATHS)},
 )
 
 Paths = Mapping[str, list[str]]
@@ -61,6 +61,7 @@ class Inventory:
         content: The folder of each version that content is in.
         manifest: The content paths, by hash, as all versions share them.
         versions: What is said of each version, by its number.
+        fixity: Content paths by further hashes of their bytes, by the name of the algorithm.
     """
 
     id: str
@@ -69,6 +70,7 @@ class Inventory:
     content: str
     manifest: Paths
     versions: Mapping[int, Mapping[str, Any]]
+    fixity: Mapping[str, Paths] = field(default_factory=dict)
 
     @property
     def sidecar(self) -> str:
@@ -89,12 +91,14 @@ class Inventory:
             "type": _TYPE,
             "versions": {f"v{number}": said for number, said in self.versions.items()},
         } | ({} if self.content == "content" else {"contentDirectory": self.content})
+        values |= {"fixity": self.fixity} if self.fixity else {}
         return (json.dumps(values, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode()
 
 
 def next_version(
-    before: Inventory | None, id: str, manifest: Paths, state: Mapping[str, str], said: Mapping[str, Any]
-) -> Inventory:
+    before: Inventory | None, id: str, manifest: Paths, state: Mapping[str, str], said: Mapping[str, Any],
+    fixity: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+) -> Inventory:  # fmt: skip
     """Return the inventory with one more version.
 
     Args:
@@ -103,6 +107,7 @@ def next_version(
         manifest: The paths of the new content.
         state: The logical paths of the version, with the hash of each.
         said: What is said of the version beside its state.
+        fixity: The further hashes of content paths that are known, by the name of the algorithm and the path.
     """
     number = 1 if before is None else before.head + 1
     paths: dict[str, list[str]] = {}
@@ -115,7 +120,21 @@ def next_version(
         "content",
         {**({} if before is None else before.manifest), **manifest},
         {**({} if before is None else before.versions), number: {**said, "state": paths}},
+        _joined({} if before is None else before.fixity, fixity),
     )
+
+
+def _joined(before: Mapping[str, Paths], more: Mapping[str, Mapping[str, str]]) -> dict[str, Paths]:
+    """Return the hashes of an earlier inventory with those of more paths."""
+    made: dict[str, Paths] = dict(before)
+    for name, digests in more.items():
+        every = {**digests, **flattened(before.get(name, {}))}
+        paths: dict[str, list[str]] = {}
+        for path, digest in sorted(every.items()):
+            paths.setdefault(digest, []).append(path)
+        if paths:
+            made[name] = paths
+    return made
 
 
 def parsed_inventory(data: bytes) -> Inventory:
@@ -151,7 +170,7 @@ def parsed_inventory(data: bytes) -> Inventory:
             found = place.fullmatch(path)
             if found is None or int(found[1]) > head:
                 raise BadValue(f"its manifest has a path that is not below a version's content: {path[:200]!r}")
-    return Inventory(values["id"], algorithm, head, content, manifest, versions)
+    return Inventory(values["id"], algorithm, head, content, manifest, versions, values.get("fixity", {}))
 
 
 def flattened(paths: Paths) -> dict[str, str]:

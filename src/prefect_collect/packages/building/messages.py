@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import getaddresses
 from itertools import chain
 from typing import Any, Final
 
@@ -58,8 +57,8 @@ def begun(chunks: Iterable[bytes | memoryview]) -> tuple[bytes, Iterator[bytes |
     return head, chain(kept, rest)
 
 
-def message_of(head: bytes) -> Message | None:
-    """Return what the header of a message (RFC 5322) says; None if the item is not a message.
+def header_of(head: bytes) -> Header | None:
+    """Return the header of a message (RFC 5322); None if the item is none.
 
     An item is a message if it begins with header fields and nothing else up to the first empty line, one of which is
     From, Date, Subject, Message-ID, To, Sender, Received or Return-Path.
@@ -74,11 +73,16 @@ def message_of(head: bytes) -> Message | None:
     if not all(line[:1] in (b" ", b"\t") or line in (b"", b"\r") or _FIELD.match(line) for line in lines):
         return None
     header = Header(head)
-    if not any(header.all(name) for name in _KNOWN):
+    return header if any(header.all(name) for name in _KNOWN) else None
+
+
+def message_of(head: bytes) -> Message | None:
+    """Return what the header of a message says for an index; None if the item is no message, as `header_of` has it."""
+    if (header := header_of(head)) is None:
         return None
     said = metadata_of(header)
-    addresses = (address for _, address in getaddresses(list(map(texts.plain, header.all(b"from")))[:1]))
-    address = next((one for one in addresses if _ADDRESS.fullmatch(one) and len(one) <= 320), "MAILER-DAEMON")
+    senders = texts.addresses(texts.plain(header.all(b"from")[0])) if header.all(b"from") else ()
+    address = next((one for _, one in senders if _ADDRESS.fullmatch(one) and len(one) <= 320), "MAILER-DAEMON")
     return Message(
         _text(said.get("date") or said.get("date_text")), _text(said.get("from")), _text(said.get("to")),
         _text(said.get("cc")), _text(said.get("subject")), _text(said.get("message_id")), address,

@@ -1,0 +1,62 @@
+"""What the lists of another system's export say of an item, under the names that sources use for the same facts.
+
+Names are compared by their letters and digits, without case. They are those of Google Vault's XML and of Microsoft
+Purview's ``Items.csv``: https://support.google.com/vault/answer/6099459 and
+https://learn.microsoft.com/purview/edisc-ref-document-metadata-fields
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import pyarrow as pa
+
+LISTED: Final = "export."
+"""What the names begin with under which a source states what such a list says."""
+
+_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "from": ("from", "sender", "emailsender", "emailfrom", "senderauthor"),
+    "to": ("to", "emailto"),
+    "cc": ("cc", "emailcc"),
+    "bcc": ("bcc", "emailbcc"),
+    "subject": ("subject", "emailsubject", "subjecttitle"),
+    "date": ("datesent", "sent", "senttime", "emaildatesent"),
+    "message_id": ("messageid", "internetmessageid", "emailinternetmessageid", "emailmessageid"),
+    "custodian": ("custodian",),
+    "family": ("familyid",),
+}
+
+
+def with_listed(found: dict[str, Any]) -> dict[str, Any]:
+    """Return what a source states of an item, and what a list says of it that the source does not state itself."""
+    listed = {_plain(name): value for name, value in found.items() if name.startswith(LISTED)}
+    if not listed:
+        return found
+    more = {
+        fact: value for fact, names in _NAMES.items() if (value := next(filter(None, map(listed.get, names)), None))
+    }
+    if "date" in more and not _is_time(more["date"]):
+        more["date_text"] = more.pop("date")
+    return {**more, **{name: value for name, value in found.items() if value not in (None, "", [])}}
+
+
+def with_custodians(batch: pa.RecordBatch, custodians: list[str]) -> pa.RecordBatch:
+    """Return a batch of the manifest in which items without a custodian have the one that a list says, if any."""
+    known = [one or other or None for one, other in zip(batch["custodian"].to_pylist(), custodians, strict=True)]
+    place = batch.schema.get_field_index("custodian")
+    arrays = [*batch.columns]
+    arrays[place] = pa.array(known, pa.string())
+    return pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
+
+
+def _plain(name: str) -> str:
+    return "".join(filter(str.isalnum, name.removeprefix(LISTED))).lower()
+
+
+def _is_time(value: object) -> bool:
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value) is not None
+    except ValueError:
+        return False

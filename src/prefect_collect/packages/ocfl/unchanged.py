@@ -1,0 +1,85 @@
+"""What a version shares with earlier ones without being given it: items that an incremental collection left unread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from prefect_collect.errors import PackageError
+from prefect_collect.job_folder.manifest_rules import Batches
+from prefect_collect.packages.building.agent import AGENT
+from prefect_collect.packages.building.order import PackageInput
+from prefect_collect.packages.building.spec import PackageSpec
+from prefect_collect.packages.file_sets.lists import MANIFEST_COLUMNS
+from prefect_collect.packages.file_sets.plan import PLACE
+from prefect_collect.packages.ocfl.inventory import Inventory
+from prefect_collect.packages.ocfl.names import ITEMS_FOLDER
+from prefect_collect.packages.ocfl.stored import StoredObject
+
+
+def require_continuing(given: PackageInput, stored: StoredObject) -> None:
+    """Raise PackageError unless a version of this collection can follow the object's last one, and be whole."""
+    spec, inventory = given.spec, stored.inventory
+    if inventory is not None:
+        _require_later(inventory, spec)
+    if given.unchanged is None:
+        return
+    if spec.deduplicate is not None:
+        raise PackageError(
+            "Of an incremental collection a version cannot leave out duplicates, as the items that it shares with "
+            f"earlier versions are not compared; export without deduplicate. [collection={spec.job_id}]"
+        )
+    places = {} if inventory is None else inventory.manifest
+    for batch in given.unchanged(["path", "size", "sha256", "held_by"]):
+        names = ("path", "size", "sha256", "held_by")
+        for path, size, digest, job in zip(*(batch[name].to_pylist() for name in names), strict=True):
+            content = places.get(digest.hex())
+            if content is None:
+                raise PackageError(
+                    "The collection is incremental, and the object does not have an item that is unchanged since an "
+                    f"earlier collection: export collection {job} to this destination first, then retry; or collect "
+                    f"without since, and export that collection. [{path}]"
+                )
+            stored.require_content(content[0], size)
+
+
+def created_of(spec: PackageSpec) -> str:
+    """Return the time of a version: that of the collection's end, which is the same in each attempt."""
+    if spec.ended is None:
+        return f"{spec.bagging_date.isoformat()}T00:00:00Z"
+    return f"{spec.ended.replace(tzinfo=None).isoformat(timespec='seconds')}Z"
+
+
+def _require_later(inventory: Inventory, spec: PackageSpec) -> None:
+    """Raise PackageError if a version that was made here is of a later collection."""
+    own = datetime.fromisoformat(created_of(spec))
+    for number, said in inventory.versions.items():
+        name = str(said.get("user", {}).get("name", ""))
+        if name.split(" ")[0] == AGENT and datetime.fromisoformat(said["created"]) > own:
+            raise PackageError(
+                f"The object has the version v{number} of a later collection ({said.get('message', '')[:300]}; it "
+                f"ended at {said['created']}), so a version of this one would put back what changed since; name "
+                f"another destination. [collection={spec.job_id}]"
+            )
+
+
+def shared_rows(unchanged: Batches) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    """Yield the rows of the unchanged items, and their places in the version."""
+    for batch in unchanged(MANIFEST_COLUMNS):
+        paths = pa.array([f"{ITEMS_FOLDER}{path}" for path in batch["path"].to_pylist()])
+        none = pa.nulls(batch.num_rows, pa.int64())
+        own = pa.array([True] * batch.num_rows)
+        yield batch, pa.RecordBatch.from_arrays([paths, own, none, none], schema=pa.schema(PLACE))
+
+
+def without_unchanged(not_delivered: Batches) -> Batches:
+    """Return the items that are not delivered without those that the version shares."""
+
+    def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
+        for batch in not_delivered(columns):
+            yield batch.filter(pc.fill_null(pc.not_equal(batch["error_code"], "unchanged"), True))
+
+    return batches
