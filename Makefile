@@ -24,6 +24,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The judge of OCFL objects is installed without what it requires: tests/support/ocfl_judge.py says why.
 OCFL := ocfl-py
+# Blocks of Prefect's integrations, in a folder of their own and without what they require but for azure-identity:
+# tests/support/integrations_blocks.py says why.
+INTEGRATIONS := prefect-gcp prefect-azure azure-identity msal msal-extensions
 
 .PHONY: demo test quick instants large fuzz check docs bench format clean tools constraints
 
@@ -76,7 +79,7 @@ constraints: | $(BIN)/python
 	$(BIN)/python -m venv --clear $(VENV)/clean
 	$(VENV)/clean/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(VENV)/clean/bin/python -m pip install --quiet . --group test --group check --group docs
-	$(VENV)/clean/bin/python -m pip install --quiet --no-deps $(OCFL)
+	$(VENV)/clean/bin/python -m pip install --quiet --no-deps $(OCFL) $(INTEGRATIONS)
 	$(VENV)/clean/bin/python -m pip freeze --all --exclude prefect-collect --exclude pip > constraints.txt
 
 # Without ensurepip (Debian's python3-venv), this Python's own pip fills the environment.
@@ -96,6 +99,7 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/installed-test: $(VENV)/installed
 	$(PIP) install --quiet -c constraints.txt --group test
 	$(PIP) install --quiet -c constraints.txt --no-deps $(OCFL)
+	$(PIP) install --quiet -c constraints.txt --no-deps --upgrade --target $(VENV)/integrations $(INTEGRATIONS)
 	@touch $@
 
 $(VENV)/installed-fuzz: $(VENV)/installed-test

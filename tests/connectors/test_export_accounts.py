@@ -11,6 +11,7 @@ import pytest
 from prefect_collect.blocks import PurviewExportSource, SlackExportSource, VaultExportSource
 from prefect_collect.blocks._export import ExportSource
 from prefect_collect.errors import SourceError
+from prefect_collect.job_folder import store_keys
 from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
 from tests.support.mbox_bytes import mail, mbox
@@ -256,3 +257,16 @@ def test_an_export_without_lists_is_said_to_be_compared_with_nothing(tmp_path: P
         assert "The export has no list of what it should hold" in "".join(attempt(job, source).warnings)
     (tmp_path / "x-metadata.xml").write_bytes(of_messages(("1", "a.mbox")))
     assert attempt(new_job(MemoryStore(), source), source).warnings == ()
+
+
+def test_a_listing_whose_end_is_damaged_does_not_stop_a_retry(tmp_path: Path) -> None:
+    """The retry loses the warnings of that listing alone."""
+    source, store = Job(tmp_path).source(), MemoryStore()
+    (tmp_path / "a.mbox").write_bytes(mbox(mail(1)))
+    job = new_job(store, source)
+    counts = attempt(job, source).counts
+    key = store_keys.inventory_end_key(job.job_id, 1)
+    store.remove([key])
+    store.create(key, b"{")
+    again = attempt(job, source)
+    assert (again.counts, again.warnings) == (counts, ())

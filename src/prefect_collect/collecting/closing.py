@@ -81,8 +81,9 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
     if previous is not None and (late := evidence.late(previous.attempt)):
         ending.warnings.append(late)
     for number in earlier:  # what those listings said is true of the items that are carried over
-        said = (folder.inventory_totals(number) or {}).get("warnings", ())
-        ending.warnings += [one for one in said if one not in ending.warnings]
+        with suppress(CorruptPart):  # verifying the job says so; the account does not need it
+            said = (folder.inventory_totals(number) or {}).get("warnings", ())
+            ending.warnings += [one for one in said if one not in ending.warnings]
     inventory = AttemptParts(folder, attempt, compared=ending.lost)
     before = previous.counts if previous is not None else Counts()
     redone = inventory.redone() if previous is not None else IdSet()

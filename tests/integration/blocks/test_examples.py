@@ -19,6 +19,7 @@ from prefect_collect.sources.listing import items_of
 from prefect_collect.stores import open_store
 from tests.integration.cloud_servers import Azurite
 from tests.integration.servers import S3Server
+from tests.support.integrations_blocks import AzureBlobStorageCredentials
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("in_prefect")]
 
@@ -83,14 +84,6 @@ def test_store_bucket(mail: Path, moto: S3Server) -> None:
     loaded = S3StoreBlock.load("example-bucket")
     assert isinstance(loaded, S3StoreBlock)
     assert isinstance(loaded.credentials, MinIOCredentials)
-
-
-class AzureBlobStorageCredentials(Block):
-    """The block of prefect-azure that has the same name and field, as Prefect's server keeps it."""
-
-    _block_type_name = "Azure Blob Storage Credentials"
-
-    connection_string: SecretStr | None = None
 
 
 def test_cloud_store(mail: Path, azure: Azurite) -> None:
