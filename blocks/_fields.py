@@ -36,4 +36,4 @@ CREDENTIALS_SLUGS: Final = ("aws-credentials", "minio-credentials")
 """The types of the saved credentials blocks for S3."""
 
 EndpointUrl = Annotated[str | None, AfterValidator(_checked)]
-"""A server's address. Raises InvalidLocation, whose message contains no password."""
+"""A server's address. Raise InvalidLocation, whose message contains no password."""

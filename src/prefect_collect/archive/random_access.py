@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Bytes(Protocol):
-    """A file whose ranges several threads can read. Raises Damaged if it cannot be read."""
+    """A file whose ranges several threads can read. Raise Damaged if it cannot be read."""
 
     @property
     def size(self) -> int:

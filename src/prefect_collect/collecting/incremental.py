@@ -117,7 +117,7 @@ class Incremental:
     It takes 24 bytes of memory an item, and 76 in a temporary file; with `listings`, by which it is also `HeldItems`
     for a source, 8 bytes more, and the path in another file. Close it, or use it as a context manager. A job is
     left out if it was deleted, or if its custody log did not vouch for its manifest from the start: its items are read
-    and collected again, and `left_out` has a sentence with the reason. Raises StoreError, and JobCanceled if the
+    and collected again, and `left_out` has a sentence with the reason. Raise StoreError, and JobCanceled if the
     `current_stop` is set to cancel.
     """
 

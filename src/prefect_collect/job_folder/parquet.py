@@ -147,7 +147,7 @@ def _each(store: Store, key: str, batches: Iterator[pa.RecordBatch]) -> Iterator
 
 
 class CopiedTable:
-    """A Parquet file of a job, read by row numbers from an open copy; `key` is the file's own. Raises CorruptPart."""
+    """A Parquet file of a job, read by row numbers from an open copy; `key` is the file's own. Raise CorruptPart."""
 
     def __init__(self, store: Store, key: str, raw: Any) -> None:
         self._store, self._key = store, key

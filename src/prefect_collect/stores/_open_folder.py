@@ -27,7 +27,7 @@ class OpenFolder:
     def place(self, file: NewFile, parts: list[str]) -> None:
         """Sync a new file to the disk and give it its name. Raise FileExistsError if that exists.
 
-        Raises StoreUnavailable if the names of earlier files could not be synced, or another StoreError but
+        Raise StoreUnavailable if the names of earlier files could not be synced, or another StoreError but
         StoreError itself: it is not this file's.
         """
         os.fsync(file.fd)

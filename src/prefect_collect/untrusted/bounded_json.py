@@ -35,7 +35,7 @@ _SURROGATES: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 """Halves of characters; those that are left out stand for bytes of a file name that are not UTF-8 (PEP 383)."""
 
 Check = Callable[[Any, str], None]
-"""Checks a value, given with the name of its field. Raises BadValue."""
+"""Checks a value, given with the name of its field. Raise BadValue."""
 
 
 class BadValue(ValueError):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import obstore
 import pytest
 from obstore.store import LocalStore, MemoryStore
 
 from prefect_collect.blocks import ObjectStoreSource
+from prefect_collect.connectors.http.engine import Limits
+from prefect_collect.connectors.object_store._relay import Relay
 from prefect_collect.connectors.object_store.bucket import Bucket
 from prefect_collect.connectors.s3.page import Entry, Page
 from prefect_collect.errors import SourceError
@@ -85,12 +89,27 @@ def test_no_azure_account(monkeypatch: pytest.MonkeyPatch) -> None:
         list(items_of(ObjectStoreSource(url="az://container/x")))
 
 
-def test_a_proxy_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("no_proxy", [None, "*", "localhost"])
+def test_a_proxy_for_this_machine(no_proxy: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests of a listing, which go through this machine, are never sent to a proxy; the variable to set is named."""
     with FaultProxy("http://127.0.0.1:1") as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        if no_proxy is not None:
+            monkeypatch.setenv("NO_PROXY", no_proxy)
         source = ObjectStoreSource(url="gs://bucket", endpoint_url="http://127.0.0.1:1", anonymous=True)
         with pytest.raises(SourceError, match="have the variable no_proxy name"):
             list(items_of(source))
         assert proxy.requests == []
+
+
+def test_a_listing_answers_no_other_program() -> None:
+    """Who else asks at the address of this machine through which a listing goes is refused; nothing is sent on."""
+    with FaultProxy("http://127.0.0.1:1") as server:
+        limits = Limits(5, 5, None)
+        with Relay(server.url, "gs://bucket/", limits, 5, read=lambda body: pytest.fail("a page was read")) as relay:
+            for headers in ({}, {"x-prefect-collect-relay": "guessed"}):
+                assert httpx.get(f"{relay.url}/bucket?list-type=2", headers=headers).status_code == 403
+            assert relay.pages == deque()
+        assert server.requests == []

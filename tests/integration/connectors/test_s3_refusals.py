@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import wait
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
 from prefect_collect.blocks import ObjectStoreSource
 from prefect_collect.codes import CANCELED
+from prefect_collect.connectors.s3._sigv4 import Signer
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item
 from prefect_collect.sources.listing import items_of
@@ -181,6 +183,41 @@ def test_no_request_of_a_source_begins_within_a_pause(moto: S3Server, fault_prox
     stop.set(CANCELED)
     assert other.result(10) == []
     assert proxy.count() == 1
+
+
+def test_an_open_object_holds_no_request(moto: S3Server, fault_proxy: Proxies) -> None:
+    """Where a server allows one request at once, an object whose bytes are not yet read keeps no other from being read:
+    a listing of what lies in objects waits for the items that it has found.
+    """
+    bucket = fill(moto, ["a", "b"])
+    proxy = fault_proxy(moto)
+    source = source_at(moto.at(proxy.url), bucket)
+    first, second = items_of(source)
+    for several in (False, True):
+        with source.open(first), stopped_by(Stop()):
+            proxy.fail_next(1, 429)  # one at once from now on
+            if several:
+                other = in_background(lambda: [got for _, got in source.read_many([second], 1)])
+                assert not any(isinstance(got, Exception) for got in other.result(30))
+            else:
+                assert in_background(read, source, second).result(30) == b"b"
+
+
+def test_a_listing_that_cannot_be_signed_holds_no_request(
+    moto: S3Server, fault_proxy: Proxies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listing that fails before its request is sent leaves room for the next, where a server allows one at once."""
+    bucket = fill(moto, ["a"])
+    proxy = fault_proxy(moto)
+    source = source_at(moto.at(proxy.url), bucket)
+    proxy.fail_next(1, 429)
+    assert [item.id for item in items_of(source)] == ["a"]
+    with monkeypatch.context() as broken:
+        broken.setattr(Signer, "headers", Mock(side_effect=SourceError("No keys. [a]", code="bad_credentials")))
+        for _ in range(3):
+            with pytest.raises(SourceError, match="No keys"):
+                list(items_of(source))
+    assert [item.id for item in items_of(source)] == ["a"]
 
 
 @pytest.mark.parametrize("keep", [None, 0])

@@ -21,7 +21,7 @@ class Format:
 
     Attributes:
         read_list: Reads a file into the lists, if it is one of the export's lists; returns whether it is, and what the
-            system could not export. Raises BadList.
+            system could not export. Raise BadList.
         name: The system.
         parts: Matches the paths of files that are part of such an export, even if no list is there.
         lists: What the lists are called, in words.

@@ -7,8 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final, Generic, TypeVar
 
+from prefect_collect.connectors.http.engine import Answer
+from prefect_collect.connectors.http.fetcher import Fetcher
 from prefect_collect.connectors.http.pace import Pace, retry_after
 from prefect_collect.connectors.http.stream import Stream
+from prefect_collect.errors import SourceError
+from prefect_collect.threads.stop import current_stop
 
 T = TypeVar("T")
 
@@ -46,12 +50,28 @@ class AskedAgain(Generic[T]):
         self._again.append(request)
 
 
+def all_answers(
+    fetcher: Fetcher,
+    asked: AskedAgain[T],
+    concurrency: int,
+    *,
+    prepare: Callable[[T], tuple[str, list[str]]],
+    size: Callable[[T], int],
+    pace: Pace,
+) -> Iterator[tuple[T, Answer | SourceError]]:
+    """Yield the answers as they arrive (`Fetcher.fetch`), also of what is put back meanwhile."""
+    while asked and not current_stop().canceled:
+        yield from fetcher.fetch(asked, concurrency, prepare=prepare, size=size, pace=pace)
+
+
 @contextmanager
 def paced(
     pace: Pace, make: Callable[[], Stream], wanted: frozenset[bytes]
 ) -> Iterator[tuple[Stream, int, dict[bytes, str]]]:
     """Send a request at the server's pace, again after each pause that it states; give its answer's begin.
 
+    The request counts as under way until its answer begins, not until its bytes are read: whoever reads them may wait
+    for other requests of the same source, as a listing waits for the items that it has found.
     Raise the SourceError of a request that has no answer, and JobCanceled.
 
     Args:
@@ -59,13 +79,18 @@ def paced(
         make: Sends the request.
         wanted: The response headers to give.
     """
-    while True:
+    is_busy = True
+    while is_busy:
         with pace.request():
             stream = make()
             try:
                 status, headers = stream.begin(wanted | _PAUSE)
-                if not pace.answered(status, retry_after(headers.get(b"retry-after"))):
-                    yield stream, status, headers
-                    return
-            finally:
+            except BaseException:
                 stream.close()
+                raise
+            is_busy = pace.answered(status, retry_after(headers.get(b"retry-after")))
+        try:
+            if not is_busy:
+                yield stream, status, headers
+        finally:
+            stream.close()

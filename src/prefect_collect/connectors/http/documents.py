@@ -13,7 +13,6 @@ from prefect_collect.threads.stop import Stop, current_stop
 
 _BUFFER: Final = 256 << 10
 _LOOK: Final = 0.2
-_ABANDONED: Final = pycurl.E_RECV_ERROR, "it was abandoned, as the job was canceled or needs it no more"
 
 
 class Documents:
@@ -28,6 +27,9 @@ class Documents:
 
     LATE: Final = -1
     """The number of the error of an answer that was not whole in time, which libcurl has no number for."""
+
+    ABANDONED: Final = pycurl.E_RECV_ERROR, "it was abandoned, as the job was canceled or needs it no more"
+    """The error of an answer that is not waited for."""
 
     def __init__(self, limits: Limits, most: int, seconds: float) -> None:
         self._seconds = seconds
@@ -59,7 +61,7 @@ class Documents:
                     answer.error = failure
                     return answer
                 if unwanted.is_set() or self._stop.canceled:
-                    answer.error = _ABANDONED
+                    answer.error = self.ABANDONED
                     return answer
                 if monotonic() > until:
                     answer.error = self.LATE, f"it was not whole after {self._seconds:g} s"

@@ -79,15 +79,15 @@ class Fetcher:
                         break
                     tag = taken.pop()
                     expected += bytes_more
+                    answer = Answer()
                     try:
-                        url, lines = prepare(tag)
-                    except SourceError as error:
+                        active[self._start(*prepare(tag), answer)] = tag, answer
+                    except BaseException as error:
                         if pace is not None:
                             pace.end()
+                        if not isinstance(error, SourceError):
+                            raise
                         done.append((tag, error))
-                        continue
-                    answer = Answer()
-                    active[self._start(url, lines, answer)] = tag, answer
                 self._loop.kick()
                 while done:
                     expected -= size(done[0][0])

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from prefect_collect.connectors.http.asked_again import AskedAgain
+from prefect_collect.connectors.http.asked_again import AskedAgain, all_answers
 from prefect_collect.connectors.http.client import REDIRECTS, WANTED, Client, Head, Target, refusal
 from prefect_collect.connectors.http.engine import Answer, curl_error
 from prefect_collect.connectors.http.fetcher import Fetcher
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item
-from prefect_collect.threads.stop import current_stop
 
 T = TypeVar("T")
 
@@ -58,15 +57,13 @@ class Many(Generic[T]):
     def read(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, T | Exception]]:
         """Yield each item with what `whole` made of its answer, or its error, in the order of arrival."""
         asked = self._asked = AskedAgain(map(_Ask, items))
-        while asked and not current_stop().canceled:
-            answers = self._fetcher.fetch(
-                asked, concurrency, prepare=self._prepare, size=_expected, pace=self._client.pace
-            )
-            for ask, answer in answers:
-                if isinstance(answer, SourceError):
-                    yield ask.item, answer
-                elif (got := self._got(ask, answer)) is not None:
-                    yield ask.item, got
+        for ask, answer in all_answers(
+            self._fetcher, asked, concurrency, prepare=self._prepare, size=_expected, pace=self._client.pace
+        ):
+            if isinstance(answer, SourceError):
+                yield ask.item, answer
+            elif (got := self._got(ask, answer)) is not None:
+                yield ask.item, got
         if self._alone is not None:
             for item in self._elsewhere:  # when no request is under way here, as each waits for its turn
                 yield item, self._alone(item)

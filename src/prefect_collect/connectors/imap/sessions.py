@@ -142,7 +142,7 @@ class Sessions:
         if error.code == "throttled":
             with self._changed:
                 self._lengthen()
-                self._not_before = monotonic() + self._pause
+                self._not_before = max(self._not_before, monotonic() + self._pause)
                 pause = Pause(self.place, self._not_before, self._most)
             PAUSES.tell(pause, self)
 

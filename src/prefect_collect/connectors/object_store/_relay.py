@@ -13,10 +13,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from hmac import compare_digest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from secrets import token_urlsafe
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import getproxies
 from xml.sax.saxutils import escape
 
 import pycurl
@@ -29,7 +31,11 @@ from prefect_collect.errors import SourceError
 from prefect_collect.threads.stop import current_stop
 
 _LOOK: Final = 0.05
-_OUR_OWN: Final = {"host", "connection", "accept-encoding", "content-length"}
+_SECRET: Final = "x-prefect-collect-relay"
+_OUR_OWN: Final = {"host", "connection", "accept-encoding", "content-length", _SECRET}
+_NOT_PROXIED: Final = {"127.0.0.1", "127.0.0.0/8"}
+"""The entries of ``no_proxy`` by which obstore asks no proxy for this machine; it knows no ``*``, as Python does."""
+
 _LENGTH: Final = frozenset({b"content-length"})
 _AGAIN, _NEVER_AGAIN = 503, 400
 """With which status obstore asks again after a pause, and with which it does not."""
@@ -48,6 +54,8 @@ class Relay:
 
     Attributes:
         url: Its address, for obstore.
+        headers: The headers that each of obstore's requests must have: a secret, as every user of this machine may send
+            requests to the address.
         pages: The pages that have come.
         error: Why the last answer was none; None if it was a page, or an error that obstore got as it was.
     """
@@ -60,13 +68,16 @@ class Relay:
         self._place, self._read, self._more = place, read, more
         self._documents = Documents(limits, MOST_BYTES, seconds)
         self._stop, self._unwanted, self._one = current_stop(), threading.Event(), threading.Lock()
+        self._secret = token_urlsafe(24)
+        self.headers = {_SECRET: self._secret}
         self.pages: deque[Page] = deque()
         self.error: SourceError | None = None
 
     def __enter__(self) -> Relay:
         """Begin to listen. Raise SourceError if obstore would send its requests to a proxy instead."""
         proxies = getproxies()
-        if (proxies.get("http") or proxies.get("all")) and not proxy_bypass("127.0.0.1"):
+        direct = {name.strip() for name in proxies.get("no", "").split(",")}
+        if (proxies.get("http") or proxies.get("all")) and not direct & _NOT_PROXIED:
             what = (
                 "The listing is asked for through an address of this machine, for which the environment names a proxy; "
                 "have the variable no_proxy name 127.0.0.1"
@@ -84,6 +95,10 @@ class Relay:
         self._server.server_close()
         with self._one:
             self._documents.close()
+
+    def knows(self, secret: str | None) -> bool:
+        """Return whether a request is obstore's."""
+        return secret is not None and compare_digest(secret.encode(), self._secret.encode())
 
     def answer(self, target: str, lines: list[str]) -> tuple[int, bytes]:
         """Send a request on, and return the status and the body for obstore."""
@@ -148,7 +163,10 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        """Answer obstore."""
+        """Answer obstore, and refuse what others ask for."""
+        if not self.server.relay.knows(self.headers.get(_SECRET)) or not self.path.startswith("/"):
+            self.send_error(403)
+            return
         lines = [f"{name}: {text}" for name, text in self.headers.items() if name.lower() not in _OUR_OWN]
         status, body = self.server.relay.answer(self.path, [*lines, "Accept-Encoding: identity"])
         with suppress(OSError):

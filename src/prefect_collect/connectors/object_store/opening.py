@@ -62,7 +62,7 @@ def open_bucket(
     def pages(folder: str) -> Iterator[Page]:
         with _relay(url, folder, how, limits) as relay:
             # obstore waits for what this process sends; silence of the server itself is the relay's to find.
-            through = {**how, _address(how): relay.url}
+            through = {**how, _address(how): relay.url, "client_options": {"default_headers": relay.headers}}
             yield from _pages(make(through, 2 * _A_PAGE, read_timeout=_A_PAGE.total_seconds()), folder, relay, url)
 
     about = make(how, _A_PAGE, read_timeout=read_timeout)
@@ -126,9 +126,10 @@ def _store(
             "read_timeout": timedelta(seconds=read_timeout),
             "timeout": most,
             "allow_http": address.startswith("http://"),
+            **how.get("client_options", {}),
         },
         "retry_config": _RETRY,
-        **how,
+        **{name: value for name, value in how.items() if name != "client_options"},
     }
     bucket = url.partition("://")[2]
     try:

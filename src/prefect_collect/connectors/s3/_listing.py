@@ -2,7 +2,7 @@
 
 botocore's listing takes twice the CPU even if its XML parser, which is most of its cost, is left out, and that parser
 accepts any document as an empty page. Here the next page is asked for as soon as a page has arrived: while it travels,
-the page is read (`_page`) and its objects are used.
+the page is read (`page`) and its objects are used.
 """
 
 from __future__ import annotations
@@ -148,21 +148,21 @@ class _Asking:
         """Return a page as it was received; it is asked for again after each pause that the server states."""
         listing = self._listing
         while True:
-            has_begun = self._begin(unwanted)
-            url, lines = listing.prepare(_query(listing, token))
-            answer = self._documents.get(url, lines, unwanted)
-            if has_begun:
+            self._begin(unwanted)
+            try:
+                url, lines = listing.prepare(_query(listing, token))
+                answer = self._documents.get(url, lines, unwanted)
+            finally:
                 listing.pace.end()
             status, headers = answer.head(_PAUSE)
             if not listing.pace.answered(status, retry_after(headers.get(b"retry-after"))):
                 return _received(answer, listing)
 
-    def _begin(self, unwanted: threading.Event) -> bool:
-        """Wait until a request may begin; return whether it does: not if the page is not wanted any more."""
-        while not (has_begun := self._listing.pace.try_begin()):
+    def _begin(self, unwanted: threading.Event) -> None:
+        """Wait until a request may begin. Raise SourceError if the page is not wanted any more, or after a cancel."""
+        while not self._listing.pace.try_begin():
             if unwanted.wait(_LOOK) or self._stop.canceled:
-                break
-        return has_begun
+                raise curl_error(*Documents.ABANDONED, self._listing.place)
 
     def _give_up(self, request: _Request | None) -> None:
         if request is not None:

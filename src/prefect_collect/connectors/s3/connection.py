@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from prefect_collect.connectors.errors import body_error, source_error
 from prefect_collect.connectors.files.tree import decode_id
-from prefect_collect.connectors.http.asked_again import AskedAgain, paced
+from prefect_collect.connectors.http.asked_again import AskedAgain, all_answers, paced
 from prefect_collect.connectors.http.engine import Answer, Limits, curl_error
 from prefect_collect.connectors.http.fetcher import Fetcher
 from prefect_collect.connectors.http.pace import Pace, retry_after
@@ -34,7 +34,6 @@ from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item, Listed
 from prefect_collect.stores.buckets import is_access_point, region_of
 from prefect_collect.stores.s3_settings import configured_style, hints_of, is_aws, pay_for_requests
-from prefect_collect.threads.stop import current_stop
 
 if TYPE_CHECKING:
     from botocore.config import Config
@@ -234,14 +233,14 @@ class Connection:
             fetcher = self._idle.pop() if self._idle else Fetcher(self._limits)
         try:
             asked = AskedAgain(items)
-            while asked and not current_stop().canceled:
-                answers = fetcher.fetch(asked, concurrency, prepare=self._prepare, size=_expected, pace=self._pace)
-                for item, answer in answers:
-                    got = answer if isinstance(answer, SourceError) else self._whole(item, answer)
-                    if got is None:
-                        asked.again(item)
-                    else:
-                        yield item, got
+            for item, answer in all_answers(
+                fetcher, asked, concurrency, prepare=self._prepare, size=_expected, pace=self._pace
+            ):
+                got = answer if isinstance(answer, SourceError) else self._whole(item, answer)
+                if got is None:
+                    asked.again(item)
+                else:
+                    yield item, got
         finally:
             with self._lock:
                 self._idle.append(fetcher)

@@ -23,7 +23,7 @@ _REMOTE_WINDOW: Final = 8 << 20
 class SegmentReader:
     """Returns byte ranges of one segment in ascending order; `close` closes it.
 
-    Raises KeyMissing and other StoreErrors, and JobCanceled if `stop` is set to cancel.
+    Raise KeyMissing and other StoreErrors, and JobCanceled if `stop` is set to cancel.
     """
 
     def __init__(self, store: Store, key: str, stop: Stop | None = None) -> None:

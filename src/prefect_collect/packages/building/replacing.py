@@ -108,7 +108,7 @@ def _hash(container: Container, entry: Entry) -> str:
 
 
 class FolderLeft:
-    """The contents of the folder `key`: its files and their sizes. Raises PackageExists if it holds other things."""
+    """The contents of the folder `key`: its files and their sizes. Raise PackageExists if it holds other things."""
 
     def __init__(self, destination: Store, key: str, seal: str) -> None:
         local = isinstance(destination, DirectoryStore)
