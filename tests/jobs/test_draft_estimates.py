@@ -10,6 +10,7 @@ import pytest
 from prefect_collect import FileSource
 from prefect_collect.flows import draft_estimates
 from prefect_collect.flows.draft_estimates import draft_estimate
+from prefect_collect.job_folder.long_queries import save_query
 from prefect_collect.stores import DirectoryStore
 
 
@@ -32,6 +33,12 @@ def test_it_is_kept_for_the_job(source: FileSource, tmp_path: Path) -> None:
     assert ": 1 item, 5 bytes;" in draft_estimate(source, {"include": ["*.txt"]}, store, known=True)
     assert ": 3 items, 10 bytes;" in draft_estimate(source, None, store, known=True)
     assert ": 2 items, 5 bytes;" in draft_estimate(source, {"include": ["*.txt"]}, store)
+
+
+def test_patterns_of_a_file(source: FileSource, tmp_path: Path) -> None:
+    """A query whose patterns are in a file of the staging store is estimated like any other."""
+    store = DirectoryStore(tmp_path / "store")
+    assert ": 1 item, 5 bytes;" in draft_estimate(source, save_query(store, {"include": ["*.txt"]}), store)
 
 
 def test_why_there_is_none(source: FileSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

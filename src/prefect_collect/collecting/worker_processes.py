@@ -223,7 +223,8 @@ class _Worker:
         if self._process.exitcode is None:
             self._process.kill()
             self._process.join()
-        self._connection.close()
+        with self._sending:
+            self._connection.close()
         code = self._process.exitcode
         return f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 

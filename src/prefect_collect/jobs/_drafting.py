@@ -140,7 +140,9 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
                 checked["query"] = travelling(Query.of(checked["query"]), job.folder.store)
             merged = {**job.parameters, **collect.serialize_parameters(checked)}
             parameters = {name: value for name, value in merged.items() if value is not None}
-            expected = draft_estimate(block, asked, job.folder.store, parameters.get("since"), known=True)
+            expected = draft_estimate(
+                block, asked, job.folder.store, parameters.get("since"), job_id=job.id, known=True
+            )
             # Saving the source's block and listing it took time: the draft may have been started since it was read.
             _require_draft(job.id, status_of(JobKind.COLLECTION, read_run(client, run_id)))
             client.update_flow_run(
