@@ -65,12 +65,14 @@ def _silence() -> Iterator[None]:
     with open(os.devnull, "wb") as nothing:
         for number in kept:
             os.dup2(nothing.fileno(), number)
-    yield
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    for number, before in kept.items():
-        os.dup2(before, number)
-        os.close(before)
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        for number, before in kept.items():
+            os.dup2(before, number)
+            os.close(before)
 
 
 if __name__ == "__main__":

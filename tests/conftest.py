@@ -83,7 +83,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         assert os.environ.get("PREFECT_API_URL") == _SERVER, "these tests leave PREFECT_API_URL changed"
         if read := sys.modules.get("prefect.settings"):
             present = read.get_current_settings().api.url
-            assert present == _configured(_of_prefect()), "these tests leave Prefect's settings changed"
+            assert present == _configured(_of_prefect(), _profiles()), "these tests leave Prefect's settings changed"
     return result
 
 
@@ -91,8 +91,17 @@ def _of_prefect() -> frozenset[tuple[str, str]]:
     return frozenset((name, value) for name, value in os.environ.items() if name.startswith("PREFECT_"))
 
 
+def _profiles() -> tuple[int, ...]:
+    """Return what tells that the file of Prefect's profiles was written: its time and size; () if there is none."""
+    try:
+        found = os.stat(os.environ["PREFECT_HOME"] + "/profiles.toml")
+    except (KeyError, OSError):
+        return ()
+    return found.st_mtime_ns, found.st_size
+
+
 @cache  # reading Prefect's settings takes 20 ms
-def _configured(variables: frozenset[tuple[str, str]]) -> str | None:
+def _configured(variables: frozenset[tuple[str, str]], profiles: tuple[int, ...]) -> str | None:
     """Return the server that Prefect reads anew from its files and these variables, which this process has."""
     url: str | None = sys.modules["prefect.settings"].Settings().api.url
     return url

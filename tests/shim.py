@@ -72,7 +72,7 @@ def _main() -> None:
         if fatal not in (signal.SIGKILL, signal.SIGSTOP):
             signal.signal(fatal, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [fatal])
-        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), fatal)
     os._exit(os.waitstatus_to_exitcode(status))
 
 

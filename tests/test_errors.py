@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import pickle
 import re
+from typing import cast
 
 import pytest
 
@@ -12,9 +13,9 @@ from prefect_collect import errors
 from prefect_collect.errors import CollectError, PrefectUnavailable, SourceError, StoreUnavailable, TransientSourceError
 
 CLASSES: list[type[CollectError]] = [
-    found
+    cast("type[CollectError]", found)
     for _, found in inspect.getmembers(errors, inspect.isclass)
-    if issubclass(found, CollectError) and found.__module__ == errors.__name__
+    if issubclass(found, BaseException) and found.__module__ == errors.__name__
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,7 +67,7 @@ def test_reads(bucket: Bucket) -> None:
     assert now.size == items[0].size
 
 
-def test_errors_of_a_server() -> None:
+def test_errors_of_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server's answers give the right codes through obstore, and messages do not contain obstore's own text."""
     with FaultProxy("http://127.0.0.1:1") as proxy:
         source = ObjectStoreSource(url="gs://bucket", endpoint_url=proxy.url, anonymous=True)
@@ -80,6 +81,14 @@ def test_errors_of_a_server() -> None:
                 list(items_of(source))
             assert caught.value.code == code
             assert "Debug source" not in str(caught.value)
+        secret = base64.b64encode(b"hush-hush").decode()
+        monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+        monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", secret)
+        proxy.fail_next(1, 403, "AuthenticationFailed")
+        with pytest.raises(SourceError) as caught:
+            list(items_of(ObjectStoreSource(url="az://container", endpoint_url=proxy.url)))
+        assert caught.value.code == "bad_credentials"
+        assert secret not in str(caught.value)
 
 
 def test_no_azure_account(monkeypatch: pytest.MonkeyPatch) -> None:

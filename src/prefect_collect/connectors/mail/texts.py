@@ -93,11 +93,14 @@ def parameter(pairs: Iterable[tuple[str, str]], wanted: str) -> str:
 
 
 def addresses(text: str) -> Sequence[tuple[str, str]]:
-    """Return the names and addresses of a field, as `email.utils.getaddresses` parses it.
+    """Return the names and addresses of a field, as `email.utils.getaddresses` parses it; none if it nests too deeply.
 
     Most fields of a mailbox repeat, and to parse one takes as long as all else of a small message: short ones are kept.
     """
-    return _parsed(text) if len(text) <= _KEPT else getaddresses([text])
+    try:
+        return _parsed(text) if len(text) <= _KEPT else getaddresses([text])
+    except RecursionError:  # it calls itself for each parenthesis, however many there are
+        return ()
 
 
 @lru_cache(2_000)

@@ -66,7 +66,8 @@ def bytes_of(batch: pa.RecordBatch, spec: PackageSpec) -> list[int]:
     rows += sum(2 * _HEX[algorithm] + 12 for algorithm in spec.hashes)
     rows += texts["custodian"] + 12  # a line of bag-info.txt
     metadata = _lengths(batch["metadata"])
-    stated = (metadata > 0) * (2 * metadata + path + texts["item_id"] + 60)
+    escaped = 5 * _count(batch["item_id"], r'[\x00-\x1f"\\]')  # as \u0001 in JSON
+    stated = (metadata > 0) * (2 * metadata + path + texts["item_id"] + escaped + 60)
     own = size if spec.deduplicate is None else np.maximum(size, _UNDELIVERED + 4 * every)
     whole: list[int] = (own + header + lists + rows + stated).tolist()
     return whole

@@ -24,7 +24,7 @@ _FACTS: Final = frozenset({*OF_MESSAGES, "cc", "bcc", "sent", "sent_utc", "sent_
 
 
 def with_headers(given: PackageInput, stop: Stop) -> Batches:
-    """Return the manifest, in which messages by their name have the metadata of their header if the source states none.
+    """Return the manifest, in which messages by their name also have what their header says.
 
     Only their beginnings are read, and only if the load file has columns for what they say.
     """
@@ -45,7 +45,7 @@ def with_headers(given: PackageInput, stop: Stop) -> Batches:
 
 
 def _described(batch: pa.RecordBatch, rows: list[Row], given: PackageInput, stop: Stop) -> pa.RecordBatch:
-    silent, start = ItemFacts(batch, "").silent_messages(), min((row.number for row in rows), default=0)
+    silent, start = ItemFacts(batch, "").needs_header(), min((row.number for row in rows), default=0)
     wanted = [row for row in rows if silent[row.number - start] and given.checked.is_good(row.number)]
     if not wanted:
         return batch

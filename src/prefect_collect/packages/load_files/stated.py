@@ -42,6 +42,12 @@ def with_listed(found: dict[str, Any]) -> dict[str, Any]:
     return {**more, **{name: value for name, value in found.items() if value not in (None, "", [])}}
 
 
+def listed_custodian(found: dict[str, Any]) -> object:
+    """Return whose an item is as a list of another system's export says; None if no list says it."""
+    listed = {_plain(name): value for name, value in found.items() if name.startswith(LISTED)}
+    return next(filter(None, map(listed.get, _NAMES["custodian"])), None)
+
+
 def with_custodians(batch: pa.RecordBatch, custodians: list[str]) -> pa.RecordBatch:
     """Return a batch of the manifest in which items without a custodian have the one that a list says, if any."""
     known = [one or other or None for one, other in zip(batch["custodian"].to_pylist(), custodians, strict=True)]

@@ -14,7 +14,7 @@ from prefect_collect.errors import PackageError
 from prefect_collect.escaping import one_line
 from prefect_collect.formats.profiles import METADATA
 from prefect_collect.packages.load_files.message_hash import edrm_mih
-from prefect_collect.packages.load_files.stated import with_listed
+from prefect_collect.packages.load_files.stated import listed_custodian, with_listed
 
 MANIFEST_COLUMNS: Final = [
     "item_id",
@@ -41,6 +41,9 @@ _STATED: Final = frozenset({*_MESSAGE, "edrm_mih", *_PEOPLE, *_SENT, *_CREATED, 
 OF_MESSAGES: Final = ("from", "to", "subject", "date", "date_text", "message_id")
 """What a source states of a message, by which it is known that it states something of its header."""
 
+_NEEDED: Final = (("from",), ("subject",), ("date", "date_text"))
+"""What is read in a message's header if the source does not state all of it."""
+
 
 class ItemFacts:
     """The facts of a batch of the manifest, a column of texts each, which is made when it is asked for."""
@@ -61,18 +64,22 @@ class ItemFacts:
         """Return whose the items are as lists of another system's export say, "" where none does."""
         if self._batch["metadata"].null_count == self._batch.num_rows:
             return [""] * self._batch.num_rows
-        return [_text(found.get("custodian")) for found in self._metadata()]
+        return [_text(listed_custodian(found)) for found in self._metadata()]
+
+    def needs_header(self) -> list[bool]:
+        """Return which items are messages by their name, of which sender, subject or date is not stated."""
+        return self._messages(lambda found: not all(any(map(found.get, names)) for names in _NEEDED))
 
     def silent_messages(self) -> list[bool]:
-        """Return which items are messages by their name, of whose header the source states nothing."""
+        """Return which items are messages by their name, of whose header nothing is known."""
+        return self._messages(lambda found: not any(map(found.get, OF_MESSAGES)))
+
+    def _messages(self, are: Callable[[dict[str, Any]], bool]) -> list[bool]:
         paths = self._batch["original_path"].to_pylist()
         named = [path is not None and path[-4:].lower() == ".eml" for path in paths]
         if not any(named):
             return named
-        return [
-            one and not any(found.get(name) for name in OF_MESSAGES)
-            for one, found in zip(named, self._metadata(), strict=True)
-        ]
+        return [one and are(found) for one, found in zip(named, self._metadata(), strict=True)]
 
     def _metadata(self) -> list[dict[str, Any]]:
         if self._stated is None:
