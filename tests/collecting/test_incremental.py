@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -19,9 +20,11 @@ from hypothesis import strategies as st
 from prefect_collect.blocks import FileSource
 from prefect_collect.codes import CANCELED
 from prefect_collect.collecting import enumeration, shard
+from prefect_collect.collecting import incremental as incremental_module
 from prefect_collect.collecting.incremental import Incremental, last_jobs, needed_by, since_options
 from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.job_folder.id_sets import digests
 from prefect_collect.job_folder.ledger import read_inventory, read_ledger
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.sources import SMALL_ITEM, Item, Listed, ListingEnd
@@ -338,3 +341,30 @@ def test_a_source_is_told_what_is_held() -> None:
     found = lost.result(1)
     assert found is not None
     assert "The folder is another one." in found.warnings
+
+
+def test_ids_whose_digests_begin_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are told apart by the rest, and of one that several jobs hold the item that was collected last counts."""
+
+    def alike(ids: list[str]) -> Any:
+        found = digests(ids).copy()
+        found[:, 0] %= 3
+        return found
+
+    monkeypatch.setattr(incremental_module, "digests", alike)
+    store, source = MemoryStore(), MemorySource({f"good/{n}": Thing("good", bytes(n)) for n in range(20)})
+    first, changed = new_job(store, source), [f"good/{n}" for n in range(0, 20, 3)]
+    attempt(first, source)
+    source.things |= {id_: Thing("good", bytes(100)) for id_ in changed}
+    second = incremental(store, source)
+    attempt(second, source)
+    for jobs in ([second.job_id, first.job_id], [first.job_id, second.job_id]):
+        with Incremental(store, jobs) as since:
+            assert len(since) == 20
+            rows: dict[str, dict[str, Any]] = {}
+            for part in first.parts("inventory", 1):
+                judged = since.with_unchanged_skipped(read_inventory(first, 1, part)).to_pylist()
+                rows |= {row["item_id"]: row for row in judged}
+            assert {id_ for id_, row in rows.items() if row["held_by"] == second.job_id} == {*changed}
+            assert {row["held_by"] for row in rows.values()} == {first.job_id, second.job_id}
+            assert rows["good/1"]["held_sha256"] == hashlib.sha256(bytes(1)).digest()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -67,6 +69,22 @@ def held_records(store: Store, job: str, number: int) -> Iterator[tuple[pa.Recor
         joined = b"".join(batch["sha256"].to_pylist())
         records["sha256"] = np.frombuffer(joined, np.uint8).reshape(-1, 32)
         yield batch, records
+
+
+class Records:
+    """The records in a file, by number; what was read of them stays in the system's cache, not in the process."""
+
+    def __init__(self, file: Any) -> None:
+        self._count = os.fstat(file.fileno()).st_size // RECORD.itemsize
+        self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self._count else None
+
+    def of(self, rows: npt.NDArray[np.int64]) -> Any:
+        """Return the records of these rows."""
+        if self._map is None:
+            return np.empty(0, RECORD)
+        found = np.frombuffer(self._map, RECORD, self._count)[rows]
+        self._map.madvise(mmap.MADV_DONTNEED)
+        return found
 
 
 def listed_item(record: Any, id_: str, path: str, etag: str | None, version: str | None) -> Item:

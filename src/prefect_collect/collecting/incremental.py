@@ -15,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from prefect_collect.collecting.held_records import RECORD, held_records, is_same, listed_item
+from prefect_collect import freed_memory
+from prefect_collect.collecting.held_records import Records, held_records, is_same, listed_item
 from prefect_collect.collecting.held_texts import HeldTexts
 from prefect_collect.errors import CollectError, EvidenceError, KeyMissing
 from prefect_collect.job_folder import table_columns
 from prefect_collect.job_folder.folder import JobFolder, JobRecord, job_folders
+from prefect_collect.job_folder.grown_array import GrownArray
 from prefect_collect.job_folder.id_sets import digests
 from prefect_collect.job_folder.result import Counts, TaskResult
 from prefect_collect.sources import Item
@@ -134,31 +136,45 @@ class Incremental:
 
     def _read(self, store: Store, jobs: Sequence[str]) -> None:
         stop = current_stop()
-        keys, collected = [np.empty((0, 2), "<u8")], [np.empty(0, "<i8")]
+        high, low = GrownArray("<u8"), GrownArray("<u8")
         for number, job in enumerate(jobs):
             try:
                 for rows, records in held_records(store, job, number):
                     stop.require_going()
-                    keys.append(digests(rows["item_id"].to_pylist()))
+                    keys = digests(rows["item_id"].to_pylist())
+                    high.add(keys[:, 0])
+                    low.add(keys[:, 1])
                     if self._texts is not None:
                         self._texts.add(rows)
-                    collected.append(records["collected"].copy())
                     self._file.write(records.tobytes())
             except (KeyMissing, EvidenceError) as error:
                 self.left_out.append(f"Job {job} was not compared with, so its items are collected again: {error}")
         self._file.flush()
-        self._index(np.concatenate(keys), np.concatenate(collected))
+        self._records = Records(self._file)
+        self._index(high, low)
+        freed_memory.give_back()
 
-    def _index(self, keys: npt.NDArray[np.uint64], collected: npt.NDArray[np.int64]) -> None:
-        order = np.lexsort((-collected, keys[:, 1], keys[:, 0]))
-        keys = keys[order]
-        first = np.ones(len(keys), bool)
-        first[1:] = (keys[1:] != keys[:-1]).any(axis=1)
-        self._keys, self._rows = keys[first], order[first]
-        self._records: Any = np.memmap(self._file, RECORD, "r") if len(order) else np.empty(0, RECORD)
+    def _index(self, high: GrownArray, low: GrownArray) -> None:
+        """Sort the keys, one half after the other: of those that are equal, the one that was collected last stays."""
+        self._high, self._low = high.array(), low.array()
+        self._rows = np.argsort(self._high)
+        self._high = self._high[self._rows]
+        self._low = self._low[self._rows]
+        again = self._high[1:] == self._high[:-1]
+        if not again.any():
+            return
+        alike = np.zeros(len(self._rows), bool)
+        alike[1:] = again
+        alike[:-1] |= again
+        rows, halves = self._rows[alike], (self._low[alike], self._high[alike])
+        order = np.lexsort((rows, -self._records.of(rows)["collected"], *halves))
+        self._rows[alike], self._low[alike] = rows[order], halves[0][order]
+        is_first = np.ones(len(self._rows), bool)
+        is_first[1:] = ~again | (self._low[1:] != self._low[:-1])
+        self._high, self._low, self._rows = self._high[is_first], self._low[is_first], self._rows[is_first]
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._rows)
 
     @property
     def has_listings(self) -> bool:
@@ -174,10 +190,11 @@ class Incremental:
         """Return the items as they were listed when they were collected; None for those that no job holds."""
         if self._texts is None:
             return [None] * len(ids)
-        rows = self._find([*ids]).tolist()
+        rows = self._find([*ids])
+        records = iter(self._records.of(rows[rows >= 0]))
         return [
-            None if row < 0 else listed_item(self._records[row], id_, *self._texts.of(row))
-            for id_, row in zip(ids, rows, strict=True)
+            None if row < 0 else listed_item(next(records), id_, *self._texts.of(row))
+            for id_, row in zip(ids, rows.tolist(), strict=True)
         ]
 
     def with_unchanged_skipped(self, inventory: pa.Table) -> pa.Table:
@@ -187,7 +204,7 @@ class Incremental:
         hits = np.flatnonzero(rows >= 0)
         if not len(hits):
             return inventory
-        records = self._records[rows[hits]]
+        records = self._records.of(rows[hits])
         same = is_same(inventory.take(hits), records)
         columns = {
             name: inventory[name].to_pylist() for name in ("outcome", "error_code", "message", "held_sha256", "held_by")
@@ -213,15 +230,15 @@ class Incremental:
         """Return the number of each id's record, or -1."""
         found = np.full(len(ids), -1, np.int64)
         wanted = digests(ids)
-        at = np.searchsorted(self._keys[:, 0], wanted[:, 0])
+        at = np.searchsorted(self._high, wanted[:, 0])
         while True:  # Digests with the same first half are neighbours: step along them, in practice once.
-            inside = at < len(self._keys)
-            inside[inside] = self._keys[at[inside], 0] == wanted[inside, 0]
+            inside = at < len(self._high)
+            inside[inside] = self._high[at[inside]] == wanted[inside, 0]
             inside &= found < 0
             if not inside.any():
                 return found
             is_it = inside.copy()
-            is_it[inside] = self._keys[at[inside], 1] == wanted[inside, 1]
+            is_it[inside] = self._low[at[inside]] == wanted[inside, 1]
             found[is_it] = self._rows[at[is_it]]
             at[inside] += 1
 

@@ -8,6 +8,7 @@ from dataclasses import replace as replaced
 from datetime import datetime
 from typing import Final
 
+from prefect_collect import freed_memory
 from prefect_collect.codes import WORKER_LOST, Failure
 from prefect_collect.documents.evidence import account_of_job
 from prefect_collect.errors import (
@@ -144,6 +145,7 @@ def run_export(
             stop.require_going()
             if checked.items == 0 or checked.failed < checked.items:
                 progress.phase = "Packaging"
+                freed_memory.give_back()
                 account.built = steps.build(bound, delivery, checked, attempt > 1)
     except JobCanceled as error:
         account.left = isinstance(error, CallAbandoned) and account.checked is not None
@@ -159,6 +161,7 @@ def run_export(
     if account.built is None and stop.canceled:
         account.why = _CANCELED
     progress.phase = "Closing"
+    freed_memory.give_back()
     folder.require_current(attempt)
     return _close(folder, record, attempt, bound, account, started, delivery)
 

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from prefect_collect.archive.item_paths import MAX_PART, UNUSUAL, is_path_of
 from prefect_collect.job_folder import store_keys
+from prefect_collect.job_folder.grown_array import GrownArray
 
 Batches = Callable[[list[str]], Iterator[pa.RecordBatch]]
 """Yields the named columns of a table, from its start, in the same batches at each call.
@@ -34,15 +35,15 @@ _TWICE: Final = "the manifest lists it twice"
 def manifest_faults(manifest: Batches) -> dict[int, str]:
     """Return what is wrong with rows of a manifest, by row number: such items can be neither read nor delivered."""
     faults: dict[int, str] = {}
-    hashes: list[Any] = [np.empty(0, np.int64)]
+    hashes = GrownArray(np.int64)
     start = 0
     for batch in manifest(CHECKED):
         for row, what in row_faults(batch):
             faults.setdefault(start + row, what)
         ids = batch["item_id"].to_pylist()
-        hashes.append(np.fromiter(map(hash, ids), np.int64, len(ids)))
+        hashes.add(np.fromiter(map(hash, ids), np.int64, len(ids)))
         start += len(ids)
-    for row in _repeated(manifest, np.concatenate(hashes)):
+    for row in _repeated(manifest, hashes.array()):
         faults.setdefault(row, _TWICE)
     return faults
 
@@ -81,12 +82,12 @@ def bad_paths(rows: pa.RecordBatch | pa.Table) -> Iterator[int]:
 
 
 def _repeated(manifest: Batches, hashes: Any) -> list[int]:
-    """Return the rows whose id an earlier row has.
+    """Return the rows whose id an earlier row has, and sort the hashes of the ids.
 
     Python's string hash has 64 bits; ids with equal hashes are compared.
     """
-    ordered = np.sort(hashes)
-    suspects = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    hashes.sort()
+    suspects = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
     if not len(suspects):
         return []
     wanted, seen, rows, start = set(suspects.tolist()), set[str](), [], 0

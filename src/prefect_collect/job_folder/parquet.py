@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prefect_collect import pandas_later
+from prefect_collect import freed_memory, pandas_later
 from prefect_collect.errors import CorruptPart
 from prefect_collect.job_folder import table_columns
 from prefect_collect.stores import Buffer, Store
@@ -28,8 +28,8 @@ _ROWS_AT_ONCE = 256
 """Rows added to a page at a time. A page ends at 1 MiB; with the longest paths it stays under 20 MiB."""
 
 _COPY = 8 << 20
-_HELD = 16 << 20
-"""Bytes up to which a copy stays in memory."""
+_HELD = 4 << 20
+"""Bytes up to which a copy stays in memory; after a walk of a larger one, freed memory is given back."""
 
 _DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError)
 _COLUMNS = {
@@ -98,8 +98,10 @@ def _source(store: Store, key: str, sha256: str | None) -> Iterator[Any]:
             yield raw
         return
     with tempfile.SpooledTemporaryFile(_HELD) as copy:
-        copy_checked(store, key, sha256, copy)
+        size = copy_checked(store, key, sha256, copy)
         yield copy
+    if size > _HELD:
+        freed_memory.give_back()
 
 
 def copy_checked(store: Store, key: str, sha256: str | None, to: Any) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prefect_collect.archive.item_paths import marked_path
+from prefect_collect.job_folder.grown_array import GrownArray
 from prefect_collect.job_folder.manifest_rules import Batches
 
 _Hashes = npt.NDArray[np.int64]
@@ -21,7 +22,7 @@ def find_clashes(manifest: Batches) -> dict[int, str]:
     The new path is `item_paths.marked_path`. Needs 8 bytes of memory per item and per folder.
     """
     files, folders = _hashes(manifest)
-    suspects = set(_repeated(files).tolist()) | set(np.intersect1d(files, folders).tolist())
+    suspects = set(_repeated(files).tolist()) | set(folders[are_in(files, folders)].tolist())
     if not suspects:
         return {}
     taken = _Sorted(files), _Sorted(folders)
@@ -54,19 +55,28 @@ def _hashes(manifest: Batches) -> tuple[_Hashes, _Hashes]:
     Python's own string hash has 64 bits. It differs between processes, which does no harm: paths with equal hashes are
     compared.
     """
-    files: list[_Hashes] = []
+    files = GrownArray(np.int64)
     folders = np.empty(0, np.int64)
     fresh: list[_Hashes] = []
     for batch in manifest(["path"]):
         paths = batch.column(0).to_pylist()
-        files.append(_array(map(hash, paths), len(paths)))
+        files.add(_array(map(hash, paths), len(paths)))
         needed = _folders({path.rpartition("/")[0] for path in paths})
         fresh.append(_array(map(hash, needed), len(needed)))
         if sum(map(len, fresh)) > len(folders) + 1_000_000:
             folders, fresh = np.unique(np.concatenate([folders, *fresh])), []
-    every = np.concatenate([*files, np.empty(0, np.int64)])
+    every = files.array()
     every.sort()
     return every, np.unique(np.concatenate([folders, *fresh]))
+
+
+def are_in(ordered: _Hashes, values: _Hashes) -> npt.NDArray[np.bool_]:
+    """Return which of the values a sorted array has, without a copy of it."""
+    found = np.zeros(len(values), np.bool_)
+    at = np.searchsorted(ordered, values)
+    inside = at < len(ordered)
+    found[inside] = ordered[at[inside]] == values[inside]
+    return found
 
 
 def _folders(parents: set[str]) -> set[str]:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_collect.job_folder.duplicate_counts import DuplicateCounts
+from prefect_collect.job_folder.grown_array import GrownArray
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.duplicate_texts import ItemText, ItemTexts
 from prefect_collect.packages.building.earlier_items import Earlier, EarlierItems, digest_prefixes
@@ -169,6 +170,7 @@ def find_duplicates(
     found = EarlierItems(manifest, prefixes, usable, earlier or [], deduplicate)
     original = np.arange(len(sizes))
     rows = _suspects(prefixes, usable)
+    del prefixes, usable
     withheld = np.zeros(len(sizes), np.bool_)
     kept = np.zeros(len(sizes), np.bool_) if before is None else before
     if deduplicate is not None:
@@ -191,18 +193,19 @@ def find_duplicates(
 
 def _read(manifest: Batches) -> tuple[Numbers, npt.NDArray[np.uint64], Flags]:
     """Return sizes, the first 8 bytes of hashes, and which rows can be a duplicate, of all rows."""
-    sizes, prefixes, usable = [np.empty(0, np.int64)], [np.empty(0, np.uint64)], [np.empty(0, np.bool_)]
+    sizes, prefixes, usable = GrownArray(np.int64), GrownArray(np.uint64), GrownArray(np.bool_)
     for batch in manifest(["size", "sha256"]):
         size = pc.fill_null(batch["size"], 0).to_numpy(zero_copy_only=False)
-        sizes.append(size)
-        prefixes.append(digest_prefixes(batch["sha256"]))
-        usable.append((size > 0) & batch["sha256"].is_valid().to_numpy(zero_copy_only=False))
-    return np.concatenate(sizes), np.concatenate(prefixes), np.concatenate(usable)
+        sizes.add(size)
+        prefixes.add(digest_prefixes(batch["sha256"]))
+        usable.add((size > 0) & batch["sha256"].is_valid().to_numpy(zero_copy_only=False))
+    return sizes.array(), prefixes.array(), usable.array()
 
 
 def _suspects(prefixes: npt.NDArray[np.uint64], usable: Flags) -> Numbers:
     """Return the rows of which another one has a hash that begins alike."""
-    ordered = np.sort(prefixes[usable])
+    ordered = prefixes[usable]
+    ordered.sort()
     twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     if not len(twice):
         return np.empty(0, np.int64)

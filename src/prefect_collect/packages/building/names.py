@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_collect.archive.item_paths import MAX_PART, marked_path
+from prefect_collect.job_folder.grown_array import GrownArray
 from prefect_collect.job_folder.manifest_rules import Batches
+from prefect_collect.packages.building.clashes import are_in
 from prefect_collect.packages.building.portable_paths import (
     DEVICES,
     MAX_UNITS,
@@ -189,7 +191,7 @@ class PortableNames:
 
     def _rename_files(self, folders: _Hashes) -> None:
         """Find new names for files that clash, and record which paths change."""
-        hashes, changed = list[_Hashes](), list[npt.NDArray[np.bool_]]()
+        hashes, changed = GrownArray(np.int64), GrownArray(np.bool_)
         for batch in self._batches():
             paths = [path for _, path in batch]
             nodes, differs = _array(map(hash, paths), len(paths)), np.zeros(len(paths), np.bool_)
@@ -199,11 +201,12 @@ class PortableNames:
                 folder, whole = (path.rpartition("/")[0], path) if plain[row] else self._placed(path)
                 nodes[row] = _hash((folder, same_name(whole.rpartition("/")[2])))
                 differs[row] = whole != path
-            hashes.append(nodes)
-            changed.append(differs)
-        self.changed = np.concatenate([np.zeros(0, np.bool_), *changed])
-        taken = np.sort(np.concatenate([np.empty(0, np.int64), *hashes]))
-        suspects = _repeated(taken) | set(np.intersect1d(taken, folders).tolist())
+            hashes.add(nodes)
+            changed.add(differs)
+        self.changed = changed.array()
+        taken = hashes.array()
+        taken.sort()
+        suspects = _repeated(taken) | set(folders[are_in(taken, folders)].tolist())
         if not suspects:
             return
         groups: dict[_Node, list[tuple[str, int]]] = {}
