@@ -166,8 +166,8 @@ def test_what_a_list_of_another_system_says_is_in_the_columns(
     assert [[*row.values()][1:10] for row in found] == [
         ["Ann Lee", "ann@x.example", "bob@x.example", "Plans", "2024-01-02T03:04:05Z", "2024-01-02 03:04:05", "f-1",
          "", "ann@x.example"],
-        ["", "eve@x.example", "", "its own", "", "", "", "a; 1", ""],
-        ["", "", "", "", "1/2/2024 3:04 PM", "", "", "", ""],
+        ["", "eve@x.example", "y@x.example", "its own", "", "", "", "a; 1", ""],
+        ["", "", "y@x.example", "x", "1/2/2024 3:04 PM", "", "", "", ""],
         ["", "", "y@x.example", "x", "", "", "", "", ""],
         [""] * 9,
     ]  # fmt: skip

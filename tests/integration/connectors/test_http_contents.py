@@ -95,7 +95,7 @@ def test_a_wrong_length(web: HttpFiles, tmp_path: Path, by: int) -> None:
     folder, status = collected(tmp_path, source)
     assert status is JobStatus.FAILED
     [row] = unsuccessful(folder).values()
-    assert row["error_code"] in ("truncated", "changed_during_read", "connection_lost")
+    assert row["error_code"] in ("truncated", "list_mismatch", "connection_lost")
 
 
 def test_a_pause_that_the_server_asks_for(web: HttpFiles, tmp_path: Path) -> None:
