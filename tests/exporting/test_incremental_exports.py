@@ -6,10 +6,13 @@ import hashlib
 import json
 import shutil
 import sqlite3
+from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -24,10 +27,12 @@ from prefect_collect.packages import verify
 from prefect_collect.packages.ocfl.names import object_name
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
+from tests.support.memory_source import MemorySource, Thing
 from tests.support.ocfl_judge import require_valid
-from tests.support.run_attempts import attempt, export, new_job
+from tests.support.run_attempts import attempt, export, held, new_job
 
 NAME = object_name({"name": "test", "location": "test"})
+IN_MEMORY = object_name({"name": "memory", "location": "test"})
 FIRST = {"a.txt": b"one", "b/c.txt": b"two", "b/same.txt": b"one", "empty": b"", "gone.txt": b"gone"}
 
 
@@ -103,6 +108,83 @@ def test_an_older_collection_makes_no_version(tmp_path: Path, monkeypatch: pytes
     before = (root / NAME / "inventory.json").read_bytes()
     assert "the version v1 of a later collection" in messages(export(first, DirectoryStore(root), "ocfl")[1])
     assert (root / NAME / "inventory.json").read_bytes() == before
+
+
+def ends_apart(monkeypatch: pytest.MonkeyPatch, year: int = 2024) -> None:
+    """Have each attempt end ten seconds after the one before, as versions state whole seconds."""
+    ends = (datetime(year, 5, 6, tzinfo=UTC) + timedelta(seconds=10 * number) for number in count(1))
+    monkeypatch.setattr("prefect_collect.job_folder.account.now", lambda: next(ends))
+
+
+@pytest.mark.parametrize("first_attempt", ["left an item", "broke off", "was lost"])
+def test_a_retried_older_collection_makes_no_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first_attempt: str
+) -> None:
+    """What a retry carries over is as old as it was, so it does not put back what a later collection has newer.
+
+    So it is after a whole listing that left an item, after one that broke off behind an item that is held, and after an
+    attempt whose process was lost, which the retry closes.
+    """
+    is_lost = first_attempt == "was lost"
+    ends_apart(monkeypatch, 2124 if is_lost else 2024)  # a lost attempt is closed after the retry began
+    store, root = DirectoryStore(tmp_path / "staging"), tmp_path / "root"
+    a, new = Thing("denied", b"a"), Thing("good", b"newer")
+    source = MemorySource({"a": a, "b": Thing("good", b"old")}, breaks_after=None)
+    if first_attempt == "broke off":
+        source = MemorySource({"b": Thing("good", b"old"), "c": a}, breaks_after=1)
+    first = new_job(store, source)
+    with monkeypatch.context() as patched:
+        if is_lost:
+            patched.setattr("prefect_collect.collecting.attempt.close_attempt", Mock(side_effect=InterruptedError))
+        with suppress(InterruptedError):
+            assert attempt(first, source).counts.succeeded == 1
+    source.breaks_after, a.kind, source.things["b"] = None, "good", new
+    second = new_job(store, source)
+    assert attempt(second, source).status is JobStatus.SUCCESSFULLY_COMPLETED
+    export(second, DirectoryStore(root), "ocfl")
+    before = (root / IN_MEMORY / "inventory.json").read_bytes()
+    assert attempt(first, source).status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert len(held(first, 1)) == 1
+    said = messages(export(first, DirectoryStore(root), "ocfl")[1])
+    assert "the version v1 of a later collection" in said
+    as_of = f"{first.claimed_at(1):%Y-%m-%dT%H:%M:%SZ}" if is_lost else "2024-05-06T00:00:10Z"
+    assert f"and this one has items as they were at {as_of}" in said
+    assert (root / IN_MEMORY / "inventory.json").read_bytes() == before
+
+
+def test_versions_of_a_retried_collection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A retry makes a version after that of the attempt before, though its listing is older, but not before it."""
+    ends_apart(monkeypatch)
+    store, root = DirectoryStore(tmp_path / "staging"), DirectoryStore(tmp_path / "root")
+    source = MemorySource({"a": Thing("denied"), "b": Thing("denied"), "c": Thing("good", b"c")})
+    job = new_job(store, source)
+    bound = []
+    for name in ("a", "b", ""):
+        attempt(job, source)
+        bound.append(bind_collection(store, job.job_id))
+        if name:
+            source.things[name].kind = "good"
+    _, second, third = bound
+    results = []
+    for each in (second, third, second):
+        monkeypatch.setattr("tests.support.run_attempts.bind_collection", lambda *_, each=each: each)
+        results.append(export(job, root, "ocfl")[1])
+    inventory = json.loads((tmp_path / "root" / IN_MEMORY / "inventory.json").read_bytes())
+    assert [said["created"][-3:] for said in inventory["versions"].values()] == ["20Z", "30Z"]
+    assert "the version v2 of a later collection" in messages(results[-1])
+
+
+def test_a_collection_whose_first_attempt_had_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collection whose listing broke off before it held anything is as new as its retry."""
+    ends_apart(monkeypatch)
+    store, root = DirectoryStore(tmp_path / "staging"), DirectoryStore(tmp_path / "root")
+    source = MemorySource({"a": Thing("good", b"a")}, breaks_after=0)
+    first, second = new_job(store, source), new_job(store, source)
+    attempt(first, source)
+    source.breaks_after = None
+    for job in (second, first):
+        attempt(job, source)
+        assert export(job, root, "ocfl")[1].status is JobStatus.SUCCESSFULLY_COMPLETED
 
 
 @pytest.mark.parametrize("format", ["directory", "loadfile-directory", "mail-directory"])

@@ -338,11 +338,9 @@ def test_many_files_in_an_open_folder(store: DirectoryStore, monkeypatch: pytest
     ]
 
 
-def test_an_open_folder_that_is_removed_or_taken(store: DirectoryStore) -> None:
-    """A folder that was removed meanwhile is made again; a name that is taken, and a link, are refused as ever."""
+def test_a_name_that_is_taken_in_an_open_folder(store: DirectoryStore) -> None:
+    """A name that is taken, and a folder that is a link, are refused as ever; files that follow are written."""
     with store.open_folder() as into:
-        store.create("a/1", b"1", into)
-        store.delete("a/")
         store.create("a/2", b"2", into)
         with pytest.raises(KeyExists):
             store.create("a/2", b"3", into)
@@ -351,6 +349,40 @@ def test_an_open_folder_that_is_removed_or_taken(store: DirectoryStore) -> None:
             store.create("b/1", b"4", into)
         store.create("a/3", b"5", into)
     assert [(blob.key, store.read(blob.key)) for blob in store.list()] == [("a/2", b"2"), ("a/3", b"5")]
+
+
+@pytest.mark.parametrize("instead", ["nothing", "a link", "another folder", "a file"])
+def test_an_open_folder_that_is_moved_or_replaced(store: DirectoryStore, instead: str) -> None:
+    """Files whose folder was moved are elsewhere, so leaving it fails, also for the next folder; that is written."""
+    into, moved, folder = store.open_folder(), store.root / "moved", store.root / "f/a"
+    for key in ("f/a/1", "f/a/2"):
+        store.create(key, b"1", into)
+        if key == "f/a/1":
+            folder.rename(moved)
+            if instead == "a link":
+                folder.symlink_to(moved)
+            elif instead == "another folder":
+                folder.mkdir()
+            elif instead == "a file":
+                folder.write_bytes(b"")
+    with pytest.raises(StoreUnavailable, match=r"moved or replaced .*/f/a\]"):
+        store.create("b/1", b"2", into)
+    store.create("b/1", b"3", into)
+    store.delete("b/")
+    with pytest.raises(StoreUnavailable, match=r"moved or replaced .*/b\]"), into:
+        pass
+    assert sorted(path.name for path in moved.iterdir()) == ["1", "2"]
+
+
+def test_an_open_folder_that_is_removed(store: DirectoryStore) -> None:
+    """The files of a folder that was removed are lost, which the next file of that folder says; then it is made."""
+    with store.open_folder() as into:
+        store.create("a/1", b"1", into)
+        store.delete("a/")
+        with pytest.raises(StoreUnavailable, match=r"moved or replaced .*/a\]"):
+            store.create("a/2", b"2", into)
+        store.create("a/2", b"3", into)
+    assert [(blob.key, store.read(blob.key)) for blob in store.list()] == [("a/2", b"3")]
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.EIO])

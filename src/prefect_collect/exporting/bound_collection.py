@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import pyarrow as pa
@@ -40,6 +41,21 @@ class BoundCollection:
     def late(self) -> str:
         """The warning that the custody log did not vouch for the collection from the start; "" if it did."""
         return self.vouched.late(self.result.attempt)
+
+    def as_of(self) -> datetime:
+        """Return when the first attempt ended that held items or had listed the source to its end.
+
+        Later attempts carry that over as it was then, however much later they end. Of an attempt whose process was
+        lost, only the start is known. Raise KeyMissing, CorruptPart.
+        """
+        for number in self.folder.closed_attempts():
+            if number >= self.result.attempt:
+                break
+            earlier = self.vouched.result(number)
+            if earlier.listing_complete or earlier.counts.succeeded:
+                is_lost = earlier.ended > self.folder.claimed_at(number + 1)  # the later attempt closed it
+                return earlier.started if is_lost else earlier.ended
+        return self.result.ended
 
     @property
     def manifest(self) -> Batches:

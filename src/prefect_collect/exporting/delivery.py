@@ -88,5 +88,5 @@ def spec_of(bound: BoundCollection, delivery: Delivery) -> PackageSpec:
     return PackageSpec(
         record.package_base, record.job_id, result.ended.date(), record.name, *ways, info, record.hashes, custodians,
         source=str(record.source.get("name", "")), **delivery.options, deduplicate=delivery.deduplicate,
-        ended=result.ended,
+        ended=result.ended, as_of=bound.as_of() if FORMATS[delivery.format].grows else None,
     )  # fmt: skip

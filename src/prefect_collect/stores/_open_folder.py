@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from prefect_collect.errors import StoreError, StoreUnavailable
-from prefect_collect.stores._files import NewFile, open_folder
+from prefect_collect.stores._files import NewFile, folder, open_folder
 from prefect_collect.stores.os_errors import store_error
+
+_NOT_THERE: Final = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 
 
 class OpenFolder:
     """The folder that the last file was created in: it is opened once for all files that follow one another in it.
 
     It is synced to the disk, with the names of its files, when the next folder is opened and when the `with` block
-    ends; so the files' names are safe when the block has ended. One thread uses it.
+    ends; so the files' names are safe when the block has ended. It must then still be what has its name: a folder that
+    another program moved or replaced took the files with it. One thread uses it.
     """
 
     def __init__(self, root: Path) -> None:
@@ -27,13 +31,13 @@ class OpenFolder:
     def place(self, file: NewFile, parts: list[str]) -> None:
         """Sync a new file to the disk and give it its name. Raise FileExistsError if that exists.
 
-        Raise StoreUnavailable if the names of earlier files could not be synced, or another StoreError but
-        StoreError itself: it is not this file's.
+        Raise StoreUnavailable if the names of earlier files could not be synced or their folder is no longer there, or
+        another StoreError but StoreError itself: it is not this file's.
         """
         os.fsync(file.fd)
         *above, name = parts
         if above == self._parts:
-            with suppress(FileNotFoundError):  # the folder was removed since it was opened
+            with suppress(FileNotFoundError):  # the folder was removed since it was opened, which _leave says
                 file.link(self._fd, name)
                 return
         self._leave()
@@ -46,13 +50,30 @@ class OpenFolder:
         parts, self._parts = self._parts, None
         if fd < 0:
             return
+        place = str(self._root.joinpath(*(parts or ())))
         try:
             os.fsync(fd)
+            is_there = self._is_there(fd, parts or [])
         except OSError as error:
-            found = store_error(error, str(self._root.joinpath(*(parts or ()))))
+            found = store_error(error, place)
             raise (StoreUnavailable(str(found)) if type(found) is StoreError else found) from error
         finally:
             os.close(fd)
+        if not is_there:
+            raise StoreUnavailable(
+                f"The folder was moved or replaced while files were written into it; retry while no other program "
+                f"changes it [{place}]"
+            )
+
+    def _is_there(self, fd: int, parts: list[str]) -> bool:
+        """Return whether the open folder still has its name."""
+        try:
+            with folder(self._root, parts) as there:
+                return os.path.sameopenfile(fd, there)
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                return False
+            raise
 
     def __enter__(self) -> Self:
         return self

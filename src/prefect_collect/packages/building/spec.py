@@ -57,7 +57,8 @@ class PackageSpec:
     export gave. `custody` is the account of the collection (`documents.account`), of which the chain of custody
     documents are made; none are made without it. `bag` has lines of bag-info.txt that the user gave, the BagIt
     profile that the bag conforms to, and how large the bags of a group may be. `deduplicate` says which of the items
-    with the same bytes it holds, if not all. `ended` is when the collection ended, by which versions are ordered.
+    with the same bytes it holds, if not all. `ended` is when the collection ended, which a version states; `as_of` is
+    when its first attempt ended of which it has items or the listing: by this versions are ordered.
     """
 
     base: str
@@ -78,6 +79,7 @@ class PackageSpec:
     bag: BagOptions = field(default_factory=BagOptions)
     deduplicate: Deduplicate | None = None
     ended: datetime | None = None
+    as_of: datetime | None = None
 
     @property
     def algorithms(self) -> list[str]:

@@ -29,7 +29,13 @@ from prefect_collect.packages.ocfl.inventory import next_version
 from prefect_collect.packages.ocfl.names import DESCRIPTION, INVENTORY, ITEMS_FOLDER
 from prefect_collect.packages.ocfl.storage_root import require_storage_root
 from prefect_collect.packages.ocfl.stored import StoredObject
-from prefect_collect.packages.ocfl.unchanged import created_of, require_continuing, shared_rows, without_unchanged
+from prefect_collect.packages.ocfl.unchanged import (
+    created_of,
+    message_of,
+    require_continuing,
+    shared_rows,
+    without_unchanged,
+)
 from prefect_collect.stores import Store
 from prefect_collect.threads.pool import Pool
 from prefect_collect.threads.stop import Stop
@@ -208,6 +214,6 @@ def _said(spec: PackageSpec) -> dict[str, Any]:
     """Return what is said of the version, which is the same in each attempt."""
     return {
         "created": created_of(spec),
-        "message": f"{spec.name or spec.base}, collection {spec.job_id}",
+        "message": message_of(spec),
         "user": {"name": f"{AGENT} {agent_version()}".strip()},
     }

@@ -50,19 +50,39 @@ def created_of(spec: PackageSpec) -> str:
     """Return the time of a version: that of the collection's end, which is the same in each attempt."""
     if spec.ended is None:
         return f"{spec.bagging_date.isoformat()}T00:00:00Z"
-    return f"{spec.ended.replace(tzinfo=None).isoformat(timespec='seconds')}Z"
+    return _stated(spec.ended)
+
+
+def message_of(spec: PackageSpec) -> str:
+    """Return the message of a version, which names its collection."""
+    return f"{spec.name or spec.base}{_of_collection(spec)}"
+
+
+def _of_collection(spec: PackageSpec) -> str:
+    return f", collection {spec.job_id}"
+
+
+def _stated(moment: datetime) -> str:
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def _require_later(inventory: Inventory, spec: PackageSpec) -> None:
-    """Raise PackageError if a version that was made here is of a later collection."""
-    own = datetime.fromisoformat(created_of(spec))
+    """Raise PackageError if a version that was made here is of a later collection, or of a later attempt of this one.
+
+    A retry carries over what earlier attempts hold, so beside other collections this one is as old as that.
+    """
+    ended = created_of(spec)
+    as_of = ended if spec.as_of is None else _stated(spec.as_of)
     for number, said in inventory.versions.items():
-        name = str(said.get("user", {}).get("name", ""))
-        if name.split(" ")[0] == AGENT and datetime.fromisoformat(said["created"]) > own:
+        name, message = str(said.get("user", {}).get("name", "")), said.get("message", "")
+        if name.split(" ")[0] != AGENT:
+            continue
+        own = ended if message.endswith(_of_collection(spec)) else as_of
+        if datetime.fromisoformat(said["created"]) > datetime.fromisoformat(own):
             raise PackageError(
-                f"The object has the version v{number} of a later collection ({said.get('message', '')[:300]}; it "
-                f"ended at {said['created']}), so a version of this one would put back what changed since; name "
-                f"another destination. [collection={spec.job_id}]"
+                f"The object has the version v{number} of a later collection ({message[:300]}; it ended at "
+                f"{said['created']}, and this one has items as they were at {own}), so a version of this one would put "
+                f"back what changed since; name another destination, or collect anew. [collection={spec.job_id}]"
             )
 
 
