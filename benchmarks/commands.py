@@ -127,7 +127,7 @@ def commands(bench: Bench) -> list[Limit]:
             say(f"    {command.title}: {wall:.2f} s, {', '.join(said)}")
             rows.append(Limit(command.title, wall, "s", command.most_seconds, ", ".join(said)))
             if command.most_memory:
-                rows.append(Limit(f"{command.title}: memory", memory, "MB", command.most_memory))
+                rows.append(Limit(f"{command.title}: memory", memory, "MB", command.most_memory, said[0]))
     return rows
 
 

@@ -183,6 +183,9 @@ def console_polling(bench: Bench) -> list[Limit]:
         say(f"  alone {alone['work']:.2f} s, with {BROWSERS} browsers {among['work']:.2f} s")
     ratios = [among["work"] / alone["work"] for alone, among in pairs]
     spread = f"{min(ratios):.3f}-{max(ratios):.3f} in {len(pairs)} pairs, {pairs[0][0]['work']:.1f} s alone"
+    spread += "; CPU of the job {:.1f} s, alone {:.1f} s".format(
+        *(statistics.median(pair[at]["cpu"] for pair in pairs) for at in (1, 0))
+    )
     cpu = statistics.median(among["shares"]["console"] for _, among in pairs) * 100
     return [
         Limit(f"{BROWSERS} browsers, {data.count:,} files", statistics.median(ratios), "times", 1.05, spread),

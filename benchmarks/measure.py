@@ -162,6 +162,11 @@ class Row:
         return self.peer.median / self.ours.median
 
     @property
+    def rounds(self) -> int:
+        """The rounds in which both were measured."""
+        return min(len(self.ours.full), len(self.peer.full))
+
+    @property
     def cpu(self) -> float | None:
         """The peer's CPU seconds divided by prefect-collect's; None where there is too little to compare."""
         return self.peer.cpu / self.ours.cpu if min(self.peer.cpu, self.ours.cpu) >= _LEAST_CPU else None

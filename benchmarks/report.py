@@ -15,10 +15,12 @@ from benchmarks.measure import WHOLE_TARGET, Row, Times
 
 REASONS: Final = Path(__file__).with_name("reasons.toml")
 _MET: Final = {True: "met", False: "**missed**", None: ""}
+_NOISE: Final = "not measurable here"
 _TARGETS: Final = (
     "Medians of {} interleaved rounds, or of fewer where the time of the run did not suffice. `×` is how many times as "
     "fast as the other tool ours is, both without their constant parts; beside it the least and the greatest of single "
-    "rounds."
+    "rounds, and the seconds of CPU of both. *Not measurable here* is a difference that is 0 or less, or was so in a "
+    "single round: it is less than what other work does to the times, and no target is met by it."
 )
 _WHOLE: Final = (
     "The other tool's seconds to ours, constant parts included. The target is {:g} for each: {} of {} are met."
@@ -70,20 +72,17 @@ class Run:
 
 @dataclass(frozen=True)
 class Target:
-    """One line of the summary: how much of a target was reached; from 1 on it is met."""
+    """One line of the summary: how much of a target was reached; `is_met` is None if that cannot be told here."""
 
     key: str
     what: str
     target: str
     reached: str
     share: float
+    is_met: bool | None
+    rounds: int
     load: Load
     note: str = ""
-
-    @property
-    def is_met(self) -> bool:
-        """True if the target is met."""
-        return self.share >= 1
 
 
 def targets(measured: Sequence[Measured]) -> list[Target]:
@@ -93,21 +92,33 @@ def targets(measured: Sequence[Measured]) -> list[Target]:
         for row in group.rows:
             if row.target is not None:
                 peer = row.peer.contender.name
-                what, low_high = f"{row.title}: beside {peer}", "{:.2f} to {:.2f}".format(*row.spread)
-                key, reached = f"{group.name} {peer}", f"{row.ratio:.2f} ×"
+                low, high = row.spread
+                note = f"{low:.2f} to {high:.2f}; CPU {row.ours.cpu:.2f} s, theirs {row.peer.cpu:.2f} s"
                 found.append(
-                    Target(key, what, f"{row.target:g} ×", reached, row.ratio / row.target, group.load, low_high)
-                )
+                    Target(
+                        f"{group.name} {peer}", f"{row.title}: beside {peer}", f"{row.target:g} ×",
+                        f"{row.ratio:.2f} ×", row.ratio / row.target, row.passed, row.rounds, group.load, note,
+                    )
+                )  # fmt: skip
         for limit in group.limits:
             if limit.target is not None:
                 most = f"{'at least' if limit.is_least else 'at most'} {limit.target:g} {limit.unit}"
-                reached = f"{_number(limit.value)} {limit.unit}"
                 found.append(
                     Target(
-                        f"{group.name} {limit.title}", limit.title, most, reached, limit.share, group.load, limit.note
+                        f"{group.name} {limit.title}", limit.title, most, _reached(limit), limit.share, limit.passed,
+                        limit.rounds or group.rounds, group.load, limit.note,
                     )
-                )
+                )  # fmt: skip
     return found
+
+
+def _reached(limit: Limit) -> str:
+    value = f"{_number(limit.value)} {limit.unit}"
+    return f"{_NOISE} ({value})" if limit.is_noise else value
+
+
+def _load(load: Load) -> str:
+    return f"{load.average:.1f}{'' if load.is_idle else ' (busy)'}"
 
 
 def _number(value: float) -> str:
@@ -126,16 +137,16 @@ def _summary(every: Sequence[Target]) -> list[str]:
             one.what,
             one.target,
             one.reached,
-            f"{min(one.share, 99):.2f}",
+            "" if one.is_met is None else f"{min(one.share, 99):.2f}",
             _MET[one.is_met],
+            str(one.rounds),
             one.note,
-            f"{one.load.average:.1f}{'' if one.load.is_idle else ' (busy)'}",
+            _load(one.load),
         ]
         for one in every
     ]
-    return table(
-        ["what", "target", "reached", "reached ÷ target", "", "rounds, or more", "load before"], cells, (1, 2, 3, 6)
-    )
+    header = ["what", "target", "reached", "reached ÷ target", "", "rounds", "single rounds, CPU, more", "load before"]
+    return table(header, cells, (1, 2, 3, 5, 7))
 
 
 def _whole(measured: Sequence[Measured]) -> list[str]:
@@ -154,27 +165,26 @@ def _named(times: Times) -> str:
 def _side_by_side(measured: Sequence[Measured]) -> list[str]:
     side = ["s", "empty", "net", "CPU"]
     header = ["what", "items", *(f"ours: {name}" for name in side), "beside", *side, "ratio", "of rounds", "CPU ratio"]
+    header.append("load before")
     cells = []
-    for row in (row for group in measured for row in group.rows):
+    for load, row in ((group.load, row) for group in measured for row in group.rows):
         times = [
             [f"{one.median:.2f}", f"{one.constant:.2f}", f"{one.net:.2f}", f"{one.cpu:.2f}"]
             for one in (row.ours, row.peer)
         ]
         low, high = row.spread
-        rounds = min(len(row.ours.full), len(row.peer.full))
-        ratios = [f"{row.ratio:.2f}", f"{low:.2f} to {high:.2f} ({rounds})", f"{row.cpu:.2f}" if row.cpu else ""]
+        ratios = [f"{row.ratio:.2f}", f"{low:.2f} to {high:.2f} ({row.rounds})", f"{row.cpu:.2f}" if row.cpu else ""]
         title = f"{row.title} [{row.ours.setting}]" if row.ours.setting else row.title
-        cells.append([title, f"{row.items:,}", *times[0], _named(row.peer), *times[1], *ratios])
-    return table(header, cells, (1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 13))
+        cells.append([title, f"{row.items:,}", *times[0], _named(row.peer), *times[1], *ratios, _load(load)])
+    return table(header, cells, (1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 13, 14))
 
 
 def _values(measured: Sequence[Measured]) -> list[str]:
     cells = [
-        [limit.title, f"{_number(limit.value)} {limit.unit}", "" if limit.target is None else f"{limit.target:g}",
-         _MET[limit.passed], limit.note]
+        [limit.title, _reached(limit), str(limit.rounds or group.rounds), limit.note, _load(group.load)]
         for group in measured for limit in group.limits
     ]  # fmt: skip
-    return table(["what", "value", "target", "", ""], cells, (1, 2))
+    return table(["what", "value", "rounds", "CPU, more", "load before"], cells, (1, 2, 4))
 
 
 def _times(measured: Sequence[Measured]) -> list[str]:
@@ -199,17 +209,23 @@ def reasons(text: str) -> dict[str, dict[str, str]]:
 def _missed(every: Sequence[Target], why: Mapping[str, Mapping[str, str]]) -> list[str]:
     cells = []
     for one in every:
-        if not one.is_met:
+        if one.is_met is False:
             said = why.get(one.key) or why.get(one.key.split()[0]) or {"why": "not looked into yet", "next": ""}
             cells.append([one.what, one.target, one.reached, said["why"], said["next"]])
     return table(["what", "target", "reached", "why", "next idea"], cells, (1, 2)) if cells else ["Nothing."]
 
 
 def _opening(measured: Sequence[Measured], run: Run, every: Sequence[Target]) -> list[str]:
-    kept = sum(one.is_met for one in every)
-    lines = ["# Results", ""]
+    judged = [one.is_met for one in every if one.is_met is not None]
+    noise = f" {len(every) - len(judged)} could not be measured here." if len(judged) < len(every) else ""
+    lines, verdict = ["# Results", ""], f"**{sum(judged)} of {len(judged)} targets are met.**{noise} "
     if run.is_quick:
-        lines += ["**A trial (`--quick`): little data, one round. It shows that every row runs, and no speed.**", ""]
+        verdict = ""
+        lines += [
+            f"**A trial (`--quick`): little data, {run.rounds} round. It shows which rows run, and no speed: no target "
+            "is judged by it.**",
+            "",
+        ]
     busy = [one.name for one in measured if not one.load.is_idle]
     names = "" if len(busy) in (0, len(measured)) else f": {', '.join(busy)}"
     idle = f"Others used the machine before {len(busy)} of {len(measured)} rows{names}." if busy else _IDLE
@@ -219,22 +235,25 @@ def _opening(measured: Sequence[Measured], run: Run, every: Sequence[Target]) ->
         f"`{run.command}`, which began at {run.began:%Y-%m-%d %H:%M} UTC and took {run.seconds / 60:.1f} minutes; all "
         f"on {run.place}. What the rows and columns are: [README.md](README.md).",
         "",
-        f"**{kept} of {len(every)} targets are met.** {idle}",
+        f"{verdict}{idle}",
         "",
         *described(),
     ]
 
 
 def document(measured: Sequence[Measured], run: Run) -> str:
-    """Return the whole report."""
+    """Return the whole report; that of a trial judges nothing."""
     every = targets(measured)
     failures = [failure for one in measured for failure in one.failures]
     even = [row.is_even for one in measured for row in one.rows if row.is_even is not None]
-    lines = [*_opening(measured, run, every), "", "## Targets", "", _TARGETS.format(run.rounds), "", *_summary(every)]
-    lines += ["", "## What misses its target", "", *_missed(every, reasons(REASONS.read_text())), ""]
+    lines = [*_opening(measured, run, every), ""]
+    if not run.is_quick:
+        lines += ["## Targets", "", _TARGETS.format(run.rounds), "", *_summary(every), ""]
+        lines += ["## What misses its target", "", *_missed(every, reasons(REASONS.read_text())), ""]
     if failures:
         lines += ["## Could not be measured", "", *(f"- {failure}" for failure in failures), ""]
-    lines += ["## Whole runs", "", _WHOLE.format(WHOLE_TARGET, sum(even), len(even)), "", *_whole(measured), ""]
+    if not run.is_quick:
+        lines += ["## Whole runs", "", _WHOLE.format(WHOLE_TARGET, sum(even), len(even)), "", *_whole(measured), ""]
     lines += ["## Side by side", "", _SIDES, "", *_side_by_side(measured), "", "## Values", "", *_values(measured), ""]
     lines += ["## Load and time of each row", "", _LOADS.format(counters()), "", *_times(measured), ""]
     return "\n".join(lines)

@@ -95,7 +95,8 @@ def commit(folder: JobFolder, part: int) -> None:
 def listing_and_closing(parts: int, root: Path | str) -> dict[str, float]:
     """List, commit and close; each by the CPU time it takes, its bytes in the store, and memory before and after.
 
-    Return the seconds on the clock of the closing (`seconds`) and of the listing, and the items that succeeded.
+    Return the seconds on the clock of the closing (`seconds`) and of the listing, those of CPU of both, and the items
+    that succeeded.
     """
     source: Any = Synthetic(parts * 2_000)
     folder = JobFolder(open_store(root), "job")
@@ -117,7 +118,8 @@ def listing_and_closing(parts: int, root: Path | str) -> dict[str, float]:
     print(f"memory: {before:.0f} -> {memory():.0f} MiB")
     for name in ("inventory", "ledger", "manifest"):
         print(f"{name}: {folder_bytes(folder.store, f'job/{name}/') / items:.1f} bytes an item")
-    return {"seconds": closing, "listing": listing, "succeeded": items}
+    used = {"listing_cpu": listed - began, "closing_cpu": closed - committed}
+    return {"seconds": closing, "listing": listing, "succeeded": items, **used}
 
 
 def stage(folder: JobFolder, part: int) -> None:

@@ -81,6 +81,7 @@ def _rows(
     *,
     far: bool,
     flags: tuple[str, ...] = (),
+    said: str = "",
     typed: bool = False,
 ) -> Comparison:
     tree, nothing = bench.tree(data), bench.nothing
@@ -113,7 +114,7 @@ def _rows(
         return Command([argv]).run(bench.log("rclone"))
 
     sweep = (4,) if data.count == 4 else (64,) if far else (4, 16)
-    peers = [Contender("rclone copy, without its hashes", place, rclone, sweep, data.count, target=target)]
+    peers = [Contender(f"rclone copy, without its hashes{said}", place, rclone, sweep, data.count, target=target)]
     if typed:
         name = "rclone copy, as typed, from a server without a shell"
         peers.append(Contender(name, place, as_typed, (0,), data.count, target=target, rounds=1))
@@ -133,6 +134,6 @@ def sftp_to_files_latency(bench: Bench) -> Comparison:
 def sftp_big(bench: Bench) -> Comparison:
     """Compare four large files; rclone asks for as much at once as OpenSSH's server gives."""
     flags = ("--sftp-chunk-size=255k", "--multi-thread-streams=0")
-    return _rows(
-        bench, f"SFTP to local, 4 files of {bench.big.largest >> 20} MB", bench.big, 1.0, far=False, flags=flags
-    )
+    title = f"SFTP to local, 4 files of {bench.big.largest >> 20} MB"
+    said = ", chunks of 255 KiB, one stream a file"
+    return _rows(bench, title, bench.big, 1.0, far=False, flags=flags, said=said)

@@ -97,7 +97,8 @@ def test_targets_are_judged_by_what_was_reached() -> None:
         ("s3 rclone copy", True), ("s3 s5cmd cp", False), ("s3 a", True), ("s3 b", False),
     ]  # fmt: skip
     assert found[0].share == 1.0
-    assert found[0].note == "2.00 to 2.50"
+    assert found[0].note == "2.00 to 2.50; CPU 1.00 s, theirs 2.00 s"
+    assert (found[0].rounds, found[0].load) == (3, IDLE)
     assert not group.is_met
 
 
@@ -111,6 +112,29 @@ def test_a_missed_target_is_shown_with_its_reason(monkeypatch: pytest.MonkeyPatc
     assert "- imap: no mbsync" in said
     assert "**0 of 1 targets are met.**" in said
     assert "Others used the machine before 1 of 1 rows." in said
+
+
+def test_noise_meets_no_target() -> None:
+    """A difference of 0 or less, or one that was so in a round, is not measurable: no target is met or missed by it."""
+    group = Measured("share", IDLE, 3)
+    group.limits = [Limit("a", -0.3, "ms", 0.05), Limit("b", 0.04, "ms", 0.05, low=-0.1)]
+    group.limits += [Limit("c", 0.09, "ms", 0.05, low=-0.1), Limit("d", 0.04, "ms", 0.05, rounds=1, low=0.01)]
+    said = document([group], RUN)
+    assert [one.is_met for one in targets([group])] == [None, None, False, True]
+    assert "**1 of 2 targets are met.** 2 could not be measured here." in said
+    assert "| a | at most 0.05 ms | not measurable here (-0.30 ms) |  |  | 3 |  | 0.4 |" in said
+    assert "| d | at most 0.05 ms | 0.04 ms | 1.25 | met | 1 |  | 0.4 |" in said
+
+
+def test_a_trial_judges_nothing() -> None:
+    """The report of a trial has the values and how many rounds they are of, but no verdict, target or reason."""
+    group = Measured("s3", IDLE, 1, [row("S3", [3], [3], 2.0)], [Limit("a", 2.0, "s", 1.0)], ["imap: no mbsync"])
+    said = document([group], replace(RUN, is_quick=True, rounds=1))
+    assert "little data, 1 round." in said
+    assert "| a | 2.00 s | 1 |  | 0.4 |" in said
+    assert "- imap: no mbsync" in said
+    for word in ("targets are met", "**missed**", "## Targets", "## What misses", "Medians of"):
+        assert word not in said
 
 
 def test_reasons_are_of_rows_that_exist() -> None:
@@ -132,12 +156,13 @@ def test_the_readme_has_the_figures_of_the_report() -> None:
 
 
 def test_the_headlines_are_of_the_report() -> None:
-    """The headlines have a comparison's ratios beside each tool; a trial gives no figures."""
+    """The headlines have a comparison's ratios beside each tool, or that it failed; a trial gives no figures."""
     group = Measured("s3", IDLE, 3)
     name = headline_results.HEADLINES["10,000 small objects from S3 into a folder"]
     group.rows = [row(name, [3], [4], 2.0), row(name, [3], [3], 3.0, "s5cmd cp")]
     said = headline_results.block(document([group], RUN))
     assert "| 10,000 small objects from S3 into a folder | 2.00 × rclone copy, 1.50 × s5cmd cp |" in said
+    assert "| export of 10,000 small files as one ZIP file | not measured |" in said
     assert "1 of 2 targets are met" in said
     assert re.search(r"one run of `make bench` on 2026-11-30, \d+ cores of an ", said)
     assert "2.00" not in headline_results.block(document([group], replace(RUN, is_quick=True)))
