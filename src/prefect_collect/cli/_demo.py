@@ -80,7 +80,8 @@ def _jobs(tell: Narrator, root: Path, broken: Damage) -> dict[str, Any]:
     staging, source = str(root / "staging"), root / "source"
     store = f"--store {shlex.quote(staging)}"
     tell.step(
-        "Collecting the copy into the staging store", f"prefect-collect collect {shlex.quote(str(source))} {store}"
+        "Collecting the copy into the staging store",
+        f"prefect-collect collect {shlex.quote(str(source))} --name demo --follow-symlinks {store}",
     )
     # Links are followed so that a dangling link fails; the copy holds no other links.
     block = FileSource(name="demo", root=source, follow_symlinks=True)

@@ -51,7 +51,7 @@ CONTAINER_TABLE = (
         "list_mismatch",
         Category.CONTENT,
         "The list that is the data source states another size for the item than its server.",
-        "Correct the size in the list, or leave it out; then collect with a new job.",
+        "Correct the size in the list, or leave it out; then retry: the list is read anew.",
         Who.JOB_OWNER,
     ),
     Code(
