@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Final, Generic, TypeVar
+from contextlib import ExitStack, closing, contextmanager
+from typing import Generic, TypeVar
 
 from prefect_collect.connectors.http.engine import Answer
 from prefect_collect.connectors.http.fetcher import Fetcher
-from prefect_collect.connectors.http.pace import Pace, retry_after
+from prefect_collect.connectors.http.pace import RETRY_AFTER, Pace
 from prefect_collect.connectors.http.stream import Stream
 from prefect_collect.errors import SourceError
 from prefect_collect.threads.stop import current_stop
 
 T = TypeVar("T")
-
-_PAUSE: Final = frozenset({b"retry-after"})
 
 
 class AskedAgain(Generic[T]):
@@ -79,18 +77,13 @@ def paced(
         make: Sends the request.
         wanted: The response headers to give.
     """
-    is_busy = True
-    while is_busy:
-        with pace.request():
-            stream = make()
-            try:
-                status, headers = stream.begin(wanted | _PAUSE)
-            except BaseException:
-                stream.close()
-                raise
-            is_busy = pace.answered(status, retry_after(headers.get(b"retry-after")))
-        try:
-            if not is_busy:
-                yield stream, status, headers
-        finally:
-            stream.close()
+    while True:
+        with ExitStack() as under_way:
+            under_way.enter_context(pace.request())
+            with closing(make()) as stream:
+                status, headers = stream.begin(wanted | {RETRY_AFTER})
+                is_asked_again = pace.answered(status, headers)
+                under_way.close()
+                if not is_asked_again:
+                    yield stream, status, headers
+                    return

@@ -9,7 +9,7 @@ from prefect_collect.connectors.errors import source_error
 from prefect_collect.connectors.http.addresses import Guard, redirected, shares_secrets
 from prefect_collect.connectors.http.engine import Limits
 from prefect_collect.connectors.http.failures import status_error
-from prefect_collect.connectors.http.pace import Pace, retry_after
+from prefect_collect.connectors.http.pace import RETRY_AFTER, Pace, retry_after
 from prefect_collect.errors import SourceError
 
 WANTED: Final = frozenset(
@@ -22,7 +22,7 @@ WANTED: Final = frozenset(
         b"etag",
         b"last-modified",
         b"location",
-        b"retry-after",
+        RETRY_AFTER,
     }
 )
 """The response headers that are used; the others are ignored."""
@@ -63,7 +63,7 @@ class Head:
     @property
     def stated_pause(self) -> float | None:
         """The seconds of Retry-After."""
-        return retry_after(self.headers.get(b"retry-after"))
+        return retry_after(self.headers.get(RETRY_AFTER))
 
 
 class Client:
@@ -101,7 +101,7 @@ class Client:
 
     def ask_again(self, head: Head) -> bool:
         """Count an answer at the pace; return whether the request is to be repeated after "too many requests"."""
-        return self.pace.answered(head.status, head.stated_pause)
+        return self.pace.answered(head.status, head.headers)
 
 
 def refusal(head: Head, target: Target, body: bytes = b"") -> SourceError:

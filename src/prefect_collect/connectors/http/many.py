@@ -51,18 +51,17 @@ class Many(Generic[T]):
     ) -> None:
         self._client, self._fetcher = client, fetcher
         self._target_of, self._whole, self._alone = target_of, whole, alone
-        self._asked = AskedAgain[_Ask](())
         self._elsewhere: list[Item] = []
 
     def read(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, T | Exception]]:
         """Yield each item with what `whole` made of its answer, or its error, in the order of arrival."""
-        asked = self._asked = AskedAgain(map(_Ask, items))
+        asked = AskedAgain(map(_Ask, items))
         for ask, answer in all_answers(
             self._fetcher, asked, concurrency, prepare=self._prepare, size=_expected, pace=self._client.pace
         ):
             if isinstance(answer, SourceError):
                 yield ask.item, answer
-            elif (got := self._got(ask, answer)) is not None:
+            elif (got := self._got(asked, ask, answer)) is not None:
                 yield ask.item, got
         if self._alone is not None:
             for item in self._elsewhere:  # when no request is under way here, as each waits for its turn
@@ -75,7 +74,7 @@ class Many(Generic[T]):
             self._client.require_allowed(ask.target, ask.url)
         return ask.url, ask.target.lines(ask.url)
 
-    def _got(self, ask: _Ask, answer: Answer) -> T | Exception | None:
+    def _got(self, asked: AskedAgain[_Ask], ask: _Ask, answer: Answer) -> T | Exception | None:
         """Return what an answer is made into, or its error; None if the item is asked for again."""
         assert ask.target is not None
         head = Head(*answer.head(WANTED), ask.url)
@@ -87,11 +86,11 @@ class Many(Generic[T]):
                 if self._alone is not None and self._client.limits(ask.target, ask.url) is not self._client.home:
                     self._elsewhere.append(ask.item)
                     return None
-                self._asked.again(ask)
+                asked.again(ask)
                 return None
             if self._client.ask_again(head):
                 ask.url, ask.hops = ask.target.url, 0
-                self._asked.again(ask)
+                asked.again(ask)
                 return None
             if head.status != 200:
                 return refusal(head, ask.target, b"".join(answer.body))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from time import monotonic, time
@@ -14,6 +14,9 @@ from prefect_collect.threads.stop import current_stop
 
 LONGEST: Final = 600.0
 """Seconds that a source waits for a server that only says "too many requests"; also the longest pause it may state."""
+
+RETRY_AFTER: Final = b"retry-after"
+"""The header by which a server states a pause (RFC 9110)."""
 
 _BUSY: Final = (429, 503)
 """The statuses that ask for less: Too Many Requests, and Service Unavailable, which S3 calls Slow Down."""
@@ -104,19 +107,20 @@ class Pace:
         """When requests may begin again, by the monotonic clock."""
         return self._not_before
 
-    def answered(self, status: int, stated: float | None) -> bool:
+    def answered(self, status: int, headers: Mapping[bytes, str]) -> bool:
         """Count an answer; return whether it is "too many requests", and the request is to be repeated.
 
         A server may be down for any time with 503: without a stated pause, that is an error of the request.
 
         Args:
             status: The answer's status; 0 if there is none.
-            stated: The seconds of its Retry-After.
+            headers: Its headers, of which `RETRY_AFTER` is read.
         """
         if status not in _BUSY:
             if status:
                 self.passed()
             return False
+        stated = retry_after(headers.get(RETRY_AFTER))
         is_worth_it = self.too_many(stated)
         return is_worth_it and (status == 429 or stated is not None)
 

@@ -62,8 +62,9 @@ def open_bucket(
     def pages(folder: str) -> Iterator[Page]:
         with _relay(url, folder, how, limits) as relay:
             # obstore waits for what this process sends; silence of the server itself is the relay's to find.
-            through = {**how, _address(how): relay.url, "client_options": {"default_headers": relay.headers}}
-            yield from _pages(make(through, 2 * _A_PAGE, read_timeout=_A_PAGE.total_seconds()), folder, relay, url)
+            through, patience = {**how, _address(how): relay.url}, _A_PAGE.total_seconds()
+            store = make(through, 2 * _A_PAGE, read_timeout=patience, headers=relay.headers)
+            yield from _pages(store, folder, relay, url)
 
     about = make(how, _A_PAGE, read_timeout=read_timeout)
     return Bucket(make(how, _NO_END, read_timeout=read_timeout), url, pages, about)
@@ -113,9 +114,18 @@ def server_of(access: GcsAccess | AzureAccess, endpoint_url: str | None) -> str:
 
 
 def _store(
-    url: str, how: dict[str, Any], most: timedelta, *, connect_timeout: float, read_timeout: float
+    url: str,
+    how: dict[str, Any],
+    most: timedelta,
+    *,
+    connect_timeout: float,
+    read_timeout: float,
+    headers: dict[str, str] | None = None,
 ) -> ObjectStore:
-    """Return obstore's store; its requests may last for `most`, and be silent for `read_timeout` seconds."""
+    """Return obstore's store; its requests may last for `most`, and be silent for `read_timeout` seconds.
+
+    Each of them has the `headers` too.
+    """
     from obstore.store import AzureStore, GCSStore
 
     address = how.get("base_url") or how.get("endpoint") or ""
@@ -126,10 +136,10 @@ def _store(
             "read_timeout": timedelta(seconds=read_timeout),
             "timeout": most,
             "allow_http": address.startswith("http://"),
-            **how.get("client_options", {}),
+            "default_headers": headers or {},
         },
         "retry_config": _RETRY,
-        **{name: value for name, value in how.items() if name != "client_options"},
+        **how,
     }
     bucket = url.partition("://")[2]
     try:

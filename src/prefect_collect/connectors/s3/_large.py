@@ -15,7 +15,7 @@ from typing import Final
 from prefect_collect.connectors.errors import body_error, source_error
 from prefect_collect.connectors.http.engine import Answer, Limits
 from prefect_collect.connectors.http.headers import content_range, is_strong
-from prefect_collect.connectors.http.pace import Pace, retry_after
+from prefect_collect.connectors.http.pace import Pace
 from prefect_collect.connectors.http.ranges import RESUMED, RangedStream
 from prefect_collect.connectors.http.stream import PIECE, Stream
 from prefect_collect.connectors.s3.headers import RANGE
@@ -161,7 +161,7 @@ class Large:
     def refusal(self, answer: Answer) -> SourceError:
         """Return the error of an answer with an error's status, from its body; the pace takes note of it."""
         status, headers = answer.head(RANGE)
-        self._pace.answered(status, retry_after(headers.get(b"retry-after")))
+        self._pace.answered(status, headers)
         return body_error(status, b"".join(answer.body), self._place)
 
     def not_before(self) -> float:

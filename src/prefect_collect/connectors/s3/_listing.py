@@ -24,7 +24,7 @@ from prefect_collect.connectors.errors import body_error
 from prefect_collect.connectors.files.tree import encode_id, shown
 from prefect_collect.connectors.http.documents import Documents
 from prefect_collect.connectors.http.engine import Answer, Limits, curl_error
-from prefect_collect.connectors.http.pace import Pace, retry_after
+from prefect_collect.connectors.http.pace import RETRY_AFTER, Pace
 from prefect_collect.connectors.s3._versions import version_id
 from prefect_collect.connectors.s3.page import MOST_BYTES, Entry, Page, Token, read_page, time_of, wrong_page
 from prefect_collect.connectors.s3.progress import Progress
@@ -40,7 +40,7 @@ _MOST_SECONDS: Final = 600.0
 """Seconds within which a page must arrive."""
 
 _LOOK: Final = 0.2
-_PAUSE: Final = frozenset({b"retry-after"})
+_PAUSE: Final = frozenset({RETRY_AFTER})
 _LENGTH: Final = frozenset({b"content-length"})
 _TOKEN: Final = re.compile(rb"<NextContinuationToken>([^<]{1,4096})</NextContinuationToken>")
 
@@ -154,8 +154,7 @@ class _Asking:
                 answer = self._documents.get(url, lines, unwanted)
             finally:
                 listing.pace.end()
-            status, headers = answer.head(_PAUSE)
-            if not listing.pace.answered(status, retry_after(headers.get(b"retry-after"))):
+            if not listing.pace.answered(*answer.head(_PAUSE)):
                 return _received(answer, listing)
 
     def _begin(self, unwanted: threading.Event) -> None:

@@ -21,7 +21,7 @@ from prefect_collect.connectors.files.tree import decode_id
 from prefect_collect.connectors.http.asked_again import AskedAgain, all_answers, paced
 from prefect_collect.connectors.http.engine import Answer, Limits, curl_error
 from prefect_collect.connectors.http.fetcher import Fetcher
-from prefect_collect.connectors.http.pace import Pace, retry_after
+from prefect_collect.connectors.http.pace import Pace
 from prefect_collect.connectors.http.stream import Stream
 from prefect_collect.connectors.per_process import per_process
 from prefect_collect.connectors.s3._boto import boto_error
@@ -278,7 +278,7 @@ class Connection:
         status, headers = answer.head(WANTED)
         if answer.error is not None and status in (0, 200):
             return curl_error(*answer.error, self.place(item))
-        if self._pace.answered(status, retry_after(headers.get(b"retry-after"))):
+        if self._pace.answered(status, headers):
             return None
         if status != 200:  # The status is enough, even if the error's body broke off or has no end.
             return body_error(status, b"".join(answer.body), self.place(item))

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from prefect_collect.connectors.http.headers import modified_of, plain_etag, whole_number
+from prefect_collect.connectors.http.pace import RETRY_AFTER
 from prefect_collect.sources import Content, Item
 
 WANTED: Final = frozenset(
@@ -22,7 +23,7 @@ WANTED: Final = frozenset(
         b"content-length",
         b"etag",
         b"last-modified",
-        b"retry-after",
+        RETRY_AFTER,
         b"x-amz-checksum-crc32",
         b"x-amz-checksum-crc32c",
         b"x-amz-checksum-crc64nvme",
@@ -68,7 +69,7 @@ def content_of(headers: dict[bytes, str], chunks: Iterable[bytes], item: Item) -
     )
 
 
-RANGE: Final = frozenset({b"content-range", b"etag", b"last-modified", b"retry-after"})
+RANGE: Final = frozenset({b"content-range", b"etag", b"last-modified", RETRY_AFTER})
 """The headers that `range_of` reads."""
 
 

@@ -31,12 +31,10 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 
 def with_listed(found: dict[str, Any]) -> dict[str, Any]:
     """Return what a source states of an item, and what a list says of it that the source does not state itself."""
-    listed = {_plain(name): value for name, value in found.items() if name.startswith(LISTED)}
+    listed = _listed(found)
     if not listed:
         return found
-    more = {
-        fact: value for fact, names in _NAMES.items() if (value := next(filter(None, map(listed.get, names)), None))
-    }
+    more = {fact: value for fact in _NAMES if (value := _fact(listed, fact))}
     if "date" in more and not _is_time(more["date"]):
         more["date_text"] = more.pop("date")
     return {**more, **{name: value for name, value in found.items() if value not in (None, "", [])}}
@@ -44,8 +42,7 @@ def with_listed(found: dict[str, Any]) -> dict[str, Any]:
 
 def listed_custodian(found: dict[str, Any]) -> object:
     """Return whose an item is as a list of another system's export says; None if no list says it."""
-    listed = {_plain(name): value for name, value in found.items() if name.startswith(LISTED)}
-    return next(filter(None, map(listed.get, _NAMES["custodian"])), None)
+    return _fact(_listed(found), "custodian")
 
 
 def with_custodians(batch: pa.RecordBatch, custodians: list[str]) -> pa.RecordBatch:
@@ -55,6 +52,14 @@ def with_custodians(batch: pa.RecordBatch, custodians: list[str]) -> pa.RecordBa
     arrays = [*batch.columns]
     arrays[place] = pa.array(known, pa.string())
     return pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
+
+
+def _listed(found: dict[str, Any]) -> dict[str, Any]:
+    return {_plain(name): value for name, value in found.items() if name.startswith(LISTED)}
+
+
+def _fact(listed: dict[str, Any], fact: str) -> Any:
+    return next(filter(None, map(listed.get, _NAMES[fact])), None)
 
 
 def _plain(name: str) -> str:
