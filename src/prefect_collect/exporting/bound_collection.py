@@ -92,15 +92,19 @@ class BoundCollection:
         lacking = f"The collection did not get {missing} of {counts.found} items; the package lists them in {listed}."
         return (lacking, *late)
 
-    def segments(self) -> dict[str, Blob]:
-        """Return size and ETag of segments as recorded at their commit, if the custody log vouches for that."""
+    def ledger_keys(self) -> list[str]:
+        """Return the keys of all ledger parts up to the bound attempt."""
         folder = self.folder
-        keys = [
+        return [
             store_keys.ledger_key(folder.job_id, attempt, part)
             for attempt in folder.attempts()
             if attempt <= self.result.attempt
             for part in folder.parts("ledger", attempt)
         ]
+
+    def segments(self) -> dict[str, Blob]:
+        """Return size and ETag of segments as recorded at their commit, if the custody log vouches for that."""
+        folder, keys = self.folder, self.ledger_keys()
         names = self.vouched.unchanged([below(folder, key) for key in keys])
         keys = [key for key in keys if below(folder, key) in names]
         known: dict[str, Blob] = {}

@@ -21,7 +21,10 @@ from prefect_collect.packages import Batches
 
 _UNCHANGED: Final = "unchanged"
 _NAMED: Final = 3
-_LEDGER: Final = ["item_id", "path", "custodian", "error_code", "held_by"]
+_OWN: Final = ("path", "custodian", "held_by")
+"""The columns that the collection states of its unchanged items; all others are those of the jobs that hold them."""
+
+_LEDGER: Final = ["item_id", *_OWN, "error_code"]
 
 
 def count_unchanged(result: TaskResult) -> int:
@@ -93,9 +96,9 @@ class UnchangedItems:
             PackageError: A job does not hold what this collection found unchanged in it.
             EvidenceError, StoreError: A job's files were changed, or cannot be read.
         """
-        found = 0
+        found, read = 0, ["item_id", *(name for name in columns if name not in ("item_id", *_OWN))]
         for job, wanted in self._wanted.items():
-            for batch in _held_items(JobFolder(self.bound.folder.store, job)):
+            for batch in _held_items(JobFolder(self.bound.folder.store, job), read):
                 rows = [row for row, item in enumerate(batch["item_id"].to_pylist()) if item in wanted]
                 if rows:
                     found += len(rows)
@@ -110,33 +113,30 @@ class UnchangedItems:
     @cached_property
     def _wanted(self) -> dict[str, dict[str, tuple[str, str | None]]]:
         """The path and custodian of each item, by the job that holds it."""
-        folder, number = self.bound.folder, self.bound.result.attempt
         reported: set[str] = set()
         for batch in self.bound.missing(["item_id", "error_code"]):
             reported.update(batch.filter(pc.equal(batch["error_code"], _UNCHANGED))["item_id"].to_pylist())
         holder: dict[str, tuple[str, str, str | None]] = {}
-        for attempt in folder.attempts():
-            for part in folder.parts("ledger", attempt) if attempt <= number else ():
-                key = store_keys.ledger_key(folder.job_id, attempt, part)
-                for batch in self.bound.vouched.batches(key, _LEDGER):
-                    rows = batch.filter(pc.equal(batch["error_code"], _UNCHANGED))
-                    columns = [rows[name].to_pylist() for name in ("item_id", "held_by", "path", "custodian")]
-                    for item, job, path, custodian in zip(*columns, strict=True):
-                        if item in reported:
-                            holder[item] = job, path, custodian
+        for key in self.bound.ledger_keys():
+            for batch in self.bound.vouched.batches(key, _LEDGER):
+                rows = batch.filter(pc.equal(batch["error_code"], _UNCHANGED))
+                columns = [rows[name].to_pylist() for name in ("item_id", "held_by", "path", "custodian")]
+                for item, job, path, custodian in zip(*columns, strict=True):
+                    if item in reported:
+                        holder[item] = job, path, custodian
         made: dict[str, dict[str, tuple[str, str | None]]] = {}
         for item, (job, path, custodian) in holder.items():
             made.setdefault(job, {})[item] = path, custodian
         return dict(sorted(made.items()))
 
 
-def _held_items(folder: JobFolder) -> Iterator[pa.RecordBatch]:
-    """Yield the last manifest of an earlier job. Raise PackageError, EvidenceError, StoreError."""
+def _held_items(folder: JobFolder, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield columns of the last manifest of an earlier job. Raise PackageError, EvidenceError, StoreError."""
     try:
         result = folder.result()
         if result is not None:
             found = vouched(folder, result.attempt, enter=False)
-            yield from found.batches(store_keys.manifest_key(folder.job_id, result.attempt))
+            yield from found.batches(store_keys.manifest_key(folder.job_id, result.attempt), columns)
     except (JobNotFound, KeyMissing) as error:
         raise PackageError(
             f"A job that holds unchanged items of this collection is gone; collect without since, and export that "

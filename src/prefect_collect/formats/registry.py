@@ -257,14 +257,17 @@ def require_options(format: str, given: Mapping[str, object]) -> None:
 def require_source(format: Format, source: Mapping[str, Any]) -> None:
     """Raise UsageError if the format cannot be made of a collection from this source (`JobRecord.source`)."""
     facts, kind = FORMATS[format], str(source.get("type") or "")
+    fitting = ", ".join(
+        name
+        for name, one in FORMATS.items()
+        if kind not in one.not_sources and (not one.sources or kind in one.sources)
+    )
     if kind in facts.not_sources:
-        fitting = ", ".join(name for name, one in FORMATS.items() if kind not in one.not_sources)
         raise UsageError(
             f"{facts.title} cannot be made of a collection from {kind}, which has none of its items; export it as "
             f"{fitting}. [format={format}]"
         )
     if facts.sources and kind and kind not in facts.sources:
-        fitting = ", ".join(name for name, one in FORMATS.items() if not one.sources and kind not in one.not_sources)
         raise UsageError(
             f"{facts.title} is made of a collection from {' or '.join(sorted(facts.sources))}, and this one is from "
             f"{kind}; export it as {fitting}. [format={format}]"

@@ -23,7 +23,7 @@ ALGORITHMS: Final = {32: "md5", 40: "sha1", 64: "sha256"}
 """The algorithm of a checksum, by the number of its hex digits."""
 
 _HASH: Final = re.compile(r"[0-9a-fA-F]{32,64}")
-_PREFIX: Final = "export."
+LISTED: Final = "export."
 """How the names of what an export says begin in an item's metadata."""
 
 
@@ -81,5 +81,5 @@ class _Reader:
 def document(doc_id: str, files: list[str], tags: dict[str, str]) -> Document:
     """Return a document of its id, the names of its files, and its tags."""
     messages = [value.strip() for tag, value in tags.items() if tag.lstrip("#").lower() in _MESSAGE_IDS]
-    metadata = {f"{_PREFIX}id": doc_id} | {f"{_PREFIX}{tag.lstrip('#')}": value for tag, value in tags.items()}
+    metadata = {f"{LISTED}id": doc_id} | {f"{LISTED}{tag.lstrip('#')}": value for tag, value in tags.items()}
     return Document(files[0] if files else doc_id, tuple(files), tuple(filter(None, messages)), metadata)

@@ -70,7 +70,7 @@ def _hashes(manifest: Batches) -> tuple[_Hashes, _Hashes]:
     return every, np.unique(np.concatenate([folders, *fresh]))
 
 
-def are_in(ordered: _Hashes, values: _Hashes) -> npt.NDArray[np.bool_]:
+def are_in(ordered: npt.NDArray[Any], values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Return which of the values a sorted array has, without a copy of it."""
     found = np.zeros(len(values), np.bool_)
     at = np.searchsorted(ordered, values)

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from prefect_collect.job_folder.duplicate_counts import DuplicateCounts
 from prefect_collect.job_folder.grown_array import GrownArray
 from prefect_collect.job_folder.manifest_rules import Batches
+from prefect_collect.packages.building.clashes import are_in
 from prefect_collect.packages.building.duplicate_texts import ItemText, ItemTexts
 from prefect_collect.packages.building.earlier_items import Earlier, EarlierItems, digest_prefixes
 from prefect_collect.parameters import Deduplicate
@@ -209,8 +210,7 @@ def _suspects(prefixes: npt.NDArray[np.uint64], usable: Flags) -> Numbers:
     twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     if not len(twice):
         return np.empty(0, np.int64)
-    at = np.minimum(np.searchsorted(twice, prefixes), len(twice) - 1)
-    return np.flatnonzero(usable & (twice[at] == prefixes))
+    return np.flatnonzero(usable & are_in(twice, prefixes))
 
 
 def _details(manifest: Batches, rows: Numbers, *, per_custodian: bool) -> tuple[list[Any], Numbers]:

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from prefect_collect.job_folder.manifest_rules import Batches
-from prefect_collect.packages.building.duplicate_texts import temporary_database
+from prefect_collect.packages.building.clashes import are_in
+from prefect_collect.packages.building.duplicate_texts import rows_among, temporary_database
 from prefect_collect.parameters import Deduplicate
 
-_AT_ONCE: Final = 500
 _DIGEST: Final = 32
 
 
@@ -59,21 +59,14 @@ class EarlierItems:
 
     def said(self, rows: list[int]) -> dict[int, str]:
         """Return ``job/id`` of the item that each of these rows repeats."""
-        found: dict[int, str] = {}
-        for at in range(0, len(rows), _AT_ONCE):
-            some = rows[at : at + _AT_ONCE]
-            text = f"SELECT row, said FROM mark WHERE row IN ({','.join('?' * len(some))})"
-            found |= dict(self._database.execute(text, some))
-        return found
+        return dict(rows_among(self._database, "SELECT row, said FROM mark WHERE row IN", rows))
 
     def _remember(self, job: Earlier, ordered: npt.NDArray[np.uint64]) -> None:
         """Keep the items of a job whose hashes begin as those of rows; the first one with a hash stands for all."""
         if not len(ordered):
             return
         for batch in job.items(["item_id", "sha256", "custodian"]):
-            found = digest_prefixes(batch["sha256"])
-            at = np.minimum(np.searchsorted(ordered, found), len(ordered) - 1)
-            same = np.flatnonzero(ordered[at] == found)
+            same = np.flatnonzero(are_in(ordered, digest_prefixes(batch["sha256"])))
             if not len(same):
                 continue
             some = batch.take(pa.array(same))
@@ -108,13 +101,7 @@ class EarlierItems:
             start += len(digests)
 
     def _known(self, keys: list[bytes]) -> dict[bytes, str]:
-        wanted = sorted(set(keys))
-        found: dict[bytes, str] = {}
-        for at in range(0, len(wanted), _AT_ONCE):
-            some = wanted[at : at + _AT_ONCE]
-            text = f"SELECT key, said FROM known WHERE key IN ({','.join('?' * len(some))})"
-            found |= dict(self._database.execute(text, some))
-        return found
+        return dict(rows_among(self._database, "SELECT key, said FROM known WHERE key IN", sorted(set(keys))))
 
 
 def digest_prefixes(column: Any) -> npt.NDArray[np.uint64]:

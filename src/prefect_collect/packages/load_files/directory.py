@@ -97,7 +97,8 @@ class _Contents:
         )
         again = released_rows(self.given.checked, self.given.manifest, lambda: {number % items for number in failed})
         for good in chain(every, again):
-            places = {row.number: self.plan.place(row.number, row.path) for row in good}
+            numbers = [row.number for row in good]
+            places = dict(zip(numbers, self.plan.places((row.number, row.path) for row in good), strict=True))
             deliver([row.placed(places[row.number].native) for row in good])
             deliver(
                 [
@@ -121,7 +122,7 @@ class _Contents:
         for volume in map(volume_name, range(len(self.plan.starts))):
             yield {f"{volume}/{name}" for name in (f"{volume}.dat", f"{volume}.csv", SEAL)}
         for rows in read_rows(self.given.manifest):
-            places = [self.plan.place(row.number, row.path) for row in rows]
+            places = self.plan.places((row.number, row.path) for row in rows)
             yield {path for place in places for path in (place.native, place.text)}
 
     def is_payload(self, name: str) -> bool:

@@ -64,6 +64,5 @@ def _described(batch: pa.RecordBatch, rows: list[Row], given: PackageInput, stop
             each_item(given.staging, segment_key(given.spec.job_id, group[0].segment), group, visit, stop)
         except (CorruptSegment, KeyMissing):  # it was changed after it was checked, which building the package reports
             continue
-    arrays = [*batch.columns]
-    arrays[batch.schema.get_field_index("metadata")] = pa.array(metadata, pa.string())
-    return pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
+    column = batch.schema.get_field_index("metadata")
+    return batch.set_column(column, batch.schema.field(column), pa.array(metadata, pa.string()))

@@ -102,10 +102,11 @@ class LoadFileLists:
         """List every item, those of the manifest with their places, or why they are not delivered."""
         start = 0
         for batch in manifest(MANIFEST_COLUMNS):
+            facts = ItemFacts(batch, self._spec.source)
             if self._spec.deduplicate is None:  # else duplicates were found by the custodians of the manifest
-                batch = with_custodians(batch, ItemFacts(batch, "").custodians())
+                batch = facts.batch = with_custodians(batch, facts.custodians())
             paths, segments = batch["path"].to_pylist(), batch["segment"].to_pylist()
-            places = self._plan.places(start, paths)
+            places = [*self._plan.places(enumerate(paths, start))]
             why = [
                 failed.get(row) or checked.failure(row, path, segment)
                 for row, (path, segment) in enumerate(zip(paths, segments, strict=True), start)
@@ -114,18 +115,18 @@ class LoadFileLists:
             repeats = duplicate_columns(checked.duplicates, start, batch, [failure is None for failure in why])
             inside = {} if checked.duplicates is None else checked.duplicates.inside(start, len(paths))
             numbers = {row - start: self._plan.control(original) for row, original in inside.items()}
-            self._list(batch, places, why, is_text, repeats, numbers)
+            self._list(facts, places, why, is_text, repeats, numbers)
             start += batch.num_rows
         for batch in not_delivered(NOT_DELIVERED):
             self._lists.add_missing(batch)
             self.missing += batch.num_rows
 
     def _list(
-        self, batch: pa.RecordBatch, places: list[Place], why: list[Failure | None], is_text: list[bool],
+        self, facts: ItemFacts, places: list[Place], why: list[Failure | None], is_text: list[bool],
         repeats: dict[str, list[str | None]], numbers: dict[int, str],
     ) -> None:  # fmt: skip
         """List a batch; `repeats` are its `duplicate_columns`, `numbers` those of the items that its rows repeat."""
-        facts = ItemFacts(batch, self._spec.source)
+        batch = facts.batch
         columns = {fact: facts.column(fact) for _, fact in self._profile.columns if fact not in _OF_THE_PLACE}
         self._silent += sum(one and failure is None for one, failure in zip(facts.silent_messages(), why, strict=True))
         sizes: list[int] = batch["size"].to_pylist()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -63,15 +63,8 @@ class Plan:
         """Return the control number of a row."""
         return f"{self.prefix}{self.number(row):0{self.width}d}"
 
-    def place(self, row: int, path: str) -> Place:
-        """Return the place of the item of a row, which was staged under `path`."""
-        return self.places(row, [path])[0]
-
-    def places(self, start: int, paths: Sequence[str]) -> list[Place]:
-        """Return the places of the items of the rows from `start` on, which were staged under `paths`."""
-        return [*self._placed(enumerate(paths, start))]
-
-    def _placed(self, rows: Iterable[tuple[int, str]]) -> Iterator[Place]:
+    def places(self, rows: Iterable[tuple[int, str]]) -> Iterator[Place]:
+        """Yield the places of the items of rows, each given with the path that its item was staged under."""
         # Formatting takes most of the time, so what neighbours share is made once for each folder.
         first = end = 0
         volume = natives = texts = ""

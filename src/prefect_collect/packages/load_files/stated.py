@@ -13,8 +13,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-LISTED: Final = "export."
-"""What the names begin with under which a source states what such a list says."""
+from prefect_collect.connectors.foreign_exports.edrm_xml import LISTED
 
 _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "from": ("from", "sender", "emailsender", "emailfrom", "senderauthor"),
@@ -48,10 +47,8 @@ def listed_custodian(found: dict[str, Any]) -> object:
 def with_custodians(batch: pa.RecordBatch, custodians: list[str]) -> pa.RecordBatch:
     """Return a batch of the manifest in which items without a custodian have the one that a list says, if any."""
     known = [one or other or None for one, other in zip(batch["custodian"].to_pylist(), custodians, strict=True)]
-    place = batch.schema.get_field_index("custodian")
-    arrays = [*batch.columns]
-    arrays[place] = pa.array(known, pa.string())
-    return pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
+    column = batch.schema.get_field_index("custodian")
+    return batch.set_column(column, batch.schema.field(column), pa.array(known, pa.string()))
 
 
 def _listed(found: dict[str, Any]) -> dict[str, Any]:

@@ -49,21 +49,21 @@ class ItemFacts:
     """The facts of a batch of the manifest, a column of texts each, which is made when it is asked for."""
 
     def __init__(self, batch: pa.RecordBatch, source: str) -> None:
-        self._batch, self._source = batch, source
+        self.batch, self._source = batch, source
         self._stated: list[dict[str, Any]] | None = None
 
     def column(self, fact: str) -> list[str]:
         """Return the texts of a fact, "" where it is not known; not those that depend on the package."""
         if fact in _STATED or fact.startswith(METADATA):
-            if self._batch["metadata"].null_count == self._batch.num_rows:
-                return [""] * self._batch.num_rows
+            if self.batch["metadata"].null_count == self.batch.num_rows:
+                return [""] * self.batch.num_rows
             return [_stated(fact, found) for found in self._metadata()]
-        return _COLUMNS[fact](self._batch) if fact != "source" else [self._source] * self._batch.num_rows
+        return _COLUMNS[fact](self.batch) if fact != "source" else [self._source] * self.batch.num_rows
 
     def custodians(self) -> list[str]:
         """Return whose the items are as lists of another system's export say, "" where none does."""
-        if self._batch["metadata"].null_count == self._batch.num_rows:
-            return [""] * self._batch.num_rows
+        if self.batch["metadata"].null_count == self.batch.num_rows:
+            return [""] * self.batch.num_rows
         return [_text(listed_custodian(found)) for found in self._metadata()]
 
     def needs_header(self) -> list[bool]:
@@ -75,7 +75,7 @@ class ItemFacts:
         return self._messages(lambda found: not any(map(found.get, OF_MESSAGES)))
 
     def _messages(self, are: Callable[[dict[str, Any]], bool]) -> list[bool]:
-        paths = self._batch["original_path"].to_pylist()
+        paths = self.batch["original_path"].to_pylist()
         named = [path is not None and path[-4:].lower() == ".eml" for path in paths]
         if not any(named):
             return named
@@ -83,8 +83,8 @@ class ItemFacts:
 
     def _metadata(self) -> list[dict[str, Any]]:
         if self._stated is None:
-            ids = self._batch["item_id"]
-            self._stated = [_parsed(text, ids, at) for at, text in enumerate(self._batch["metadata"].to_pylist())]
+            ids = self.batch["item_id"]
+            self._stated = [_parsed(text, ids, at) for at, text in enumerate(self.batch["metadata"].to_pylist())]
         return self._stated
 
 

@@ -48,8 +48,8 @@ def build_loadfile(given: PackageInput, place: PackagePlace, stop: Stop | None =
 def placed_rows(rows: list[Row], plan: Plan, texts: bytearray) -> list[Row]:
     """Give the rows their paths in the package, and return them, and after them those of the texts."""
     also: list[Row] = []
-    for row in rows:
-        place = plan.place(row.number, row.path)
+    places = plan.places([(row.number, row.path) for row in rows])
+    for row, place in zip(rows, places, strict=True):
         if texts[row.number]:
             also.append(row.placed(place.text))
         row.path = place.native

@@ -110,16 +110,13 @@ def next_version(
         fixity: The further hashes of content paths that are known, by the name of the algorithm and the path.
     """
     number = 1 if before is None else before.head + 1
-    paths: dict[str, list[str]] = {}
-    for path, digest in sorted(state.items()):
-        paths.setdefault(digest, []).append(path)
     return Inventory(
         id,
         "sha256",
         number,
         "content",
         {**({} if before is None else before.manifest), **manifest},
-        {**({} if before is None else before.versions), number: {**said, "state": paths}},
+        {**({} if before is None else before.versions), number: {**said, "state": _by_hash(state)}},
         _joined({} if before is None else before.fixity, fixity),
     )
 
@@ -128,13 +125,16 @@ def _joined(before: Mapping[str, Paths], more: Mapping[str, Mapping[str, str]]) 
     """Return the hashes of an earlier inventory with those of more paths."""
     made: dict[str, Paths] = dict(before)
     for name, digests in more.items():
-        every = {**digests, **flattened(before.get(name, {}))}
-        paths: dict[str, list[str]] = {}
-        for path, digest in sorted(every.items()):
-            paths.setdefault(digest, []).append(path)
-        if paths:
+        if paths := _by_hash({**digests, **flattened(before.get(name, {}))}):
             made[name] = paths
     return made
+
+
+def _by_hash(digests: Mapping[str, str]) -> dict[str, list[str]]:
+    paths: dict[str, list[str]] = {}
+    for path, digest in sorted(digests.items()):
+        paths.setdefault(digest, []).append(path)
+    return paths
 
 
 def parsed_inventory(data: bytes) -> Inventory:
