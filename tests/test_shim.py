@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -13,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests import shim
+from tests.fork_server import NUMBER
 
 
 @pytest.mark.parametrize("fatal", [signal.SIGKILL, signal.SIGTERM])
 def test_a_program_dies_as_its_fork_did(fatal: signal.Signals, tmp_path: Path) -> None:
     """Who started a program whose fork died by a signal sees that signal, and no exit code."""
-    number = struct.Struct("=q")
     dead = subprocess.Popen(["true"])
     dead.wait()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
@@ -31,6 +30,6 @@ def test_a_program_dies_as_its_fork_did(fatal: signal.Signals, tmp_path: Path) -
         connection, _ = listening.accept()
         with connection:
             socket.recv_fds(connection, 1, 80)
-            connection.send(number.pack(dead.pid))
-            connection.send(number.pack(fatal))
+            connection.send(NUMBER.pack(dead.pid))
+            connection.send(NUMBER.pack(fatal))
             assert program.wait() == -fatal

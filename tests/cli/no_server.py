@@ -6,6 +6,11 @@ import hashlib
 import sys
 from pathlib import Path
 
+from prefect_collect.job_folder.folder import JobFolder, JobRecord
+from prefect_collect.job_folder.lifecycle import create_job
+from prefect_collect.statuses import JobKind
+from prefect_collect.stores import DirectoryStore
+
 UNKNOWN_ID = "0194c1b0-0000-7000-8000-000000000000"
 
 
@@ -23,4 +28,11 @@ def small_bag(folder: Path) -> Path:
     (folder / "data" / "a.txt").write_bytes(b"hello")
     (folder / "bagit.txt").write_text("BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
     (folder / "manifest-sha256.txt").write_text(f"{hashlib.sha256(b'hello').hexdigest()}  data/a.txt\n")
+    return folder
+
+
+def made_job(root: Path, job_id: str = UNKNOWN_ID, kind: JobKind = JobKind.COLLECTION, name: str = "mine") -> JobFolder:
+    """Return the folder of a new job, which was not started, in the staging store at `root`."""
+    folder = JobFolder(DirectoryStore(root), job_id)
+    create_job(folder, JobRecord(job_id, kind, name, {"name": "s", "location": "/s"}, "mine"))
     return folder

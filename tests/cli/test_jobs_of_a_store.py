@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from prefect_collect.cli import run
-from prefect_collect.job_folder.folder import JobFolder, JobRecord
-from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
+from prefect_collect.job_folder.lifecycle import claim_attempt
 from prefect_collect.statuses import JobKind, TaskStatus
 from prefect_collect.stores import DirectoryStore
-from tests.cli.no_server import UNKNOWN_ID, read_settings_again
+from tests.cli.no_server import UNKNOWN_ID, made_job, read_settings_again
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.process_fork import run_fork_in_terminal
 from tests.support.run_attempts import attempt, export, new_job
@@ -52,8 +51,7 @@ def test_jobs_of_an_empty_store(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_a_job_that_cannot_be_read_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A job with a damaged job.json does not hide the others; a line says that it cannot be read, and why."""
     fine, garbage = UNKNOWN_ID, UNKNOWN_ID.replace("0194", "0195")
-    folder = JobFolder(DirectoryStore(tmp_path), fine)
-    create_job(folder, JobRecord(fine, JobKind.COLLECTION, "mine", {"name": "s", "location": "/s"}, "mine"))
+    made_job(tmp_path, fine)
     (tmp_path / garbage).mkdir()
     (tmp_path / garbage / "job.json").write_text("{garbage")
     assert run(["jobs", "--store", str(tmp_path)]) == 0
@@ -69,10 +67,7 @@ def test_a_job_that_cannot_be_read_is_listed(tmp_path: Path, capsys: pytest.Capt
 
 def test_lists_fit_a_narrow_terminal(tmp_path: Path) -> None:
     """In a terminal of 80 columns `jobs` shows whole names and numbers, and as much of an id as `show` needs."""
-    create_job(
-        JobFolder(DirectoryStore(tmp_path), UNKNOWN_ID),
-        JobRecord(UNKNOWN_ID, JobKind.COLLECTION, "a long name " * 5, {"name": "s", "location": "/s"}, "mine"),
-    )
+    made_job(tmp_path, name="a long name " * 5)
     done = run_fork_in_terminal(lambda: sys.exit(run(["jobs", "--store", str(tmp_path)])), columns=80)
     assert done.code == 0, done.err
     shown = done.out.decode()
@@ -95,9 +90,7 @@ def test_a_running_export_is_processing(
 ) -> None:
     """Without a server, an export's open attempt is PROCESSING, a collection's only when it has found items."""
     kind = JobKind.EXPORT if claim else JobKind.COLLECTION
-    folder = JobFolder(DirectoryStore(tmp_path), UNKNOWN_ID)
-    create_job(folder, JobRecord(UNKNOWN_ID, kind, "mine", {"name": "s", "location": "/s"}, "mine"))
-    claim_attempt(folder, claim)
+    claim_attempt(made_job(tmp_path, kind=kind), claim)
     assert run(["show", UNKNOWN_ID, "--store", str(tmp_path), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["status"], shown["task_status"]) == ("In progress", task_status.value)
@@ -107,10 +100,7 @@ def test_a_running_export_is_processing(
 
 def test_a_whole_id_is_looked_up_without_a_listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole id needs one request to the store; only the beginning of an id needs all folders' names."""
-    create_job(
-        JobFolder(DirectoryStore(tmp_path), UNKNOWN_ID),
-        JobRecord(UNKNOWN_ID, JobKind.COLLECTION, "mine", {"name": "s", "location": "/s"}, "mine"),
-    )
+    made_job(tmp_path)
     monkeypatch.setattr(DirectoryStore, "folders", None)
     assert run(["show", UNKNOWN_ID, "--store", str(tmp_path)]) == 0
 
@@ -135,9 +125,7 @@ def test_jobs_by_kind_and_status(tmp_path: Path, capsys: pytest.CaptureFixture[s
     """`jobs` lists only jobs of a kind, or of one of several statuses, in any capitalisation."""
     ids = {kind: f"0194c1b0-0000-7000-8000-00000000000{number}" for number, kind in enumerate(JobKind)}
     for kind, job_id in ids.items():
-        folder = JobFolder(DirectoryStore(tmp_path), job_id)
-        create_job(folder, JobRecord(job_id, kind, "mine", {"name": "s", "location": "/s"}, "mine"))
-        claim_attempt(folder)
+        claim_attempt(made_job(tmp_path, job_id, kind))
     for options, expected in (
         (["--kind", "export"], {ids[JobKind.EXPORT]}),
         (["--status", "in progress", "--status", "Failed"], set(ids.values())),

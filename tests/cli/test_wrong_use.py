@@ -11,11 +11,7 @@ import typer
 from prefect_collect.cli import run
 from prefect_collect.cli._app import program
 from prefect_collect.cli._options import local_path
-from prefect_collect.job_folder.folder import JobFolder, JobRecord
-from prefect_collect.job_folder.lifecycle import create_job
-from prefect_collect.statuses import JobKind
-from prefect_collect.stores import DirectoryStore
-from tests.cli.no_server import UNKNOWN_ID, small_bag
+from tests.cli.no_server import UNKNOWN_ID, made_job, small_bag
 
 pytestmark = pytest.mark.usefixtures("no_server")
 
@@ -151,10 +147,7 @@ def test_places_that_can_be_no_folder(place: str, tmp_path: Path, capsys: pytest
     """A store or destination that is a file, or cannot be created, is refused before there is a job, and unchanged."""
     (tmp_path / "file").write_text("precious")
     (tmp_path / "source").mkdir()
-    create_job(
-        JobFolder(DirectoryStore(tmp_path / "store"), UNKNOWN_ID),
-        JobRecord(UNKNOWN_ID, JobKind.COLLECTION, "mine", {"name": "s", "location": "/s"}, "mine"),
-    )
+    made_job(tmp_path / "store")
     where = str(tmp_path / place)
     for arguments in (
         ["collect", str(tmp_path / "source"), "--store", where],

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from prefect_collect.collecting import enumeration
 from prefect_collect.errors import AttemptSuperseded, CollectError, StoreUnavailable
 from prefect_collect.exporting.bound_collection import bind_collection
 from prefect_collect.job_folder.folder import JobFolder
@@ -19,11 +18,7 @@ from tests.support.memory_source import MemorySource, Thing
 from tests.support.memory_store import Killed, MemoryStore
 from tests.support.run_attempts import attempt, check_account, export, held, new_export, new_job, unsuccessful
 
-
-@pytest.fixture(autouse=True)
-def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shards of three items, so that few items make many shards."""
-    monkeypatch.setattr(enumeration, "SHARD_ITEMS", 3)
+pytestmark = pytest.mark.usefixtures("small_shards")
 
 
 def things() -> dict[str, Thing]:

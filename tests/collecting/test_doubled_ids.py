@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefect_collect.codes import Failure
-from prefect_collect.collecting import enumeration
 from prefect_collect.collecting.closing import close_lost_attempts
 from prefect_collect.collecting.incremental import since_options
 from prefect_collect.job_folder.folder import JobFolder
@@ -27,11 +26,7 @@ from tests.support.memory_source import MemorySource, Thing
 from tests.support.memory_store import Killed, MemoryStore
 from tests.support.run_attempts import attempt, check_account, enter_all, held, new_job, unsuccessful
 
-
-@pytest.fixture(autouse=True)
-def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use shards of three items, so that an id occurs again in its own shard and in others."""
-    monkeypatch.setattr(enumeration, "SHARD_ITEMS", 3)
+pytestmark = pytest.mark.usefixtures("small_shards")
 
 
 class Repeating(MemorySource):

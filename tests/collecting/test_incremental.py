@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,42 +12,23 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from prefect_collect.blocks import FileSource
 from prefect_collect.codes import CANCELED
-from prefect_collect.collecting import enumeration, shard
-from prefect_collect.collecting import incremental as incremental_module
-from prefect_collect.collecting.incremental import Incremental, last_jobs, needed_by, since_options
+from prefect_collect.collecting import shard
+from prefect_collect.collecting.incremental import Incremental, last_jobs, needed_by
 from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.job_folder.folder import JobFolder
-from prefect_collect.job_folder.id_sets import digests
 from prefect_collect.job_folder.ledger import read_inventory, read_ledger
-from prefect_collect.job_folder.result import TaskResult
-from prefect_collect.sources import SMALL_ITEM, Item, Listed, ListingEnd
-from prefect_collect.sources.listing import HeldItems
-from prefect_collect.sources.query import Query
+from prefect_collect.sources import SMALL_ITEM, Item
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.threads.stop import Stop
-from tests.examples import examples
 from tests.support.memory_source import WHEN, MemorySource, Thing
 from tests.support.memory_store import MemoryStore
-from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
+from tests.support.run_attempts import attempt, check_account, held, new_incremental_job, new_job, unsuccessful
 
-
-@pytest.fixture(autouse=True)
-def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shards of three items, so that few items make many shards."""
-    monkeypatch.setattr(enumeration, "SHARD_ITEMS", 3)
-
-
-def incremental(store: Any, source: Any) -> JobFolder:
-    """Return the folder of a new job that compares with those before it."""
-    probe = JobFolder(store, "probe")
-    record = replace(new_job(MemoryStore(), source).record(), job_id=probe.job_id)
-    return new_job(store, source, options=since_options(store, record))
+pytestmark = pytest.mark.usefixtures("small_shards")
 
 
 def write(path: Path, content: bytes, age: int = 3600) -> None:
@@ -58,16 +37,6 @@ def write(path: Path, content: bytes, age: int = 3600) -> None:
     path.write_bytes(content)
     then = time.time() - age
     os.utime(path, (then, then))
-
-
-class ContinuingSource(MemorySource):
-    """Things of which those that are held are not described anew; it says what it was told."""
-
-    def items_since(self, query: Query, held: HeldItems) -> Iterator[Listed]:
-        """Yield the things, and what is held."""
-        self.told = held.items(sorted(self.things)), {*held.folders}
-        yield from (item or self._item(id_) for id_, item in zip(sorted(self.things), self.told[0], strict=True))
-        yield ListingEnd("all were given", warnings=("The folder is another one.",))
 
 
 def skipped(folder: JobFolder) -> dict[str, str]:
@@ -88,7 +57,7 @@ def test_a_tree_day_by_day(tmp_path: Path) -> None:
     for number in range(10):
         write(root / f"{number}.txt", f"content {number}".encode())
     source = FileSource(root=root)
-    first = incremental(store, source)
+    first = new_incremental_job(store, source)
     result = attempt(first, source)
     assert (result.counts.succeeded, result.relies_on) == (10, ())
     assert "Incremental without an earlier job: 0 of 10 items unchanged, 0 changed, 10 new." in result.warnings
@@ -97,7 +66,7 @@ def test_a_tree_day_by_day(tmp_path: Path) -> None:
     write(root / "1.txt", b"changed!!", age=60)
     write(root / "new.txt", b"new", age=60)
     (root / "2.txt").unlink()
-    second = incremental(store, source)
+    second = new_incremental_job(store, source)
     result = attempt(second, source)
     check_account(second)
     assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
@@ -114,7 +83,7 @@ def test_a_tree_day_by_day(tmp_path: Path) -> None:
     assert first.job_id in unsuccessful(second)["5.txt"]["message"]
     assert "content is the same" in unsuccessful(second)["0.txt"]["message"]
 
-    third = incremental(store, source)
+    third = new_incremental_job(store, source)
     result = attempt(third, source)
     check_account(third)
     assert (result.counts.succeeded, result.counts.skipped) == (0, 10)
@@ -125,16 +94,16 @@ def test_a_tree_day_by_day(tmp_path: Path) -> None:
 def test_what_is_relied_on() -> None:
     """A job is needed by those that skipped what it holds, and by any that has no result yet."""
     store, source = MemoryStore(), MemorySource({f"good/{n}": Thing("good", b"x" * n) for n in range(5)})
-    first = incremental(store, source)
+    first = new_incremental_job(store, source)
     attempt(first, source)
     source.things["good/0"] = Thing("good", b"another")
-    second = incremental(store, source)
+    second = new_incremental_job(store, source)
     assert needed_by(store, first.job_id) == [second.job_id]
     attempt(second, source)
     assert needed_by(store, first.job_id) == [second.job_id]
     assert needed_by(store, second.job_id) == []
     source.things = {"good/0": source.things["good/0"]}
-    third = incremental(store, source)
+    third = new_incremental_job(store, source)
     assert sorted(needed_by(store, first.job_id)) == sorted([second.job_id, third.job_id])
     attempt(third, source)
     assert needed_by(store, first.job_id) == [second.job_id]
@@ -144,9 +113,9 @@ def test_what_is_relied_on() -> None:
 def test_a_retry_of_an_incremental_job() -> None:
     """Failed items are tried again, and compared with the same jobs as before."""
     store, source = MemoryStore(), MemorySource({f"good/{n}": Thing("good", bytes(n + 1)) for n in range(5)})
-    attempt(incremental(store, source), source)
+    attempt(new_incremental_job(store, source), source)
     source.things |= {"good/1": Thing("denied", b"other"), "new": Thing("down", b"new")}
-    job = incremental(store, source)
+    job = new_incremental_job(store, source)
     result = attempt(job, source)
     assert (result.status, result.counts.failed, result.counts.skipped) == (JobStatus.FAILED, 2, 4)
     source.things |= {"good/1": Thing("good", bytes(2)), "new": Thing("good", b"new")}
@@ -165,9 +134,9 @@ def test_large_items_of_the_same_content(monkeypatch: pytest.MonkeyPatch, large:
     things = {f"good/{n}": Thing("good", bytes(SMALL_ITEM + n + 1)) for n in range(3)}
     store, source = MemoryStore(), MemorySource(things | {"unknown": Thing("unknown_size", bytes(3 << 20))})
     listed = source._item
-    attempt(incremental(store, source), source)
+    attempt(new_incremental_job(store, source), source)
     source._item = lambda id_: replace(listed(id_), etag="another", modified=WHEN + timedelta(1))  # type: ignore[method-assign]
-    job = incremental(store, source)
+    job = new_incremental_job(store, source)
     result = attempt(job, source)
     check_account(job)
     assert (result.counts.skipped, result.counts.succeeded) == (4, 0)
@@ -191,7 +160,7 @@ def test_which_jobs_are_compared_with() -> None:
     empty = MemorySource({"denied": Thing("denied")})
     done(new_job(store, empty), empty)
     new_job(store, source)
-    later = done(incremental(store, source))
+    later = done(new_incremental_job(store, source))
     record = new_job(store, source).record()
     assert last_jobs(store, record) == [later, part, everything]
 
@@ -208,7 +177,7 @@ def test_what_a_listing_says() -> None:
         assert attempt(first, source).counts.succeeded == 1
         source._item = lambda id_: after  # type: ignore[method-assign]
         source.opened.clear()
-        job = incremental(store, source)
+        job = new_incremental_job(store, source)
         assert attempt(job, source).counts.skipped == 1
         check_account(job)
         return not source.opened
@@ -229,7 +198,7 @@ def test_a_job_that_is_gone_or_damaged() -> None:
     store, source = MemoryStore(), MemorySource({f"good/{n}": Thing("good", b"x" * n) for n in range(3)})
     first = new_job(store, source)
     attempt(first, source)
-    gone, damaged = incremental(store, source), incremental(store, source)
+    gone, damaged = new_incremental_job(store, source), new_incremental_job(store, source)
     with Incremental(store, [first.job_id]) as since:
         assert len(since) == 3
     key = store_keys.manifest_key(first.job_id, 1)
@@ -243,7 +212,7 @@ def test_canceled_before_the_comparison() -> None:
     """A cancel takes effect while earlier jobs are read; started again, the job is incremental as before."""
     store, source = MemoryStore(), MemorySource({f"good/{n}": Thing("good", b"x" * n) for n in range(3)})
     attempt(new_job(store, source), source)
-    job, stop = incremental(store, source), Stop()
+    job, stop = new_incremental_job(store, source), Stop()
     stop.set(CANCELED)
     result = attempt(job, source, stop=stop)
     check_account(job)
@@ -268,103 +237,3 @@ def test_files_of_an_earlier_version_are_read() -> None:
     assert table is not None
     assert table.schema.names == table_columns.LEDGER.names
     assert table["held_by"].null_count == 3
-
-
-NAMES = ["a", "b", "c", "d", "e"]
-CHANGE = st.tuples(st.sampled_from(NAMES), st.sampled_from(["write", "touch", "delete", "deny"]), st.integers(0, 3))
-
-
-@settings(max_examples=examples(25), deadline=None)
-@given(st.lists(st.tuples(st.lists(CHANGE, max_size=4), st.sampled_from(["full", "since", "since"])), max_size=6))
-def test_all_jobs_together_hold_the_source(days: list[tuple[list[tuple[str, str, int]], str]]) -> None:
-    """Whatever happens to a source, its content equals the last copies in a job and the jobs it relies on."""
-    store, source = MemoryStore(), MemorySource()
-    clock = [WHEN]
-    modified: dict[str, datetime] = {}
-    source._item = lambda id_: Item(id_, id_, len(source.things[id_].data), modified[id_])  # type: ignore[method-assign]
-    for changes, kind in days:
-        for name, what, size in changes:
-            clock[0] += timedelta(seconds=1)
-            if what == "delete":
-                source.things.pop(name, None)
-            elif what == "write" or (name in source.things and what == "touch"):
-                data = bytes([65 + size]) * size if what == "write" else source.things[name].data
-                source.things[name] = Thing("good", data)
-                modified[name] = clock[0]
-            elif name in source.things:
-                source.things[name].kind = "denied"
-        job = incremental(store, source) if kind == "since" else new_job(store, source)
-        result: TaskResult = attempt(job, source)
-        check_account(job)
-        if result.counts.failed:
-            for thing in source.things.values():
-                thing.kind = "good"
-            result = attempt(job, source)
-            check_account(job)
-        assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
-        copies: dict[str, tuple[Any, bytes]] = {}
-        for other in (job.job_id, *result.relies_on):
-            folder = JobFolder(store, other)
-            for id_, row in held(folder).items():
-                data = store.read(
-                    store_keys.segment_key(other, row["segment"]), row["offset"], row["offset"] + row["size"]
-                )
-                copies[id_] = max(copies.get(id_, (row["collected_at"], data)), (row["collected_at"], data))
-        assert {id_: copies[id_][1] for id_ in source.things} == {id_: t.data for id_, t in source.things.items()}
-        assert job.job_id not in needed_by(store, job.job_id)
-        assert all(job.job_id in needed_by(store, other) for other in result.relies_on)
-
-
-def test_a_source_is_told_what_is_held() -> None:
-    """A source that can is told, by id, of what each item was when an earlier job listed it, and its warnings are in
-    the result, also if the process is lost before it closes the attempt.
-    """
-    store = MemoryStore()
-    first = ContinuingSource({f"box/{number}": Thing(data=b"x" * number) for number in range(8)})
-    attempt(new_job(store, first), first)
-    things = {id_: thing for id_, thing in first.things.items() if id_ != "box/3"} | {"box/9": Thing(data=b"9")}
-    source = ContinuingSource(things)
-    second = incremental(store, source)
-    result = attempt(second, source)
-    check_account(second)
-    items, folders = source.told
-    assert items == [None if id_ == "box/9" else first._item(id_) for id_ in sorted(things)]
-    assert folders == {"box"}
-    assert (result.counts.skipped, [*held(second)]) == (7, ["box/9"])
-    assert result.warnings[0] == "The folder is another one."
-    lost = incremental(store, source)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("prefect_collect.collecting.attempt.close_attempt", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            attempt(lost, source)
-    attempt(lost, source)
-    found = lost.result(1)
-    assert found is not None
-    assert "The folder is another one." in found.warnings
-
-
-def test_ids_whose_digests_begin_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are told apart by the rest, and of one that several jobs hold the item that was collected last counts."""
-
-    def alike(ids: list[str]) -> Any:
-        found = digests(ids).copy()
-        found[:, 0] %= 3
-        return found
-
-    monkeypatch.setattr(incremental_module, "digests", alike)
-    store, source = MemoryStore(), MemorySource({f"good/{n}": Thing("good", bytes(n)) for n in range(20)})
-    first, changed = new_job(store, source), [f"good/{n}" for n in range(0, 20, 3)]
-    attempt(first, source)
-    source.things |= {id_: Thing("good", bytes(100)) for id_ in changed}
-    second = incremental(store, source)
-    attempt(second, source)
-    for jobs in ([second.job_id, first.job_id], [first.job_id, second.job_id]):
-        with Incremental(store, jobs) as since:
-            assert len(since) == 20
-            rows: dict[str, dict[str, Any]] = {}
-            for part in first.parts("inventory", 1):
-                judged = since.with_unchanged_skipped(read_inventory(first, 1, part)).to_pylist()
-                rows |= {row["item_id"]: row for row in judged}
-            assert {id_ for id_, row in rows.items() if row["held_by"] == second.job_id} == {*changed}
-            assert {row["held_by"] for row in rows.values()} == {first.job_id, second.job_id}
-            assert rows["good/1"]["held_sha256"] == hashlib.sha256(bytes(1)).digest()

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from prefect_collect.collecting import enumeration
 from prefect_collect.errors import JobNotFound
 from prefect_collect.job_folder.custody_log import append, check_chain, entries
 from prefect_collect.job_folder.folder import JobFolder, job_folders
@@ -19,11 +18,7 @@ from tests.support.memory_source import MemorySource, Thing
 from tests.support.memory_store import Killed, MemoryStore
 from tests.support.run_attempts import attempt, new_job
 
-
-@pytest.fixture(autouse=True)
-def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shards of three items, so that few items make many files."""
-    monkeypatch.setattr(enumeration, "SHARD_ITEMS", 3)
+pytestmark = pytest.mark.usefixtures("small_shards")
 
 
 def job(store: Store, job_id: str = "job") -> JobFolder:

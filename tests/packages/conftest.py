@@ -28,6 +28,7 @@ from prefect_collect.packages import (
     check_items,
 )
 from prefect_collect.stores import DirectoryStore, Store
+from tests.packages.mail_packages import BODIES
 
 JOB = "0b1f2a54-6a3c-4f5e-9d53-1f2f3c4d5e6f"
 WHEN = datetime(2024, 5, 6, 7, 8, 10, 123456, tzinfo=UTC)
@@ -151,4 +152,15 @@ def filled(staging: Any) -> Any:
     staging.rows[0]["custodian"] = "Jordan Lee"
     staging.lose("gone.docx")
     staging.lose("=odd.txt", "access_denied")
+    return staging
+
+
+@pytest.fixture
+def filled_mail(staging: Any) -> Any:
+    """Return a staging store with messages, stored and compressed, and items that are none."""
+    staging.stage(dict([*BODIES.items()][:3]))
+    staging.stage({**dict([*BODIES.items()][3:]), "notes.txt": b"Dear all: hello\n", "empty": b""}, deflate=True)
+    staging.rows[0]["custodian"] = "Jordan Lee"
+    staging.rows[0]["metadata"] = json.dumps({"received": "2024-02-03T04:05:06+01:00"})
+    staging.lose("INBOX/9.eml", "timeout")
     return staging

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import subprocess
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from prefect_collect.packages import (
     check_items,
 )
 from prefect_collect.stores import DirectoryStore
+from tests.packages.zip_packages import unzipped
 
 FORMATS = ["loadfile", "loadfile-directory"]
 both = pytest.mark.parametrize("format", FORMATS)
@@ -40,10 +39,7 @@ def build(staging: Any, exports: DirectoryStore, format: Any = "loadfile", **how
 def contents(exports: DirectoryStore, format: str) -> dict[str, bytes]:
     """Return the files of the package by their names below its base folder."""
     if format == "loadfile":
-        path = exports.locate("out.zip")
-        assert subprocess.run(["unzip", "-tqq", path], check=False).returncode == 0
-        with zipfile.ZipFile(path) as archive:
-            return {name.removeprefix("docs/"): archive.read(name) for name in archive.namelist()}
+        return {name.removeprefix("docs/"): data for name, data in unzipped(exports).items()}
     root = Path(exports.locate("out"))
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 

@@ -12,7 +12,6 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,18 +23,10 @@ from prefect_collect.errors import (
     StoreNameTooLong,
     StoreQuotaExceeded,
     StoreTooLarge,
-    StoreUnavailable,
 )
-from prefect_collect.stores import CopyRange, DirectoryStore, _directory_writer
+from prefect_collect.stores import DirectoryStore
 from prefect_collect.stores.os_errors import store_error
 from tests.stores.contract import StoreContract
-from tests.stores.patterned import MIB, patterned
-
-
-@pytest.fixture
-def other(tmp_path: Path) -> DirectoryStore:
-    """A second store."""
-    return DirectoryStore(tmp_path / "other")
 
 
 class TestDirectoryStore(StoreContract):
@@ -85,13 +76,6 @@ class TestWithoutHardLinks(TestWithoutUnnamedFiles):
             raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
         monkeypatch.setattr(os, "link", refusing)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> DirectoryStore:
-    """A store in an existing directory."""
-    (tmp_path / "store").mkdir()
-    return DirectoryStore(tmp_path / "store")
 
 
 def test_nothing_is_made_before_the_first_write(tmp_path: Path) -> None:
@@ -268,143 +252,6 @@ def test_capacity_has_its_codes(number: int, kind: type[StoreError], code: str) 
     error = store_error(OSError(number, os.strerror(number)), "/x")
     assert (type(error), error.code) == (kind, code)
     assert issubclass(StoreQuotaExceeded, StoreFull)
-
-
-def test_compose_without_copy_file_range(
-    store: DirectoryStore, other: DirectoryStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """If the kernel cannot copy between two file systems, the bytes are read and written."""
-
-    def refusing(*_: object, **__: object) -> int:
-        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-
-    monkeypatch.setattr(os, "copy_file_range", refusing)
-    data = patterned(20 * MIB)
-    other.create("segment", data)
-    store.compose("out", [b"<", CopyRange("segment", 7, 19 * MIB), b">"], other)
-    assert store.read("out") == b"<" + data[7 : 19 * MIB] + b">"
-
-
-def test_sparse_files_of_five_gigabytes(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ranges beyond 4 GiB are copied, in several calls of the kernel, and read from the right place."""
-    monkeypatch.setattr(_directory_writer, "_AT_ONCE", MIB // 4)
-    last = patterned(MIB - 3) + b"end"
-    (store.root / "huge").touch()
-    os.truncate(store.root / "huge", 5 << 30)
-    with (store.root / "huge").open("r+b") as file:
-        file.seek((5 << 30) - MIB)
-        file.write(last)
-    store.compose("out", [CopyRange("huge", (5 << 30) - MIB, 5 << 30), b"!"], store)
-    assert store.read("out") == last + b"!"
-    assert store.read("huge", (5 << 30) - 3) == b"end"
-
-
-def test_small_ranges_in_any_order(store: DirectoryStore, other: DirectoryStore) -> None:
-    """Small ranges of two files are copied right, whether they follow one another, overlap or go back."""
-    data = {"a": patterned(3 * MIB), "b": patterned(2 * MIB)[::-1]}
-    for key, content in data.items():
-        other.create(key, content)
-    starts = [*range(0, 3 * MIB - 9_000, 4_100), 7, 6, 5, MIB + 1, 70_000, 70_001, 2 * MIB - 3]
-    ranges = [CopyRange(key, start, start + 4_000) for key in ("a", "b", "a") for start in starts]
-    ranges = [piece for piece in ranges if piece.end <= len(data[piece.key])]
-    store.compose("out", [each for piece in ranges for each in (b"+", piece)], other)
-    assert store.read("out") == b"".join(b"+" + data[piece.key][piece.start : piece.end] for piece in ranges)
-
-
-def test_many_files_in_an_open_folder(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each file is synced before it has its name, and each folder once after its files, also the last at the end."""
-    synced: list[str] = []
-    real, links = os.fsync, os.link
-
-    def noting(fd: int) -> None:
-        synced.append(os.readlink(f"/proc/self/fd/{fd}").removeprefix(str(store.root)))
-        real(fd)
-
-    def naming(*args: Any, **options: Any) -> None:
-        synced.append(f"link {args[1]}")
-        links(*args, **options)
-
-    for made in ("a", "b"):
-        (store.root / made).mkdir()
-    monkeypatch.setattr(os, "fsync", noting)
-    monkeypatch.setattr(os, "link", naming)
-    with store.open_folder() as into:
-        for key in ("a/1", "a/2", "b/1"):
-            store.create(key, key.encode(), into)
-    events = ["file" if "deleted" in event else event for event in synced]
-    assert events == ["file", "link 1", "file", "link 2", "file", "/a", "link 1", "/b"]
-    assert [(blob.key, store.read(blob.key)) for blob in store.list()] == [
-        (key, key.encode()) for key in ("a/1", "a/2", "b/1")
-    ]
-
-
-def test_a_name_that_is_taken_in_an_open_folder(store: DirectoryStore) -> None:
-    """A name that is taken, and a folder that is a link, are refused as ever; files that follow are written."""
-    with store.open_folder() as into:
-        store.create("a/2", b"2", into)
-        with pytest.raises(KeyExists):
-            store.create("a/2", b"3", into)
-        (store.root / "b").symlink_to(store.root / "a")
-        with pytest.raises(StoreError, match="symbolic link"):
-            store.create("b/1", b"4", into)
-        store.create("a/3", b"5", into)
-    assert [(blob.key, store.read(blob.key)) for blob in store.list()] == [("a/2", b"2"), ("a/3", b"5")]
-
-
-@pytest.mark.parametrize("instead", ["nothing", "a link", "another folder", "a file"])
-def test_an_open_folder_that_is_moved_or_replaced(store: DirectoryStore, instead: str) -> None:
-    """Files whose folder was moved are elsewhere, so leaving it fails, also for the next folder; that is written."""
-    into, moved, folder = store.open_folder(), store.root / "moved", store.root / "f/a"
-    for key in ("f/a/1", "f/a/2"):
-        store.create(key, b"1", into)
-        if key == "f/a/1":
-            folder.rename(moved)
-            if instead == "a link":
-                folder.symlink_to(moved)
-            elif instead == "another folder":
-                folder.mkdir()
-            elif instead == "a file":
-                folder.write_bytes(b"")
-    with pytest.raises(StoreUnavailable, match=r"moved or replaced .*/f/a\]"):
-        store.create("b/1", b"2", into)
-    store.create("b/1", b"3", into)
-    store.delete("b/")
-    with pytest.raises(StoreUnavailable, match=r"moved or replaced .*/b\]"), into:
-        pass
-    assert sorted(path.name for path in moved.iterdir()) == ["1", "2"]
-
-
-def test_an_open_folder_that_is_removed(store: DirectoryStore) -> None:
-    """The files of a folder that was removed are lost, which the next file of that folder says; then it is made."""
-    with store.open_folder() as into:
-        store.create("a/1", b"1", into)
-        store.delete("a/")
-        with pytest.raises(StoreUnavailable, match=r"moved or replaced .*/a\]"):
-            store.create("a/2", b"2", into)
-        store.create("a/2", b"3", into)
-    assert [(blob.key, store.read(blob.key)) for blob in store.list()] == [("a/2", b"3")]
-
-
-@pytest.mark.parametrize("number", [errno.EINVAL, errno.EIO])
-def test_a_folder_that_cannot_be_synced(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """It is an error of the store, not of the file that is created next, whose own error is exactly StoreError."""
-    real = os.fsync
-
-    def failing(fd: int) -> None:
-        if os.path.isdir(f"/proc/self/fd/{fd}"):
-            raise OSError(number, os.strerror(number))
-        real(fd)
-
-    for made in ("a", "b"):
-        (store.root / made).mkdir()
-    monkeypatch.setattr(os, "fsync", failing)
-    into = store.open_folder()
-    store.create("a/1", b"1", into)
-    with pytest.raises(StoreUnavailable, match="/a]"):
-        store.create("b/1", b"2", into)
-    store.create("b/2", b"3", into)
-    with pytest.raises(StoreUnavailable, match="/b]"), into:
-        pass
 
 
 def test_readers_never_see_half_a_blob(store: DirectoryStore) -> None:

@@ -9,10 +9,12 @@ import uuid
 import zlib
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from prefect_collect.collecting.attempt import run_attempt
 from prefect_collect.collecting.enumeration import Shard
+from prefect_collect.collecting.incremental import since_options
 from prefect_collect.collecting.policy import CollectionPolicy, ShardPolicy
 from prefect_collect.collecting.shard import collect_shard
 from prefect_collect.escaping import csv_text
@@ -29,6 +31,7 @@ from prefect_collect.stores import Store
 from prefect_collect.threads.progress import Progress
 from prefect_collect.threads.retry_policy import RetryPolicy
 from prefect_collect.threads.stop import Stop
+from tests.support.memory_store import MemoryStore
 
 RETRY = RetryPolicy(tries=3, wait_initial=0.001, wait_max=0.002)
 
@@ -53,6 +56,12 @@ def new_job(store: Store, source: Source, job_id: str | None = None, **described
     where = {"name": source.name, "location": "test"}
     create_job(folder, JobRecord(folder.job_id, JobKind.COLLECTION, "test", where, "test", **described))
     return folder
+
+
+def new_incremental_job(store: Store, source: Source) -> JobFolder:
+    """Return the folder of a new collection that compares with those before it."""
+    record = replace(new_job(MemoryStore(), source).record(), job_id="probe")
+    return new_job(store, source, options=since_options(store, record))
 
 
 def attempt(

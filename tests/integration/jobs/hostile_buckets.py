@@ -16,11 +16,16 @@ from tests.support.run_attempts import attempt, check_account, new_job
 OBJECTS = {f"k{n}": b"data %d" % n for n in range(5)}
 
 
+def source_of(bucket: HostileStore, url: str = "s3://bucket/") -> ObjectStoreSource:
+    """Return a source of the bucket, without credentials."""
+    return ObjectStoreSource(url=url, endpoint_url=bucket.url, anonymous=True)
+
+
 def collected(
     bucket: HostileStore, *, url: str = "s3://bucket/", stop: Stop | None = None
 ) -> tuple[JobFolder, TaskResult]:
     """Run one attempt of a collection of the bucket; return its result and its folder."""
-    source = ObjectStoreSource(url=url, endpoint_url=bucket.url, anonymous=True)
+    source = source_of(bucket, url)
     folder = new_job(MemoryStore(), source)
     result = attempt(folder, source, stop=stop)
     check_account(folder, OBJECTS)

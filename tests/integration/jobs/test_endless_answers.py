@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import pytest
 
-from prefect_collect.blocks import ObjectStoreSource
 from prefect_collect.codes import CANCELED
 from prefect_collect.connectors.s3 import _listing, progress
 from prefect_collect.errors import StoreError
@@ -16,7 +15,7 @@ from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import _s3_pages
 from prefect_collect.threads.stop import Stop
 from tests.integration.hostile import HostileStore, Reply
-from tests.integration.jobs.hostile_buckets import collected, message, staging_store
+from tests.integration.jobs.hostile_buckets import collected, message, source_of, staging_store
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, job_rows, new_job
 
@@ -46,7 +45,7 @@ def test_a_listing_that_turns_in_circles(bucket: HostileStore, how: str, monkeyp
     """It is recognized and ended, whether tokens or pages repeat, or empty pages follow each other."""
     monkeypatch.setattr(progress, "MOST_EMPTY_PAGES", 20)
     bucket.listing = lambda asked, query: LOOPS[how](bucket, asked)
-    source = ObjectStoreSource(url="s3://bucket/", endpoint_url=bucket.url, anonymous=True)
+    source = source_of(bucket)
     folder = new_job(MemoryStore(), source)
     result = attempt(folder, source)
     assert result.status in (JobStatus.FAILED, JobStatus.PARTIALLY_COMPLETED)
@@ -81,7 +80,7 @@ def test_a_cancel_while_a_body_without_end_drips(bucket: HostileStore, where: st
         bucket.getting = lambda key, honest: drip(500 if "error" in where else 200) if key == "k2" else honest
     stop = Stop()
     results: list[TaskResult] = []
-    source = ObjectStoreSource(url="s3://bucket/", endpoint_url=bucket.url, anonymous=True)
+    source = source_of(bucket)
     folder = new_job(MemoryStore(), source)
     job = threading.Thread(target=lambda: results.append(attempt(folder, source, stop=stop)), daemon=True)
     job.start()
@@ -97,7 +96,7 @@ def test_an_item_without_end(bucket: HostileStore, size: int, status: int) -> No
     """An item's body is cut at its announced size, an error's body after a while; the other items are collected."""
     bucket.objects = {"k0": b"good", "k1": b"x" * size, "k2": b"good"}
     bucket.getting = lambda key, honest: Reply(honest.body, status, forever=b"x" * 65536) if key == "k1" else honest
-    source = ObjectStoreSource(url="s3://bucket/", endpoint_url=bucket.url, anonymous=True)
+    source = source_of(bucket)
     folder = new_job(MemoryStore(), source)
     result = attempt(folder, source)
     check_account(folder)

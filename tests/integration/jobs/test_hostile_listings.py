@@ -12,13 +12,12 @@ from pathlib import Path
 import pytest
 
 from prefect_collect import collect
-from prefect_collect.blocks import ObjectStoreSource
 from prefect_collect.connectors.object_store import opening
 from prefect_collect.errors import StoreError
 from prefect_collect.job_folder import store_keys
 from prefect_collect.statuses import JobStatus
 from tests.integration.hostile import HostileStore, Reply
-from tests.integration.jobs.hostile_buckets import OBJECTS, collected, message, staging_store
+from tests.integration.jobs.hostile_buckets import OBJECTS, collected, message, source_of, staging_store
 from tests.support.run_attempts import attempt, check_account, job_rows
 
 pytestmark = pytest.mark.integration
@@ -81,7 +80,7 @@ def test_a_page_that_is_none(bucket: HostileStore, what: str, number: int) -> No
     assert "500" not in message(result)
     assert result.listing_complete is False
     bucket.listing = lambda asked, query: None
-    source = ObjectStoreSource(url="s3://bucket/", endpoint_url=bucket.url, anonymous=True)
+    source = source_of(bucket)
     again = attempt(folder, source)
     check_account(folder, OBJECTS)
     assert (again.status, again.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 5)
@@ -101,7 +100,7 @@ def test_a_page_that_is_none_for_once(bucket: HostileStore, what: str) -> None:
 def test_what_prefect_shows(bucket: HostileStore, tmp_path: Path) -> None:
     """The job's state in Prefect is Partially completed; without the first page it is as of any job that Failed."""
     bucket.listing = lambda asked, query: Reply(b"<html>Sign in</html>") if asked >= 2 else None
-    source = ObjectStoreSource(url="s3://bucket/", endpoint_url=bucket.url, anonymous=True)
+    source = source_of(bucket)
     state = collect(source=source, store=str(tmp_path / "store"), return_state=True)
     assert state.name == "Partially completed"
 
@@ -165,7 +164,7 @@ def test_the_next_page_is_asked_for_ahead(bucket: HostileStore) -> None:
     """While the objects of a page are used, the next page is on its way, and no other."""
     asked: dict[int, threading.Event] = {number: threading.Event() for number in (1, 2, 3, 4)}
     bucket.listing = lambda number, query: asked[number].set()
-    items = ObjectStoreSource(url="s3://bucket/", endpoint_url=bucket.url, anonymous=True).items()
+    items = source_of(bucket).items()
     next(items)
     assert asked[2].wait(60)
     assert not asked[3].is_set()

@@ -9,40 +9,24 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from prefect_collect.blocks import DataSource, ImapSource
+from prefect_collect.blocks import DataSource
 from prefect_collect.connectors.imap.batches import AT_ONCE
 from prefect_collect.errors import SourceError
-from prefect_collect.sources import Item, Listed, ListingEnd
+from prefect_collect.sources import Item
 from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
 from tests.integration.mail_proxy import MailProxy, mail_proxy
 from tests.integration.mail_server import PASSWORD, Mailbox
 from tests.integration.sources.contract import BreakingContract
-from tests.integration.sources.imap_messages import LARGE, incremental, message
-from tests.integration.sources.places import Fault, Place, collected
+from tests.integration.sources.imap_messages import LARGE, message
+from tests.integration.sources.places import Fault, Place, collected, listed_before
 from tests.support.memory_store import MemoryStore
-from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
+from tests.support.run_attempts import attempt, check_account, held, new_incremental_job, new_job, unsuccessful
 
 pytestmark = pytest.mark.integration
-
-
-class AsListed:
-    """A source whose listing is one of before."""
-
-    def __init__(self, source: ImapSource, items: list[Item]) -> None:
-        self._source, self._items = source, items
-
-    def items(self) -> Iterator[Listed]:
-        """Yield the items of before."""
-        yield from self._items
-        yield ListingEnd("as it was")
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._source, name)
 
 
 class ImapPlace(Place):
@@ -153,7 +137,7 @@ def test_deleted_after_the_listing(mailbox: Mailbox) -> None:
         client.store("1:2", "+FLAGS", r"(\Deleted)")
         client.expunge()
     job = new_job(MemoryStore(), source)
-    attempt(job, AsListed(source, items))
+    attempt(job, listed_before(source, items))
     check_account(job)
     assert [[*source.relist(item)] == [item] for item in items] == [False, False, True, True]
     assert sorted(path[:7] for path in (row["path"] for row in held(job).values())) == ["INBOX/3", "INBOX/4"]
@@ -195,7 +179,7 @@ def test_credentials_are_not_tried_often(mailbox: Mailbox, proxy: MailProxy) -> 
     proxy.cut_all()
     before = proxy.connections
     job = new_job(MemoryStore(), source)
-    attempt(job, AsListed(source, items))
+    attempt(job, listed_before(source, items))
     assert {row["error_code"] for row in unsuccessful(job).values()} <= {"bad_credentials", "connection_lost"}
     assert proxy.connections <= before + 2
 
@@ -238,7 +222,7 @@ def test_a_size_that_dovecot_has_wrong(mailbox: Mailbox) -> None:
     attempt(first, source)
     check_account(first)
     assert {row["error_code"] for row in unsuccessful(first).values()} <= {"not_found"}
-    second = incremental(store, source)
+    second = new_incremental_job(store, source)
     attempt(second, source)
     rows = [*held(first).values(), *held(second).values()]
     assert sorted(row["sha256"] for row in rows) == sorted(hashlib.sha256(each).digest() for each in (message(1), data))

@@ -10,9 +10,9 @@ from prefect_collect.connectors.imap.session import Session
 from prefect_collect.job_folder.ledger import read_inventory
 from prefect_collect.job_folder.table_columns import LISTED
 from tests.integration.mail_server import Mailbox
-from tests.integration.sources.imap_messages import incremental, message
+from tests.integration.sources.imap_messages import message
 from tests.support.memory_store import MemoryStore
-from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
+from tests.support.run_attempts import attempt, check_account, held, new_incremental_job, new_job, unsuccessful
 
 pytestmark = pytest.mark.integration
 
@@ -28,14 +28,14 @@ def test_since(mailbox: Mailbox) -> None:
         client.select("Box")
         client.store("1:3", "+FLAGS", r"(\Seen \Flagged)")
         client.append("Box", "", None, message(9))
-    second = incremental(store, source)
+    second = new_incremental_job(store, source)
     assert attempt(second, source).counts.skipped == 5
     assert next(iter(held(second))).endswith("UID=6")
     with mailbox.client() as client:
         client.delete("Box")
         client.create("Box")
         client.append("Box", "", None, message(9))
-    third = incremental(store, source)
+    third = new_incremental_job(store, source)
     result = attempt(third, source)
     assert result.counts.succeeded == 1
     assert "its UIDVALIDITY was" in str(result.warnings)
@@ -74,7 +74,7 @@ def test_since_asks_about_new_messages_only(
         client.expunge()
     mailbox.deliver(message(number) for number in range(100, 103))
     commands.clear()
-    second = incremental(store, source)
+    second = new_incremental_job(store, source)
     result = attempt(second, source)
     check_account(second)
     assert (result.counts.skipped, result.counts.succeeded, len(result.warnings)) == (58, 3, 1)
@@ -103,12 +103,12 @@ def test_a_server_that_was_restored(mailbox: Mailbox) -> None:
     for index in mailbox.folder().glob("dovecot.index*"):
         index.unlink()
     source = mailbox.source("INBOX", connections=3)  # other settings have connections of their own
-    second = incremental(store, source)
+    second = new_incremental_job(store, source)
     result = attempt(second, source)
     check_account(second)
     assert (result.counts.skipped, result.counts.succeeded) == (29, 1)
     assert {row["error_code"] for row in unsuccessful(second).values()} == {"unchanged"}
     assert "compared with the held one by its SHA-256" in str(result.warnings)
-    third = incremental(store, source)
+    third = new_incremental_job(store, source)
     result = attempt(third, source)
     assert (result.counts.skipped, len(result.warnings)) == (30, 1)

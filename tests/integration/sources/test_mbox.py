@@ -14,7 +14,6 @@ import pytest
 from prefect_collect import collect, export, jobs
 from prefect_collect.blocks import FileSource, MboxSource, source_from
 from prefect_collect.collecting import shard
-from prefect_collect.collecting.incremental import since_options
 from prefect_collect.errors import InvalidLocation, SourceError
 from prefect_collect.packages import verify
 from prefect_collect.sources import Item, ListingEnd
@@ -30,7 +29,7 @@ from tests.integration.servers import S3Server
 from tests.integration.sources.places import LARGE, STREAMED, by_path, patterned, read
 from tests.support.mbox_bytes import mail, mbox, separator
 from tests.support.memory_store import MemoryStore
-from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
+from tests.support.run_attempts import attempt, check_account, held, new_incremental_job, new_job, unsuccessful
 
 pytestmark = pytest.mark.integration
 
@@ -146,8 +145,7 @@ def test_only_what_is_new(tmp_path: Path) -> None:
     source, store = MboxSource(inside=str(tmp_path / "mail")), MemoryStore()
 
     def collected() -> tuple[int, int]:
-        record = replace(new_job(MemoryStore(), source).record(), job_id="probe")
-        job = new_job(store, source, options=since_options(store, record))
+        job = new_incremental_job(store, source)
         counts = attempt(job, source).counts
         check_account(job)
         return counts.succeeded, counts.skipped

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -31,15 +30,7 @@ from tests.integration.sources.test_folder import Folder
 from tests.integration.webdav import WebDavServer, webdav
 from tests.support.run_attempts import attempt, held, job_rows, new_job, unsuccessful
 
-pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _installed() -> Iterator[None]:
-    """The tests' rclone is the one that is found."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", os.pathsep.join([str(Path(find_program("rclone")).parent), os.environ["PATH"]]))
-        yield
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("rclone_installed")]
 
 
 def source(config: str, url: str = "rclone://place", **fields: object) -> RcloneSource:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,21 +17,12 @@ from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.pages.ended_job import job_page
 from prefect_collect.statuses import JobStatus
 from tests.integration.faults import FaultProxy
-from tests.integration.servers import find_program
 from tests.integration.sources.places import collected
 from tests.integration.webdav import webdav
 from tests.support.local_http import serving
 from tests.support.run_attempts import attempt, check_account, held, unsuccessful
 
-pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _installed() -> Iterator[None]:
-    """The tests' rclone is the one that is found."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", os.pathsep.join([str(Path(find_program("rclone")).parent), os.environ["PATH"]]))
-        yield
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("rclone_installed")]
 
 
 def source(config: str) -> RcloneSource:
