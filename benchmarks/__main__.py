@@ -82,6 +82,8 @@ def main() -> int:
 
     A trial has no targets.
     """
+    if odd := ROWS.keys() ^ SECONDS.keys():
+        raise RuntimeError(f"rows.ROWS and shares.SECONDS name different rows: only one has {', '.join(sorted(odd))}")
     args = _arguments()
     names = [name for name in SECONDS if not args.only or name in args.only]
     os.environ.pop("PREFECT_API_URL", None)

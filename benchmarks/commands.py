@@ -76,6 +76,11 @@ def _timed(python: str, command: Command) -> Run:
     return Run(wall, cpu, peak / 1024)
 
 
+def _medians(runs: Sequence[Run]) -> tuple[float, float, float]:
+    """Return the medians of the seconds, of the CPU seconds and of the MiB."""
+    return median(run.wall for run in runs), median(run.cpu for run in runs), median(run.peak for run in runs)
+
+
 def _modules(python: str, command: Command) -> int:
     """Return how many modules the command imports."""
     argv = [python, "-X", "importtime", "-c", _CLI, *command.arguments]
@@ -116,7 +121,7 @@ def commands(bench: Bench) -> list[Limit]:
     with _ready(bench.scratch("commands"), bench.prefect) as every:
         for command in every:
             runs = [_timed(sys.executable, command) for _ in range(bench.rounds + 1)][1:]  # the first fills the caches
-            wall, cpu, peak = (median(getattr(run, name) for run in runs) for name in ("wall", "cpu", "peak"))
+            wall, cpu, peak = _medians(runs)
             memory = peak * 1.048576
             counted = _instructions(command) if command.most_memory and not bench.quick else None
             said = [
@@ -140,8 +145,7 @@ def _row(command: Command, pythons: Sequence[str], rounds: int) -> str:
                 runs[python].append(run)
     cells = [command.title]
     for python in pythons:
-        taken = runs[python]
-        wall, cpu, peak = (median(getattr(run, name) for run in taken) for name in ("wall", "cpu", "peak"))
+        wall, cpu, peak = _medians(runs[python])
         cells.append(f"{wall:.2f} s, {cpu:.2f} s, {peak:.0f} MiB, {_modules(python, command):,}")
     if len(pythons) > 1:
         ours, others = (runs[python] for python in pythons)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from benchmarks.context import Bench, all_of
+from benchmarks.context import Bench, collecting
 from benchmarks.data import DataSet
 from benchmarks.measure import Comparison, Contender, Folders
 from benchmarks.peers import rclone_copy
@@ -14,11 +12,8 @@ from benchmarks.took import Took
 def _rows(bench: Bench, title: str, data: DataSet) -> Comparison:
     tree, nothing = bench.tree(data), bench.nothing
     worker, place = bench.worker(), Folders(bench.out)
-
-    def ours(setting: int, where: str, empty: bool) -> Took:
-        config = f"[place]\ntype = alias\nremote = {nothing if empty else tree}\n"
-        options: dict[str, Any] = {"source": {"rclone": config}, "store": where, "concurrency": setting or None}
-        return all_of(worker.call("product.run_collection", **options), 0 if empty else data.count)
+    full, none = ({"rclone": f"[place]\ntype = alias\nremote = {root}\n"} for root in (tree, nothing))
+    ours = collecting(worker, full, none, data.count)
 
     def rclone(setting: int, where: str, empty: bool) -> Took:
         remote = f':alias,remote="{nothing if empty else tree}":'

@@ -57,7 +57,7 @@ class Limit:
 
 def _collection(bench: Bench, worker: Worker, source: dict[str, Any], items: int, function: str) -> dict[str, Any]:
     """Run one collection into a fresh local store; return its answer with the peak memory, and delete what it wrote."""
-    store = bench.work / "out" / f"limit-{items}"
+    store = bench.out / f"limit-{items}"
     store.mkdir(parents=True)
     try:
         bench.settle()
@@ -100,7 +100,7 @@ def ledger(bench: Bench) -> list[Limit]:
     bench.stack.callback(worker.stop)
     answers = []
     for _ in range(bench.rounds):
-        folder = bench.work / "out" / "ledger"
+        folder = bench.out / "ledger"
         folder.mkdir(parents=True)
         answers.append(worker.call("product.write_ledger", folder=str(folder), parts=parts, rows=2000))
         remove(folder)

@@ -13,6 +13,7 @@ from benchmarks.context import Bench, all_of
 from benchmarks.data import EMPTY, DataSet, remove
 from benchmarks.limits import Limit
 from benchmarks.measure import say
+from benchmarks.objects import s3
 from benchmarks.verified import verify_package
 
 _MB: Final = 1e6
@@ -71,8 +72,7 @@ def _chain(bench: Bench, endpoint: str, n: int) -> dict[str, Step]:
 
 
 def _steps(bench: Bench, endpoint: str, n: int, store: str, out: str) -> dict[str, Step]:
-    source = {"s3": f"items{n}", "endpoint": endpoint}
-    nothing = {"s3": EMPTY.name, "endpoint": endpoint}
+    source, nothing = s3(f"items{n}", endpoint), s3(EMPTY.name, endpoint)
     found: dict[str, Step] = {}
 
     def measured(step: str, function: str, **arguments: Any) -> dict[str, Any]:

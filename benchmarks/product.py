@@ -88,7 +88,7 @@ def run_export(job_id: str, store: str, destination: str, format: str = "bagit")
     return _of_run(store, state, seconds)
 
 
-def run_engine(source: Spec, store: str, concurrency: int | None = None) -> Spec:
+def run_engine(source: Spec, store: str) -> Spec:
     """Run the same collection in as many threads without Prefect: no runs, states or artifacts."""
     from concurrent.futures import ThreadPoolExecutor
     from uuid import uuid4
@@ -111,7 +111,7 @@ def run_engine(source: Spec, store: str, concurrency: int | None = None) -> Spec
     folder = JobFolder(opened, str(uuid4()))
     record = create_job(folder, JobRecord(folder.job_id, JobKind.COLLECTION, "bench", {"name": "bench"}, "bench"))
     attempt, stop, progress = claim_attempt(folder), Stop(), Progress()
-    policy = ShardPolicy("bench", CollectionPolicy(concurrency=concurrency or 32))
+    policy = ShardPolicy("bench", CollectionPolicy(concurrency=32))
     with ThreadPoolExecutor(WORKERS) as pool:
 
         def submit(shard: Shard) -> ShardFuture:

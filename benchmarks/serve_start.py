@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
+from functools import partial
 
 from benchmarks.context import Bench
 from benchmarks.data import remove
@@ -29,9 +30,9 @@ def serve_start(bench: Bench) -> list[Limit]:
         began = time.perf_counter()
         server = Server("serve", [find_program("prefect-collect", "."), *words], bench.log("serve"), env)
         try:
-            server.wait_until(lambda url=f"http://127.0.0.1:{ports[0]}/": answers(url), 180)  # type: ignore[misc]
+            server.wait_until(partial(answers, f"http://127.0.0.1:{ports[0]}/"), 180)
             ui.append(time.perf_counter() - began)
-            server.wait_until(lambda url=f"http://127.0.0.1:{ports[1]}/": answers(url), 180)  # type: ignore[misc]
+            server.wait_until(partial(answers, f"http://127.0.0.1:{ports[1]}/"), 180)
             console.append(time.perf_counter() - began)
             cpu.append(sum(cpu_seconds(pid) for pid in _group(server.pid)))
         finally:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.context import Bench, all_of
+from benchmarks.context import Bench, collecting
 from benchmarks.data import DataSet, remove
 from benchmarks.measure import Comparison, Contender, Folders
 from benchmarks.peers import Command, rclone_copy
@@ -93,15 +93,11 @@ def _rows(
     known.write_text(server.known_hosts(port) + "\n")
     worker, place = bench.worker(), Folders(bench.out)
 
-    def ours(setting: int, where: str, empty: bool) -> Took:
-        source: dict[str, Any] = {
-            "sftp": f"sftp://{user}@127.0.0.1:{port}{nothing if empty else tree}",
-            "private_key": key.read_text(),
-            "known_hosts": known.read_text(),
-        }
-        options = {"source": source, "store": where, "concurrency": setting or None}
-        return all_of(worker.call("product.run_collection", **options), 0 if empty else data.count)
+    def source(root: Path) -> dict[str, Any]:
+        url = f"sftp://{user}@127.0.0.1:{port}{root}"
+        return {"sftp": url, "private_key": key.read_text(), "known_hosts": known.read_text()}
 
+    ours = collecting(worker, source(tree), source(nothing), data.count)
     at = f':sftp,host=127.0.0.1,port={port},user={user},key_file="{key}",known_hosts_file="{known}"'
 
     def rclone(setting: int, where: str, empty: bool) -> Took:

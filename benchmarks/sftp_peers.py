@@ -18,18 +18,17 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import Final
 
 from benchmarks.data import DataSet, count_files, remove
-from benchmarks.servers import find_program, settle
+from benchmarks.servers import cpu_seconds, family, find_program, settle
 from benchmarks.sftp import Sshd
 from benchmarks.took import Took
 from benchmarks.worker import Worker
 
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 _FASTEST: Final = "disable_hashcheck=true,shell_type=none"
 Run = Callable[[Path], Took]
 
@@ -87,23 +86,7 @@ class Place:
 
     def _cpu(self, pid: int) -> float:
         """Return the seconds of CPU that a process and the server have used, with their children."""
-        return sum(map(_used, {*_family(pid), *_family(self.server.pid)}))
-
-
-def _family(pid: int) -> list[int]:
-    found = [pid]
-    for parent in found:
-        for children in Path(f"/proc/{parent}/task").glob("*/children"):
-            with suppress(OSError):
-                found += map(int, children.read_text().split())
-    return found
-
-
-def _used(pid: int) -> float:
-    """Return the seconds of a process, and of its children that have ended."""
-    with suppress(OSError):
-        return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15])) / _TICKS
-    return 0.0
+        return sum(map(cpu_seconds, {*family(pid), *family(self.server.pid)}))
 
 
 def _compare(place: Place, runs: dict[str, Run], work: Path, rounds: int) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from benchmarks.context import Bench, all_of
+from benchmarks.context import Bench, collecting
 from benchmarks.data import DataSet, remove
 from benchmarks.measure import Comparison, Contender, Folders
 from benchmarks.peers import Command
@@ -55,10 +55,8 @@ def _rows(bench: Bench, title: str, data: DataSet, *, far: bool) -> Comparison:
     with lists[False].open("w") as file:
         for name in names:
             file.write(json.dumps({"url": f"http://127.0.0.1:{port}/{name}", "name": name}) + "\n")
-
-    def ours(setting: int, where: str, empty: bool) -> Took:
-        options: dict[str, Any] = {"source": {"urls": f"urls://{lists[empty]}"}, "concurrency": setting or None}
-        return all_of(worker.call("product.run_collection", store=where, **options), 0 if empty else data.count)
+    full, none = ({"urls": f"urls://{lists[empty]}"} for empty in (False, True))
+    ours = collecting(worker, full, none, data.count)
 
     def curl(setting: int, where: str, empty: bool) -> Took:
         wanted = [] if empty else names

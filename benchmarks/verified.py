@@ -9,11 +9,11 @@ import subprocess
 import sysconfig
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.servers import family
 from tests.support.peak import Taken
 
 _PROGRAM: Final = Path(sysconfig.get_path("scripts")) / "prefect-collect"
@@ -31,7 +31,7 @@ def verify_package(package: str | os.PathLike[str]) -> tuple[Taken, dict[str, An
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen([_PROGRAM, "verify", os.fspath(package), "--json"], stdout=said)
         while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
-            peak = max(peak, sum(map(_held, _family(process.pid))))
+            peak = max(peak, sum(map(_held, family(process.pid))))
             time.sleep(_SAMPLE)
         _, status, usage = ended
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -39,15 +39,6 @@ def verify_package(package: str | os.PathLike[str]) -> tuple[Taken, dict[str, An
         said.seek(0)
         found: dict[str, Any] = json.load(said)
     return Taken(seconds, usage.ru_utime + usage.ru_stime, peak >> 10), found
-
-
-def _family(pid: int) -> Iterator[int]:
-    """Yield a process and all that descend from it."""
-    yield pid
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            for child in children.read_text().split():
-                yield from _family(int(child))
 
 
 def _held(pid: int) -> int:

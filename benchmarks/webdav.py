@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from benchmarks.context import Bench, all_of
+from benchmarks.context import Bench, collecting
 from benchmarks.data import DataSet
 from benchmarks.measure import Comparison, Contender, Folders
 from benchmarks.peers import rclone_copy
@@ -31,11 +30,8 @@ def _rows(bench: Bench, title: str, data: DataSet, target: float, *, far: bool) 
         server = bench.started(WebDav(root, bench.log("webdav")))
         ports[empty] = bench.started(Delay(server.port, bench.log("delay"))).port if far else server.port
     worker, place = bench.worker(), Folders(bench.out)
-
-    def ours(setting: int, where: str, empty: bool) -> Took:
-        source = {"webdav": f"webdav://127.0.0.1:{ports[empty]}/"}
-        options: dict[str, Any] = {"source": source, "store": where, "concurrency": setting or None}
-        return all_of(worker.call("product.run_collection", **options), 0 if empty else data.count)
+    full, none = ({"webdav": f"webdav://127.0.0.1:{ports[empty]}/"} for empty in (False, True))
+    ours = collecting(worker, full, none, data.count)
 
     def rclone(setting: int, where: str, empty: bool) -> Took:
         remote = f':webdav,url="http://127.0.0.1:{ports[empty]}/":'

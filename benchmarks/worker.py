@@ -1,8 +1,8 @@
-"""A warmed-up process that runs prefect-collect (or a prototype) on request, so that imports are not measured.
+"""A warmed-up process that runs prefect-collect on request, so that imports are not measured.
 
-The harness and the process exchange lines of JSON: a request names a function of `benchmarks.product` or
-`benchmarks.prototypes` and its arguments; the answer is the function's result (with the seconds it measured itself),
-or an error.
+The harness and the process exchange lines of JSON: a request names a module of this package, such as
+`benchmarks.product`, a function of it and the arguments; the answer is the function's result (with the seconds it
+measured itself), or an error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from benchmarks.servers import cpu_seconds
+from benchmarks.servers import cpu_seconds, family
 
 _ROOT = Path(__file__).parent.parent
 
@@ -68,7 +68,7 @@ class Worker:
         def watch() -> None:
             nonlocal peak
             while not done.wait(0.05):
-                peak = max(peak, sum(_resident(pid) for pid in _family(self._process.pid)))
+                peak = max(peak, sum(_resident(pid) for pid in family(self._process.pid)))
 
         watcher = threading.Thread(target=watch)
         watcher.start()
@@ -106,17 +106,6 @@ def _resident(pid: int) -> int:
 
 def _high_water(pid: int) -> int:
     return _status(pid, "VmHWM:")
-
-
-def _family(pid: int) -> list[int]:
-    found = [pid]
-    for parent in found:
-        for children in Path(f"/proc/{parent}/task").glob("*/children"):
-            try:
-                found.extend(int(child) for child in children.read_text().split())
-            except OSError:
-                continue
-    return found
 
 
 def _serve(requests: IO[str], answers: IO[str]) -> None:
