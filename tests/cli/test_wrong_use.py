@@ -180,6 +180,25 @@ def test_a_folder_that_is_no_package(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (
+            ["collect"],
+            "prefect-collect: There is no file or folder {}/leters/x. The nearest folder that exists is {}. ",
+        ),
+        (["verify"], "prefect-collect: There is no package; check the path. The nearest folder that exists is {}. "),
+    ],
+)
+def test_a_mistyped_path(command: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message begins with what is not there, names what may be meant, and lists no kinds of sources."""
+    (tmp_path / "letters").mkdir()
+    assert run([*command, f"{tmp_path}/leters/x"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(says.replace("{}", str(tmp_path)) + f"Did you mean {tmp_path}/letters? ")
+    assert err.count("-source") == 0
+
+
+@pytest.mark.parametrize(
     ("content", "says"),
     [
         (None, "cannot be read"),

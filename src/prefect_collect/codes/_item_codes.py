@@ -28,8 +28,8 @@ TABLE = (
         "address_refused",
         Category.PERMISSION,
         "The URL, or a redirect of its server, leads to an address that the data source's rules do not allow.",
-        "If it is a private address that may be read, allow it (`retry JOB --allow-private`, or the saved source's field "
-        "allow_private); otherwise exclude the item.",
+        "If it is a private address that may be read, allow it (`retry JOB --allow-private`, or the saved source's "
+        "field allow_private); otherwise exclude the item.",
         Who.JOB_OWNER,
     ),
     Code(

@@ -24,6 +24,7 @@ from prefect_collect.packages.problems import Findings, Verification
 from prefect_collect.packages.recognising import recognised_format
 from prefect_collect.stores import DirectoryStore, Store, open_store
 from prefect_collect.stores.addresses import require_unsigned
+from prefect_collect.stores.nearest_path import nearest_path
 
 _REMOTE_THREADS: Final = 16
 _ARCHIVES: Final = (".zip", ".tar", ".zst")
@@ -148,7 +149,8 @@ def _local(path: str, passphrase: str | None) -> Container:
     if os.path.isdir(path):
         return FolderContainer(path)
     if not os.path.lexists(path):
-        raise PackageError(f"There is no package; check the path. [{path}]")
+        near = nearest_path(path)
+        raise PackageError(f"There is no package; check the path. {near}{' ' if near else ''}[{path}]")
     if not os.path.isfile(path):
         raise PackageError(f"A package is a ZIP file, a TAR file or a folder, and this is none of them. [{path}]")
     try:
