@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from prefect_collect.errors import UsageError
-from prefect_collect.formats import grouped_options, parsed_options
+from prefect_collect.formats import FORMATS, OPTION_GROUPS, grouped_options, parsed_options
 from prefect_collect.formats.bag_profile import LONGEST
 from prefect_collect.formats.profiles import PRESETS
 
@@ -24,9 +24,28 @@ def format_options_of(format: str, given: dict[str, Any], store: str | None) -> 
         {name: value for name, value in given.items() if value is not None and value is not False and value != []},
         store,
     )
-    made = grouped_options(format, fields)
+    made = grouped(format, fields)
     parsed_options(made)
     return made
+
+
+def grouped(format: str, given: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the given options in the groups that carry them. Raise UsageError if the format does not take one."""
+    from prefect_collect.cli._export_options import ExportOptions, declarations, flag_of
+
+    for name in given:
+        taking = [each for each, facts in FORMATS.items() if any(name in _names(group) for group in facts.options)]
+        if format not in taking:
+            flag = flag_of(name, declarations(ExportOptions)[name])
+            raise UsageError(
+                f"{flag} is no option of the format {format}; leave it out, or export with --format "
+                f"{' or '.join(taking)}. [format={format}]"
+            )
+    return grouped_options(format, given)
+
+
+def _names(group: str) -> dict[str, str]:
+    return OPTION_GROUPS[group].option_names() if group in OPTION_GROUPS else {}
 
 
 def resolved(given: dict[str, Any], store: str | None) -> dict[str, Any]:
