@@ -18,6 +18,7 @@ from queue import SimpleQueue
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from prefect_collect.threads.turns import while_waiting
+from prefect_collect.threads.window import Window
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -156,14 +157,15 @@ def _results(futures: deque[Future[T]]) -> Iterator[T]:
 def as_completed(call: Callable[[T], R], items: Iterable[T], concurrency: int) -> Iterator[tuple[T, R | Exception]]:
     """Yield each item with the result or exception of `call(item)`, in the order in which the calls end.
 
-    At most `concurrency` calls run at once, and an item is taken from `items` only when a thread is free for it.
-    Closing the iterator waits for the running calls.
+    At most `concurrency` calls run at once, `FIRST` of them to begin with and more as long as that is faster, and an
+    item is taken from `items` only when a thread is free for it. Closing the iterator waits for the running calls.
     """
     waiting = iter(items)
     running: dict[Future[R], T] = {}
+    window = Window(concurrency)
     with Pool(concurrency, "read", waits_always=True) as pool:
         while True:
-            while len(running) < concurrency:
+            while len(running) < window.size:
                 try:
                     item = next(waiting)
                 except StopIteration:
@@ -175,6 +177,7 @@ def as_completed(call: Callable[[T], R], items: Iterable[T], concurrency: int) -
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 item = running.pop(future)
+                window.answered()
                 error = future.exception()
                 if error is None:
                     yield item, future.result()
