@@ -123,6 +123,7 @@ class Connection:
                 fetcher,
                 target_of=target_of,
                 whole=lambda item, head, _: _seen(item, head),
+                size=lambda _: 0,
             )
             for item, got in many.read(items(), _LOOKS):
                 if not isinstance(got, _NotAsked):
