@@ -13,9 +13,9 @@ from prefect_collect.archive.segments import Entry
 from prefect_collect.codes import Failure
 from prefect_collect.job_folder import table_columns
 from prefect_collect.job_folder.folder import now
-from prefect_collect.job_folder.ledger import ledger_table
+from prefect_collect.job_folder.ledger import ledger_table, time_values
 from prefect_collect.sources.digests import Digest
-from prefect_collect.sources.metadata import metadata_text
+from prefect_collect.sources.metadata import metadata_text, with_created
 
 _HELD = [field.name for field in table_columns.HELD if field.name != "size"]
 _WHY = [("error_code", "code"), ("message", "message"), ("http_status", "http_status")]
@@ -44,6 +44,7 @@ class ShardLedger:
         self._held: dict[str, list[Any]] = {name: [None] * rows for name in _HELD}
         self._columns = tuple(self._held.values())
         self._metadata: dict[int, str] = {}
+        self._created = _times_of(inventory["source_created"])
 
     def tried(self, row: int) -> None:
         """Count a try at the item."""
@@ -66,7 +67,10 @@ class ShardLedger:
         collected_at[row] = time_ns() // 1000
         md5[row] = digest.asked("md5")
         sha1[row] = digest.asked("sha1")
-        if digest.metadata is not None:
+        created = self._created.get(row) if self._created else None
+        if created is not None:
+            self._metadata[row] = with_created(digest.metadata, created)
+        elif digest.metadata is not None:
             self._metadata[row] = metadata_text(digest.metadata)
 
     def failed(self, row: int, failure: Failure, at: datetime, outcome: str | None = "failed") -> None:
@@ -147,6 +151,13 @@ class ShardLedger:
     def _times(self, times: dict[int, datetime]) -> Any:
         rows = self.inventory.num_rows
         return [times.get(row) for row in range(rows)] if times else pa.nulls(rows)
+
+
+def _times_of(column: pa.ChunkedArray) -> dict[int, datetime]:
+    """Return the times of a column by row."""
+    if column.null_count == len(column):
+        return {}
+    return {row: at for row, at in enumerate(time_values(column)) if at is not None}
 
 
 def not_attempted(inventory: pa.Table, why: Failure) -> pa.Table:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
 LONGEST_METADATA: Final = 1 << 16
 """The most bytes of JSON in UTF-8 that an item's metadata may have."""
+
+CREATED: Final = "created"
+"""The name of an item's creation time in its metadata: text by ISO 8601, with a zone."""
 
 _EXPECTED: Final = f"a dictionary by text that JSON can hold, in at most {LONGEST_METADATA:,} bytes,"
 
@@ -24,3 +28,16 @@ def metadata_text(metadata: object) -> str:
     if not is_short:
         raise ValueError(_EXPECTED)
     return text
+
+
+def with_created(metadata: Mapping[str, Any] | None, created: datetime) -> str:
+    """Return an item's metadata as JSON, with its creation time as `CREATED` unless it has that name.
+
+    The time is left out if there is no room for it. Raise ValueError as `metadata_text` does.
+    """
+    if metadata is None:
+        return f'{{"{CREATED}":"{created.isoformat()}"}}'
+    try:
+        return metadata_text({CREATED: created.isoformat(), **metadata})
+    except ValueError:
+        return metadata_text(metadata)
