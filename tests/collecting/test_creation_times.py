@@ -1,15 +1,22 @@
-"""Times of creation that a listing states: where a collection keeps them, and what it does not compare."""
+"""Times that the ledger has no column for: of creation, and of changes that only opening an item states."""
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
+from prefect_collect.blocks import FileSource
+from prefect_collect.codes import CANCELED
 from prefect_collect.sources import Content, Item
 from prefect_collect.sources.metadata import LONGEST_METADATA, metadata_text
 from prefect_collect.statuses import JobStatus
+from prefect_collect.stores import DirectoryStore
+from prefect_collect.threads.progress import Progress
+from prefect_collect.threads.stop import Stop
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, held, new_incremental_job, new_job, unsuccessful
@@ -73,3 +80,30 @@ def test_another_time_of_creation_is_no_change() -> None:
     attempt(job, source)
     assert {id_: row["error_code"] for id_, row in unsuccessful(job).items()} == {"a": "unchanged"}
     assert source.opened == {"a": 1}
+
+
+def test_a_time_of_change_that_is_not_listed(tmp_path: Path) -> None:
+    """An item that was not attempted, and that a retry reads without listing it anew, keeps the time of its last change
+    in its metadata, as the column of listed times is empty then.
+    """
+    (tmp_path / "root").mkdir()
+    for name in "ab":
+        (tmp_path / "root" / name).write_bytes(b"x")
+        os.utime(tmp_path / "root" / name, (1_551_675_967, 1_551_675_967))
+    source, stop = FileSource(root=tmp_path / "root"), Stop()
+
+    class Canceled(Progress):
+        """Cancels the job when its items are listed."""
+
+        def add(self, **counts: int) -> None:
+            """Count, and cancel."""
+            super().add(**counts)
+            stop.set(CANCELED)
+
+    job = new_job(DirectoryStore(tmp_path / "store"), source)
+    assert attempt(job, source, stop=stop, progress=Canceled()).counts.not_attempted == 2
+    assert attempt(job, source).status is JobStatus.SUCCESSFULLY_COMPLETED
+    check_account(job)
+    assert [(row["source_modified"], json.loads(row["metadata"])) for row in held(job).values()] == [
+        (None, {"modified": "2019-03-04T05:06:07+00:00"})
+    ] * 2

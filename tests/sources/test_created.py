@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from prefect_collect.sources.created import creation_time, known_creation
+from prefect_collect.sources.created import creation_time, exact_time, known_creation
 
 HOUR = timezone(timedelta(hours=1))
 BORN = datetime(2019, 3, 4, 5, 6, 7, 890123, UTC)
@@ -43,3 +43,5 @@ def test_times_as_text() -> None:
     assert creation_time("2019-03-04T05:06:07Z") == datetime(2019, 3, 4, 5, 6, 7, tzinfo=UTC)
     odd: list[Any] = ["2019-03-04T05:06:07", "3/4/2019 5:06 AM", "", "0001-01-01T00:00:00Z", "9999-12-31T00:00:00Z", 7]
     assert [creation_time(text) for text in odd] == [None] * len(odd)
+    assert exact_time("1970-01-01T00:00:00Z") == datetime(1970, 1, 1, tzinfo=UTC)
+    assert exact_time("0001-01-01T00:00:00+01:00") is None

@@ -29,13 +29,16 @@ def known_creation(at: object) -> datetime | None:
     return datetime(at.year, at.month, at.day, at.hour, at.minute, at.second, at.microsecond, UTC)
 
 
-def creation_time(text: object) -> datetime | None:
-    """Return the creation time of a text by ISO 8601 (RFC 3339) with its zone, if it is one that is known; else None.
-
-    A text without a zone is no exact time.
-    """
+def exact_time(text: object) -> datetime | None:
+    """Return the time of a text by ISO 8601 (RFC 3339), with its zone; None for any other, also without a zone."""
     try:
         at = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
+        return at if at is not None and at.tzinfo is not None and at.astimezone(UTC) else None
+    except (ValueError, OverflowError):
         return None
-    return at if known_creation(at) is not None else None
+
+
+def creation_time(text: object) -> datetime | None:
+    """Return what `exact_time` does, if it is a creation time that is known (`known_creation`); else None."""
+    at = exact_time(text)
+    return None if known_creation(at) is None else at

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 LONGEST_METADATA: Final = 1 << 16
@@ -12,6 +12,9 @@ LONGEST_METADATA: Final = 1 << 16
 
 CREATED: Final = "created"
 """The name of an item's creation time in its metadata: text by ISO 8601, with a zone."""
+
+MODIFIED: Final = "modified"
+"""The name of the time of an item's last change in its metadata, if only opening it states that, in the same form."""
 
 _EXPECTED: Final = f"a dictionary by text that JSON can hold, in at most {LONGEST_METADATA:,} bytes,"
 
@@ -30,14 +33,13 @@ def metadata_text(metadata: object) -> str:
     return text
 
 
-def with_created(metadata: Mapping[str, Any] | None, created: datetime) -> str:
-    """Return an item's metadata as JSON, with its creation time as `CREATED` unless it has that name.
+def with_times(metadata: Mapping[str, Any] | None, times: Mapping[str, datetime]) -> str:
+    """Return an item's metadata as JSON, with times (with a zone) in UTC under names that it does not have.
 
-    The time is left out if there is no room for it. Raise ValueError as `metadata_text` does.
+    The times are left out if there is no room for them. Raise ValueError as `metadata_text` does.
     """
-    if metadata is None:
-        return f'{{"{CREATED}":"{created.isoformat()}"}}'
+    texts = {name: at.astimezone(UTC).isoformat() for name, at in times.items()}
     try:
-        return metadata_text({CREATED: created.isoformat(), **metadata})
+        return metadata_text({**texts, **(metadata or {})})
     except ValueError:
         return metadata_text(metadata)

@@ -196,7 +196,9 @@ def test_a_single_file(tmp_path: Path) -> None:
 
 
 def test_times_of_creation(tmp_path: Path) -> None:
-    """They are listed, and found by a retry, where rclone states them without asking for each file."""
+    """They are listed, and found by a retry, where rclone states them without asking for each file; of an item that a
+    retry opens without looking it up, the time of its last change is known.
+    """
     file = tmp_path / "root" / "a"
     file.parent.mkdir()
     file.write_bytes(b"a")
@@ -206,6 +208,8 @@ def test_times_of_creation(tmp_path: Path) -> None:
     assert item.created is not None
     assert int(item.created.timestamp()) == int(stat.stdout)  # both are 0 if the file system keeps none
     assert [*folder.relist(Item(item.id, item.path))] == [item]
+    with folder.open(Item(item.id, item.path, is_current=False)) as content:  # a retry of what was not attempted
+        assert content.modified == item.modified
 
 
 def test_links_that_rclone_does_not_follow(tmp_path: Path) -> None:

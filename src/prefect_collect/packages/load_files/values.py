@@ -17,8 +17,8 @@ from prefect_collect.formats.profiles import METADATA
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.load_files.message_hash import edrm_mih
 from prefect_collect.packages.load_files.stated import listed_custodian, with_listed
-from prefect_collect.sources.created import creation_time
-from prefect_collect.sources.metadata import CREATED
+from prefect_collect.sources.created import creation_time, exact_time
+from prefect_collect.sources.metadata import CREATED, MODIFIED
 
 MANIFEST_COLUMNS: Final = [
     "item_id",
@@ -68,7 +68,7 @@ class ItemFacts:
         if fact in _MODIFIED and self.batch["source_modified"].null_count and self._has_metadata():
             own = _COLUMNS[fact](self.batch)
             return [
-                one or _of_time(fact, found.get("modified")) for one, found in zip(own, self._metadata(), strict=True)
+                one or _of_time(fact, found.get(MODIFIED)) for one, found in zip(own, self._metadata(), strict=True)
             ]
         return _COLUMNS[fact](self.batch) if fact != "source" else [self._source] * self.batch.num_rows
 
@@ -156,7 +156,7 @@ def _stated(fact: str, found: dict[str, Any]) -> str:
 
 def _of_time(fact: str, stated: object) -> str:
     """Return a fact of a file's time that is stated as text by ISO 8601 with a zone; "" for any other."""
-    at = creation_time(stated)
+    at = exact_time(stated) if fact in _MODIFIED else creation_time(stated)
     if at is None:
         return ""
     form = fact.rpartition("_")[2]
