@@ -11,6 +11,7 @@ from typing import Any, Final
 from prefect_collect.codes import Failure
 from prefect_collect.errors import SourceError
 from prefect_collect.sources._item import Content, Item, Listed, ListingEnd
+from prefect_collect.sources.created import known_creation
 from prefect_collect.sources.metadata import metadata_text
 
 LONGEST_TEXT: Final = 1 << 16
@@ -76,6 +77,7 @@ def _is_plain(item: Any) -> bool:
         and item.expands is None
         and item.failed_since is None
         and item.is_current is True
+        and ((created := item.created) is None or (type(created) is datetime and created.tzinfo is UTC))
     )
 
 
@@ -166,16 +168,13 @@ def _time(value: object) -> datetime:
     raise _Wrong("a time with a time zone, in the years 1 to 9999 of UTC,")
 
 
-def _failure(value: object) -> Failure:
-    if isinstance(value, Failure):
-        return value
-    raise _Wrong("a Failure")
+def _is(kind: type, expected: str) -> Callable[[object], Any]:
+    def check(value: object) -> object:
+        if isinstance(value, kind):
+            return value
+        raise _Wrong(expected)
 
-
-def _is_current(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise _Wrong("True or False")
+    return check
 
 
 def _or_none(check: Callable[[object], Any]) -> Callable[[object], Any]:
@@ -188,11 +187,12 @@ _CHECKS: Final[dict[str, Callable[[object], Any]]] = {
     "modified": _or_none(_time),
     "etag": _or_none(_mark),
     "version": _or_none(_mark),
-    "skipped": _or_none(_failure),
-    "failure": _or_none(_failure),
+    "skipped": _or_none(_is(Failure, "a Failure")),
+    "failure": _or_none(_is(Failure, "a Failure")),
     "expands": _or_none(_text),
     "failed_since": _or_none(_time),
-    "is_current": _is_current,
+    "is_current": _is(bool, "True or False"),
+    "created": known_creation,
 }
 
 

@@ -120,6 +120,6 @@ def again(item: Item, found: Iterator[Item]) -> Iterator[Listed]:
             return
         yield Item(
             each.id, each.path, each.size, each.modified, each.etag, each.version, each.skipped, each.failure,
-            expands=item.id,
+            expands=item.id, created=each.created,
         )  # fmt: skip
     yield ListingEnd("the file was read to its last byte")

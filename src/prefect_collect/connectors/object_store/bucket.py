@@ -81,7 +81,9 @@ class Bucket:
             key = entry.key.decode()
         except UnicodeDecodeError as error:
             raise wrong_page(f"a key in it is no UTF-8, {entry.key[:200]!a}", self._place) from error
-        item = Item(key, key[folder:] or key, entry.size, time_of(entry.modified), entry.etag)
+        item = Item(
+            key, key[folder:] or key, entry.size, time_of(entry.modified), entry.etag, created=time_of(entry.created)
+        )
         if key.endswith("/") and entry.size == 0:
             what = f"A folder marker of 0 bytes: its key ends in a slash. [{self.place(item)}]"
             return replace(item, skipped=Failure("empty_folder", what))
