@@ -14,7 +14,7 @@ from prefect_collect.codes import CODES
 from prefect_collect.job_folder.result import counts_by_outcome
 from prefect_collect.pages.text import bytes_text
 from prefect_collect.sources.query import Query
-from prefect_collect.sources.sampling import Sample, Taken, outcome_of, take_sample, taken
+from prefect_collect.sources.sampling import Sample, Taken, take_sample, taken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,7 +103,7 @@ def _print_first(out: Output, items: Sequence[Item]) -> None:
         return
     rows = [
         (one.path, "" if one.size is None else f"{one.size:,}",
-         "" if one.modified is None else f"{one.modified:%Y-%m-%d %H:%M}", outcome_of(one), _code(one) or "")
+         "" if one.modified is None else f"{one.modified:%Y-%m-%d %H:%M}", one.outcome or "", _code(one) or "")
         for one in items
     ]  # fmt: skip
     out.table(
@@ -120,6 +120,8 @@ def _estimate(sample: Sample, count: Taken) -> str:
         items += f"; {count.failed:,} cannot be read"
     if count.skipped:
         items += f"; {count.skipped:,} {'is' if count.skipped == 1 else 'are'} skipped"
+    if count.elsewhere:
+        items += f"; {count.elsewhere:,} {'is' if count.elsewhere == 1 else 'are'} elsewhere, and not attempted"
     if sample.failure is not None:
         return f"Before the listing failed: {items}."
     if count.is_whole:
@@ -129,8 +131,7 @@ def _estimate(sample: Sample, count: Taken) -> str:
 
 
 def _code(item: Item) -> str | None:
-    why = item.failure or item.skipped
-    return None if why is None else why.code
+    return None if item.unread is None else item.unread.code
 
 
 def _failure_as_json(failure: Failure | None) -> dict[str, str] | None:
@@ -150,11 +151,11 @@ def _as_json(source: DataSource, sample: Sample, count: Taken) -> dict[str, Any]
     return {
         "source": source.name, "location": source.location(), "listed": count.listed, "items": count.items,
         "bytes": count.bytes, "without_size": count.unsized, "failed": count.failed, "skipped": count.skipped,
-        "outcomes": count.outcomes, "is_whole": count.is_whole,
+        "elsewhere": count.elsewhere, "outcomes": count.outcomes, "is_whole": count.is_whole,
         "timed_out": sample.timed_out, "failure": _failure_as_json(sample.failure),
         "first": [
             {"id": one.id, "path": one.path, "size": one.size, "modified": one.modified,
-             "outcome": outcome_of(one) or None, "code": _code(one)}
+             "outcome": one.outcome, "code": _code(one)}
             for one in sample.items[:FIRST]
         ],
     }  # fmt: skip
