@@ -122,3 +122,18 @@ def test_arrays(value: list[dict[str, object]], piece: int, indent: int | None) 
     assert list(elements(pieces(data))) == value
     with pytest.raises(BadList):
         list(elements(pieces(data[:-1])))
+
+
+def test_odd_times(tmp_path: Path) -> None:
+    """The first and the last time of a day are those of messages whose time is one; no other time loses a message."""
+    odd = ["-1", "0", "nan", "inf", "1e400", "x", "", None, 1706695200, "1706695200.000100", "1706695201"]
+    (tmp_path / "users.json").write_bytes(b"[]")
+    (tmp_path / "general").mkdir()
+    (tmp_path / "general/2024-01-31.json").write_text(json.dumps([{"ts": ts} for ts in odd]))
+    source = SlackExportSource(inside=str(tmp_path))
+    job = new_job(MemoryStore(), source)
+    assert attempt(job, source).status is JobStatus.SUCCESSFULLY_COMPLETED
+    row = next(row for row in held(job).values() if row["path"].startswith("general"))
+    said = json.loads(row["metadata"])
+    assert said["messages"] == len(odd)
+    assert (said["first"], said["last"]) == ("2024-01-31T10:00:00.000100+00:00", "2024-01-31T10:00:01+00:00")

@@ -18,6 +18,7 @@ from prefect_collect.sources.sampling import Sample, Taken, take_sample, taken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from prefect_collect.blocks import DataSource
     from prefect_collect.cli._collection_options import CollectionOptions
@@ -102,13 +103,16 @@ def _print_first(out: Output, items: Sequence[Item]) -> None:
     if not items:
         return
     rows = [
-        (one.path, "" if one.size is None else f"{one.size:,}",
-         "" if one.modified is None else f"{one.modified:%Y-%m-%d %H:%M}", one.outcome or "", _code(one) or "")
+        (one.path, "" if one.size is None else f"{one.size:,}", _time(one.modified), one.outcome or "", _code(one) or "")
         for one in items
     ]  # fmt: skip
     out.table(
         ("path", "bytes", "modified", "outcome", "code"), rows, right=("bytes",), fold={"path": 24}, spare=("modified",)
     )  # fmt: skip
+
+
+def _time(modified: datetime | None) -> str:
+    return "" if modified is None else f"{modified:%Y-%m-%d %H:%M}".zfill(16)  # of the year 1, Python writes "1"
 
 
 def _estimate(sample: Sample, count: Taken) -> str:
