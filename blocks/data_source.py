@@ -18,7 +18,7 @@ from prefect_collect.connectors.os_failures import os_failure
 from prefect_collect.errors import InvalidLocation, SourceError
 from prefect_collect.parameters import checked_custodian
 from prefect_collect.sources import MOST_AT_ONCE, Content, Item, Listed, Overlap, expected_bytes
-from prefect_collect.sources.item_checks import require_sound, whole
+from prefect_collect.sources.content_checks import require_sound, whole
 from prefect_collect.statuses import LifecycleStatus
 from prefect_collect.storable import require_storable
 from prefect_collect.stores import Store

@@ -58,6 +58,23 @@ def test_what_a_service_does_not_state() -> None:
     assert entries_of({"list": None}, "p") == []
 
 
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ("1600-02-29T12:00:00Z", "1600-02-29T12:00:00+00:00"),
+        ("1969-07-20T20:17:39.999999999Z", "1969-07-20T20:17:39.999999+00:00"),
+        ("9999-12-31T23:59:59.5+14:00", "9999-12-31T09:59:59.500000+00:00"),
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+00:00"), ("0001-01-01T00:00:00+14:00", None),
+        ("9999-12-31T23:59:59-00:01", None), ("10000-01-01T00:00:00Z", None), ("2026-01-05T10:00:00", None), ("", None),
+        (None, None), (5, None),
+    ],
+)  # fmt: skip
+def test_odd_dates(stated: object, expected: str | None) -> None:
+    """A time of any year and zone is read; one outside the years 1 to 9999 of UTC, and one without a zone, is none."""
+    [entry] = entries_of({"list": [FILE | {"ModTime": stated}]}, "p")
+    assert (None if entry.modified is None else entry.modified.isoformat()) == expected
+
+
 def test_what_is_sharepoint() -> None:
     """A remote's type with its drive or vendor tells SharePoint from personal drives and other servers."""
     for drive, is_so in (("documentLibrary", True), ("business", True), ("personal", False), (None, False)):

@@ -25,7 +25,7 @@ from prefect_collect.job_folder.ledger import read_ledger
 from prefect_collect.job_folder.ledger_counts import ledger_counts
 from prefect_collect.job_folder.result import Counts
 from prefect_collect.sources import SMALL_ITEM, Content, Item, Source
-from prefect_collect.sources.item_checks import whole
+from prefect_collect.sources.content_checks import whole
 from prefect_collect.threads.pool import Pool, in_background
 from prefect_collect.threads.progress import Progress
 from prefect_collect.threads.stop import Stop, finished, stopped_by
@@ -97,8 +97,8 @@ class ShardReader:
         todo = self.staging.undecided()
         decided = len(self.items) - len(todo)
         if decided:
-            failed = self.staging.count("failed")
-            self.progress.add(failed=failed, skipped=decided - failed)
+            failed, skipped = self.staging.count("failed"), self.staging.count("skipped")
+            self.progress.add(failed=failed, skipped=skipped, elsewhere=decided - failed - skipped)
         small = [row for row in todo if _is_small(self.items[row])]
         try:
             if small:

@@ -83,7 +83,7 @@ class BoundCollection:
     def warnings(self, listed: str) -> tuple[str, ...]:
         """Return the warnings about what the collection lacks, which a package lists in its file `listed`."""
         counts = self.result.counts
-        missing = counts.failed + counts.not_attempted
+        missing = counts.failed + counts.left
         late = (self.late,) if self.late else ()
         if self.result.status is JobStatus.SUCCESSFULLY_COMPLETED:
             return late

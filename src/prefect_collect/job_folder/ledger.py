@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_collect.archive.item_paths import safe_path
-from prefect_collect.codes import CODES, Failure
+from prefect_collect.codes import CODES, ELSEWHERE, Failure
 from prefect_collect.errors import CorruptPart, KeyMissing
 from prefect_collect.job_folder import json_fields, store_keys, table_columns
 from prefect_collect.job_folder.folder import JobFolder
@@ -29,8 +29,8 @@ _OF_ITEMS = [name for name in table_columns.INVENTORY.names if name not in table
 
 def inventory_table(items: Sequence[Item], custodians: Sequence[str | None] | None = None) -> pa.Table:
     """Return the items as rows of an inventory part, with the safe path and the custodian of each."""
-    decided = [item.failure or item.skipped for item in items]
-    outcomes = ["failed" if i.failure else "skipped" if i.skipped else None for i in items]
+    decided = [item.unread for item in items]
+    outcomes = [item.outcome for item in items]
     columns: list[list[Any]] = [
         [i.id for i in items],
         [safe_path(i.path, i.id) for i in items],
@@ -70,6 +70,7 @@ def table_items(table: pa.Table) -> list[Item]:
                 id_, path, size, modified, etag, version,
                 skipped=why if outcome == "skipped" else None,
                 failure=why if outcome == "failed" else None,
+                elsewhere=why if outcome == "not_attempted" else None,
                 expands=expands,
                 failed_since=since,
                 is_current=is_current,
@@ -153,13 +154,16 @@ def _required(folder: JobFolder, key: str, table: pa.Table, fault: str | None) -
 
 
 def why_not_attempted(folder: JobFolder, attempt: int, part: int) -> Failure | None:
-    """Return why a shard did not attempt its first unattempted item; None if it attempted all.
+    """Return why a shard did not attempt the first item that it left; None if it left none.
 
-    Raise as `read_ledger`.
+    Items that are elsewhere are not left. Raise as `read_ledger`.
     """
     table = read_ledger(folder, attempt, part)
-    left = None if table is None else table.filter(pc.equal(table["outcome"], "not_attempted"))
-    if left is None or not left.num_rows:
+    if table is None:
+        return None
+    left = table.filter(pc.equal(table["outcome"], "not_attempted"))
+    left = left.filter(pc.invert(pc.is_in(left["error_code"], pa.array(sorted(ELSEWHERE), pa.string()))))
+    if not left.num_rows:
         return None
     code, message, status = (left[name][0].as_py() for name in ("error_code", "message", "http_status"))
     return Failure(code, message, status) if code in CODES else None

@@ -67,7 +67,7 @@ INVENTORY: Final = pa.schema(
         pa.field("held_by", pa.string()),
     ]
 )
-"""Items found. `outcome` is set (failed, skipped) for those that the listing already decided.
+"""Items found. `outcome` is set (failed, skipped, not_attempted) for those that the listing already decided.
 
 In an incremental collection, `held_by` is the earlier job that holds the item as it was then, and `held_sha256` the
 item's hash there. `source_created` is when the source says that the item was created; the ledger and the manifest have

@@ -24,6 +24,7 @@ from tests.integration.faults import FaultProxy
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server, find_program
 from tests.integration.sources.contract import BreakingContract, SourceContract
+from tests.integration.sources.dates import DatedPlace, DatesContract
 from tests.integration.sources.places import Fault, Place, collected, read
 from tests.integration.sources.proxied import ProxiedPlace
 from tests.integration.sources.test_folder import Folder
@@ -49,7 +50,7 @@ class Aliased(Folder):
         return source(f"[place]\ntype = alias\nremote = {self.root}\n")
 
 
-class TestRclone(SourceContract):
+class TestRclone(SourceContract, DatesContract):
     """What rclone reads keeps the contract."""
 
     @pytest.fixture
@@ -57,6 +58,11 @@ class TestRclone(SourceContract):
         """An empty folder."""
         (tmp_path / "root").mkdir()
         return Aliased(tmp_path / "root")
+
+    @pytest.fixture
+    def dated(self, place: Aliased) -> DatedPlace:
+        """The same."""
+        return place
 
 
 class OverWebDav(ProxiedPlace, Folder):

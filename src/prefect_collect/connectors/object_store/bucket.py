@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.errors import answer_error, source_error
-from prefect_collect.connectors.http.headers import plain_etag
+from prefect_collect.connectors.http.headers import finer_time, plain_etag
 from prefect_collect.connectors.object_store._pages import askable, is_path
 from prefect_collect.connectors.s3.page import Entry, Page, time_of, wrong_page
 from prefect_collect.connectors.s3.progress import Progress
@@ -108,7 +108,7 @@ class Bucket:
 
         self._require_path(item)
         try:
-            return _content(obstore.head(self._asking, item.id), ())
+            return _content(obstore.head(self._asking, item.id), (), item)
         except FileNotFoundError:
             return None
         except Exception as error:
@@ -124,7 +124,7 @@ class Bucket:
             found = obstore.get(self._store, item.id, options={} if within is None else {"range": within})
         except Exception as error:
             raise obstore_error(error, self.place(item)) from error
-        yield _content(found.meta, self._pieces(found, item))
+        yield _content(found.meta, self._pieces(found, item), item)
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
         """Read small objects in threads."""
@@ -143,7 +143,7 @@ class Bucket:
             if (size := found.meta["size"]) > MOST_AT_ONCE:  # do not receive it: such a body may have no end
                 what = f"It was listed as a small object, and the server now announces {size:,} bytes"
                 raise source_error("changed_during_read", what, self.place(item))
-            return _content(found.meta, (memoryview(found.bytes()),))
+            return _content(found.meta, (memoryview(found.bytes()),), item)
         except Exception as error:
             raise obstore_error(error, self.place(item)) from error
 
@@ -155,8 +155,9 @@ class Bucket:
             raise obstore_error(error, self.place(item)) from error
 
 
-def _content(meta: ObjectMeta, chunks: Iterable[bytes | memoryview]) -> Content:
-    return Content(chunks, meta["size"], meta["last_modified"], plain_etag(meta["e_tag"]))
+def _content(meta: ObjectMeta, chunks: Iterable[bytes | memoryview], item: Item) -> Content:
+    modified = finer_time(meta["last_modified"], item.modified)  # Google lists fractions of a second, and sends none
+    return Content(chunks, meta["size"], modified, plain_etag(meta["e_tag"]))
 
 
 def obstore_error(error: Exception, place: str) -> SourceError:
