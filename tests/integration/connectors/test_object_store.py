@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.integration
 
 _NUMBERS = count()
 MIB = 1 << 20
+PACKED = gzip.compress(b"text " * 1000)
 
 
 def source_of(url: str, **more: Any) -> ObjectStoreSource:
@@ -128,7 +130,9 @@ def test_no_azure_account(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Authorized(ThreadingHTTPServer):
-    """An empty bucket of both clouds, which keeps the Authorization of each request; and Azure's server of tokens.
+    """A bucket of both clouds, which keeps the Authorization of each request; and Azure's server of tokens.
+
+    It lists nothing, and has one object, ``packed``, which it unpacks as Google does.
 
     Attributes:
         seen: The headers.
@@ -149,7 +153,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.seen.append(self.headers["Authorization"])
-        if "comp=list" in self.path:
+        if self.path.endswith("/packed"):
+            self._answer(200, PACKED if "gzip" in self.headers["Accept-Encoding"] else gzip.decompress(PACKED))
+        elif "comp=list" in self.path:
             self._answer(200, b"<EnumerationResults><Blobs/><NextMarker/></EnumerationResults>")
         else:
             self._answer(200, b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
@@ -208,6 +214,17 @@ def test_a_service_principal_of_azure(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.code == "bad_credentials"
     assert "hush" not in str(caught.value)
     assert len(server.seen) == 3
+
+
+def test_an_object_that_is_kept_compressed() -> None:
+    """Google's server unpacks it for those who do not take it as it is kept, and as it lists it."""
+    with serving(Authorized()) as url:
+        source = source_of("gs://bucket", endpoint_url=url, anonymous=True)
+        item = Item("packed", "packed", len(PACKED))
+        assert read(source, item) == PACKED
+        [(_, got)] = source.read_many([item], 1)
+    assert isinstance(got, Content)
+    assert b"".join(map(bytes, got.chunks)) == PACKED
 
 
 @pytest.mark.parametrize("no_proxy", [None, "*", "localhost"])
