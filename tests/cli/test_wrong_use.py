@@ -69,6 +69,10 @@ pytestmark = pytest.mark.usefixtures("no_server")
         (["collect", ".", "--modified-after", "31.1.2026"], "must be a day like 2026-01-31, or a time like"),
         (["collect", ".", "--format", "dataset"], "--format needs --export-to"),
         (["export", UNKNOWN_ID, "--to", "x", "--prefix", "A"], "--prefix is no option of the format bagit"),
+        (
+            ["export", UNKNOWN_ID, "--to", "x", "--format", "ocfl", "--volume-size", "1k"],
+            "--volume-size is no option of",
+        ),
         (["report", UNKNOWN_ID, "--to", "x.pdf"], "--pdf x.pdf writes the chain of custody document"),
         (["edit", UNKNOWN_ID, "--export-to", "x", "--no-export"], "--no-export drops the export"),
         (["edit", UNKNOWN_ID, "--anonymous"], "--anonymous needs --source"),

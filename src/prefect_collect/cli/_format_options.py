@@ -13,6 +13,8 @@ from prefect_collect.formats.bag_profile import LONGEST
 from prefect_collect.formats.profiles import PRESETS
 
 _LONGEST: Final = 64 << 10
+_FLAGS: Final = {"volume_bytes": "--volume-size"}
+"""The options that are not called as the fields that they set."""
 
 
 def format_options_of(format: str, given: dict[str, Any], store: str | None) -> dict[str, dict[str, Any]]:
@@ -31,12 +33,10 @@ def format_options_of(format: str, given: dict[str, Any], store: str | None) -> 
 
 def grouped(format: str, given: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the given options in the groups that carry them. Raise UsageError if the format does not take one."""
-    from prefect_collect.cli._export_options import ExportOptions, declarations, flag_of
-
     for name in given:
         taking = [each for each, facts in FORMATS.items() if any(name in _names(group) for group in facts.options)]
         if format not in taking:
-            flag = flag_of(name, declarations(ExportOptions)[name])
+            flag = _FLAGS.get(name, f"--{name.replace('_', '-')}")
             raise UsageError(
                 f"{flag} is no option of the format {format}; leave it out, or export with --format "
                 f"{' or '.join(taking)}. [format={format}]"
