@@ -10,7 +10,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, cast
@@ -53,8 +53,9 @@ class FaultProxy:
     by the monotonic clock; `bytes_up` and
     `bytes_down` count the bytes of the forwarded bodies, and `hits` the faults that were caused. A fault hits the next
     `n` requests that match; `method` and `path` are regular expressions, and `path` is searched in the path with its
-    query. `rewrite`, if set, makes the body of an answer to a GET of the path and the server's body. Use the proxy as a
-    context manager, or call `close`.
+    query. `rewrite`, if set, makes the body of an answer to a GET of the path and the server's body; `restate` makes
+    the value of a header of any answer of the path, the header's name in small letters and its value, or leaves it out.
+    Use the proxy as a context manager, or call `close`.
     """
 
     def __init__(self, target_url: str) -> None:
@@ -63,6 +64,7 @@ class FaultProxy:
         self.requests: list[tuple[str, str]] = []
         self.times: list[float] = []
         self.rewrite: Callable[[str, bytes], bytes] | None = None
+        self.restate: Callable[[str, str, str], str | None] | None = None
         self.hits = 0
         self.bytes_up = 0
         self.bytes_down = 0
@@ -285,9 +287,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, answer: http.client.HTTPResponse, fault: Fault | None) -> None:
         self.send_response_only(answer.status, answer.reason)
-        for name, value in answer.getheaders():
-            if name.lower() not in _HOP_BY_HOP:
-                self.send_header(name, value)
+        self._pass_back(answer, _HOP_BY_HOP)
         length = answer.getheader("Content-Length")
         without_body = self.command == "HEAD" or answer.status in (204, 304)
         chunked = length is None and not without_body
@@ -311,12 +311,18 @@ class _Handler(BaseHTTPRequestHandler):
     def _rewritten(self, answer: http.client.HTTPResponse, rewrite: Callable[[str, bytes], bytes]) -> None:
         body = rewrite(self.path, answer.read())
         self.send_response_only(answer.status, answer.reason)
-        for name, value in answer.getheaders():
-            if name.lower() not in _HOP_BY_HOP | {"content-length"}:
-                self.send_header(name, value)
+        self._pass_back(answer, _HOP_BY_HOP | {"content-length"})
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def _pass_back(self, answer: http.client.HTTPResponse, without: Set[str]) -> None:
+        restate = self.proxy.restate
+        for name, value in answer.getheaders():
+            if name.lower() not in without:
+                stated = value if restate is None else restate(self.path, name.lower(), value)
+                if stated is not None:
+                    self.send_header(name, stated)
 
     def _fail(self, fault: Fault) -> None:
         text = f"<?xml version='1.0'?><Error><Code>{fault.code}</Code><Message>Asked for by a test.</Message></Error>"

@@ -157,7 +157,7 @@ def _remark(out: Output, text: str) -> None:
 
 
 def _minute(time: Any) -> str:
-    return f"{time:%Y-%m-%d %H:%M}" if time is not None else ""
+    return f"{time:%Y-%m-%d %H:%M}".zfill(16) if time is not None else ""
 
 
 def _store_of(found: Found, step: NextStep) -> str:

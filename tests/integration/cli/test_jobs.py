@@ -27,7 +27,7 @@ from tests.integration.prefect_server import PrefectServer
 pytestmark = pytest.mark.integration
 JOB_FIELDS = {
     "job_id", "kind", "name", "source", "status", "task_status", "next_steps", "found", "succeeded", "failed",
-    "skipped", "not_attempted", "bytes", "success_rate", "error_report",
+    "skipped", "not_attempted", "elsewhere", "bytes", "success_rate", "error_report",
 }  # fmt: skip
 
 

@@ -26,10 +26,9 @@ from prefect_collect.connectors.s3.large import HEADERS, Large, can_be_ranged
 from prefect_collect.connectors.s3.page import Entry, Page, Token, time_of, wrong_page
 from prefect_collect.connectors.s3.progress import Progress
 from prefect_collect.errors import SourceError
-from prefect_collect.sources import Content, Item, Listed
+from prefect_collect.sources import Content, Item, Listed, expected_bytes
 
 _WANTED: Final = frozenset({b"content-length", b"etag", b"last-modified", b"x-ms-error-code", RETRY_AFTER})
-_UNKNOWN_SIZE: Final = 1 << 20
 _AMBIGUOUS: Final = (400, 403)
 """Statuses with many causes: an answer to HEAD has no document that names the cause, an answer to GET has."""
 
@@ -97,7 +96,9 @@ class Bucket:
             key = entry.key.decode()
         except UnicodeDecodeError as error:
             raise wrong_page(f"a key in it is no UTF-8, {entry.key[:200]!a}", self._url) from error
-        item = Item(key, key[folder:] or key, entry.size, time_of(entry.modified), entry.etag)
+        item = Item(
+            key, key[folder:] or key, entry.size, time_of(entry.modified), entry.etag, created=time_of(entry.created)
+        )
         if key.endswith("/") and entry.size == 0:
             what = f"A folder marker of 0 bytes: its key ends in a slash. [{self.place(item)}]"
             return replace(item, skipped=Failure("empty_folder", what))
@@ -142,7 +143,7 @@ class Bucket:
         try:
             asked = AskedAgain(items)
             for item, answer in all_answers(
-                fetcher, asked, concurrency, prepare=self._prepare, size=_expected, pace=self._pace
+                fetcher, asked, concurrency, prepare=self._prepare, size=expected_bytes, pace=self._pace
             ):
                 got = answer if isinstance(answer, SourceError) else self._whole(item, answer)
                 if got is None:
@@ -187,7 +188,3 @@ def _content(headers: dict[bytes, str], chunks: Iterable[bytes], item: Item) -> 
         modified=modified_of(headers.get(b"last-modified"), item.modified),
         etag=plain_etag(headers.get(b"etag")),
     )
-
-
-def _expected(item: Item) -> int:
-    return _UNKNOWN_SIZE if item.size is None else item.size
