@@ -18,8 +18,12 @@ PAGE = (
     '<?xml version="1.0" encoding="utf-8"?><EnumerationResults ServiceEndpoint="https://x/" ContainerName="box">'
     "<Prefix>p/</Prefix><Blobs>"
     + blob("p/", "<Content-Length>0</Content-Length><Etag>0x1</Etag>")
-    + blob("p/a//b", "<Last-Modified>Mon, 30 Nov 2026 14:11:09 GMT</Last-Modified>")
-    + blob("p/n%01l", encoded=' Encoded="true"')
+    + blob(
+        "p/a//b",
+        "<Creation-Time>Sun, 29 Nov 2026 01:02:03 GMT</Creation-Time>"
+        "<Last-Modified>Mon, 30 Nov 2026 14:11:09 GMT</Last-Modified>",
+    )
+    + blob("p/n%01l", "<Creation-Time>once</Creation-Time><Content-Length>3</Content-Length>", ' Encoded="true"')
     + blob("p/folder", "<ResourceType>directory</ResourceType>")
     + "</Blobs><NextMarker>more</NextMarker></EnumerationResults>"
 )
@@ -35,7 +39,7 @@ def test_a_page() -> None:
     assert read(PAGE) == Page(
         [
             Entry(b"p/", 0, "0x1", None),
-            Entry(b"p/a//b", None, None, "2026-11-30T14:11:09+00:00"),
+            Entry(b"p/a//b", None, None, "2026-11-30T14:11:09+00:00", created="2026-11-29T01:02:03+00:00"),
             Entry(b"p/n\x01l", 3, None, None),
         ],
         "more",

@@ -29,8 +29,25 @@ def test_a_file() -> None:
     item = item_of(entry, "b/", has_times=True)
     assert (item.id, item.size, item.etag) == ("b/a", 3, f"sha1:{'a' * 40}")
     assert str(item.modified) == "2026-11-29 23:18:01.493288+00:00"
-    assert item_of(entry, "", has_times=False).modified is None
+    assert (item_of(entry, "", has_times=False).modified, item.created) == (None, None)
     assert stated_hash(item.etag) == ("sha1", bytes.fromhex("a" * 40))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "created"),
+    [
+        ({"btime": "2019-03-04T05:06:07.123456789+01:00", "owner": "ann"}, "2019-03-04 04:06:07.123456+00:00"),
+        ({"btime": "2019-03-04T05:06:07Z"}, "2019-03-04 05:06:07+00:00"),
+        ({"btime": "0000-00-00"}, "None"),
+        ({"btime": 7}, "None"),
+        ({}, "None"),
+        ("btime", "None"),
+    ],
+)
+def test_a_time_of_creation(metadata: Any, created: str) -> None:
+    """The time of birth in the metadata of a file is its time of creation; what is no time is none."""
+    [entry] = entries_of({"list": [FILE | {"Metadata": metadata}]}, "p")
+    assert str(item_of(entry, "", has_times=True).created) == created
 
 
 def test_what_a_service_does_not_state() -> None:

@@ -30,6 +30,7 @@ from prefect_collect.threads.pool import Pool, in_background
 from prefect_collect.threads.progress import Progress
 from prefect_collect.threads.stop import Stop, finished, stopped_by
 from prefect_collect.threads.turns import in_turns
+from prefect_collect.threads.window import FIRST
 
 UNKNOWN_ITEM: Final = 2 << 20
 """Bytes of memory reserved for an item of unknown size; a larger one gets its own segment."""
@@ -106,7 +107,9 @@ class ShardReader:
             while not is_done:
                 rest = self.staging.undecided()
                 if rest and not self.stop:
-                    with Pool(min(_STREAMS if len(rest) < 64 else self.policy.concurrency, len(rest)), "item") as pool:
+                    with Pool(
+                        min(_STREAMS if len(rest) < 64 else min(self.policy.concurrency, FIRST), len(rest)), "item"
+                    ) as pool:
                         for done in [pool.submit(self._read_one, row) for row in rest]:
                             done.result()
                 is_done = self.staging.committed()

@@ -43,8 +43,10 @@ FACTS: Final[Mapping[str, str]] = {
     "md5": "the MD5 of its bytes, if the collection computed it",
     "sha1": "the SHA-1 of its bytes, if the collection computed it",
     "sha256": "the SHA-256 of its bytes",
-    "created": "when the source says it was created, with the zone that it states",
+    "created": "when the source says it was created, with its zone (UTC, or that of a list of another system's export)",
     "created_utc": "the same in UTC, as YYYY-MM-DD HH:MM:SS",
+    "created_date": "the date of it in UTC, as YYYYMMDD",
+    "created_time": "the time of it in UTC, as HH:MM:SS",
     "modified": "when the source says it was modified, with its zone (manifests keep UTC)",
     "modified_utc": "the same in UTC, as YYYY-MM-DD HH:MM:SS",
     "modified_date": "the date of it in UTC, as YYYYMMDD",
@@ -234,7 +236,9 @@ PRESETS: Final[Mapping[str, Profile]] = {
             MD5HASH = md5
             SHA1HASH = sha1
             SHA256HASH = sha256
-            DATECREATED = created_utc
+            DATECREATED = created_date
+            TIMECREATED = created_time
+            CREATEDUTC = created_utc
             DATELASTMOD = modified_date
             TIMELASTMOD = modified_time
             MODIFIEDUTC = modified_utc
@@ -269,7 +273,8 @@ PRESETS: Final[Mapping[str, Profile]] = {
             MD5 hash = md5
             SHA1 hash = sha1
             SHA256 hash = sha256
-            Create date = created_utc
+            Create date = created_date
+            Create time = created_time
             Date last modified = modified_date
             Time last modified = modified_time
             From = from

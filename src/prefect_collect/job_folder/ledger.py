@@ -18,6 +18,7 @@ from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.ledger_rules import inventory_fault, ledger_fault, staged_fault, succeeded_rows
 from prefect_collect.job_folder.parquet import part_bytes, read_part
 from prefect_collect.sources import Item
+from prefect_collect.sources.created import known_creation
 from prefect_collect.stores import Blob, Buffer
 from prefect_collect.untrusted.bounded_json import BadValue, parse_json
 
@@ -46,6 +47,7 @@ def inventory_table(items: Sequence[Item], custodians: Sequence[str | None] | No
         [i.expands for i in items],
         [i.failed_since for i in items],
         [i.is_current for i in items],
+        [known_creation(i.created) for i in items],
     ]
     arrays = [pa.array(column, field.type) for column, field in zip(columns, table_columns.INVENTORY, strict=False)]
     arrays += [pa.nulls(len(items), field.type) for field in list(table_columns.INVENTORY)[len(columns) :]]
@@ -59,7 +61,7 @@ def _text(path: str) -> str:
 
 def table_items(table: pa.Table) -> list[Item]:
     """Return the items of an inventory part; `path` is the source's own."""
-    rows = zip(*(_values(table[name]) for name in _OF_ITEMS), strict=True)
+    rows = zip(*(time_values(table[name]) for name in _OF_ITEMS), strict=True)
     items = []
     for id_, _, path, size, modified, etag, version, outcome, code, message, status, expands, since, is_current in rows:
         why = Failure(code, message, status) if outcome else None
@@ -77,7 +79,7 @@ def table_items(table: pa.Table) -> list[Item]:
     return items
 
 
-def _values(column: pa.ChunkedArray) -> list[Any]:
+def time_values(column: pa.ChunkedArray) -> list[Any]:
     """Return a column as Python's values; Arrow itself takes six times as long for times."""
     if not pa.types.is_timestamp(column.type) or column.null_count == len(column):
         return column.to_pylist()  # type: ignore[no-any-return]

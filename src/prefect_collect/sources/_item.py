@@ -37,6 +37,8 @@ class Item:
         is_current: False in a retry if `size` is from an earlier listing; a different size then does not mean that
             the item changed while it was read. Set by the job. A source sets it where its listing does not prove what
             an item is: an incremental job then reads the item.
+        created: When the item was created, with a time zone. It is kept as `created` in the item's metadata, and
+            compared with nothing.
     """
 
     id: str
@@ -50,6 +52,7 @@ class Item:
     expands: str | None = None
     failed_since: datetime | None = None
     is_current: bool = True
+    created: datetime | None = None
     elsewhere: Failure | None = None
 
     @property

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from prefect_collect.codes import ELSEWHERE, Failure
 from prefect_collect.sources._item import Item, Listed, ListingEnd
+from prefect_collect.sources.created import known_creation
 
 LONGEST_TEXT: Final = 1 << 16
 """The most bytes of UTF-8 that an id or a path may have."""
@@ -76,6 +77,7 @@ def _is_plain(item: Any) -> bool:
         and item.expands is None
         and item.failed_since is None
         and item.is_current is True
+        and ((created := item.created) is None or (type(created) is datetime and created.tzinfo is UTC))
     )
 
 
@@ -171,22 +173,19 @@ def as_time(value: object) -> datetime:
     raise Wrong("a time with a time zone, in the years 1 to 9999 of UTC,")
 
 
-def _failure(value: object) -> Failure:
-    if isinstance(value, Failure):
-        return value
-    raise Wrong("a Failure")
-
-
 def _elsewhere(value: object) -> Failure:
     if isinstance(value, Failure) and value.code in ELSEWHERE:
         return value
     raise Wrong(f"a Failure with the code {' or '.join(sorted(ELSEWHERE))}")
 
 
-def _is_current(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise Wrong("True or False")
+def _is(kind: type, expected: str) -> Callable[[object], Any]:
+    def check(value: object) -> object:
+        if isinstance(value, kind):
+            return value
+        raise Wrong(expected)
+
+    return check
 
 
 def _or_none(check: Callable[[object], Any]) -> Callable[[object], Any]:
@@ -199,12 +198,13 @@ _CHECKS: Final[dict[str, Callable[[object], Any]]] = {
     "modified": _or_none(as_time),
     "etag": _or_none(as_mark),
     "version": _or_none(as_mark),
-    "skipped": _or_none(_failure),
-    "failure": _or_none(_failure),
+    "skipped": _or_none(_is(Failure, "a Failure")),
+    "failure": _or_none(_is(Failure, "a Failure")),
     "elsewhere": _or_none(_elsewhere),
     "expands": _or_none(_text),
     "failed_since": _or_none(as_time),
-    "is_current": _is_current,
+    "is_current": _is(bool, "True or False"),
+    "created": known_creation,
 }
 
 

@@ -68,6 +68,9 @@ def test_a_named_store_with_a_limit(root: Path, tmp_path: Path) -> None:
     assert [job.id for job in jobs.list_jobs(2, here, JobKind.COLLECTION)] == [ids[2], ids[1]]
     assert [job.id for job in jobs.list_jobs(None, here)] == [exported, *reversed(ids)]
     assert jobs.list_jobs(0, here) == []
+    ended = [JobStatus.SUCCESSFULLY_COMPLETED]
+    assert [job.id for job in jobs.list_jobs(2, here, statuses=ended)] == [exported, ids[2]]
+    assert jobs.list_jobs(None, here, statuses=[JobStatus.FAILED]) == []
     lost = jobs.list_jobs(2, here)[1]
     assert (lost.status, "no run" in lost.message) == (JobStatus.SUCCESSFULLY_COMPLETED, True)
 

@@ -313,6 +313,15 @@ class TestAzure(OfClouds):
         """An empty container."""
         return Azure(azure)
 
+    def test_times_of_creation(self, azure: Azurite) -> None:
+        """A blob's Creation-Time is listed as it is stated, and stays when the blob's metadata are changed later."""
+        place = Azure(azure)
+        place.put("a", b"a")
+        place.client.get_blob_client("a").set_blob_metadata({"x": "y"})
+        [item] = items_of(place.source())
+        stated = place.client.get_blob_client("a").get_blob_properties()
+        assert (item.created, item.modified) == (stated.creation_time, stated.last_modified)
+
 
 class TestBreakingAzure(OfBreakingClouds):
     """A container keeps the contract where its connections break, and where its signature is taken back."""

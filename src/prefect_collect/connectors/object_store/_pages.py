@@ -58,13 +58,14 @@ def read_azure_page(body: bytes, container: str, prefix: str, place: str) -> Pag
             raise wrong_page(f"it names a blob outside of the prefix, {key[:200]!a}", place)
         if stated.findtext("ResourceType") == "directory":
             continue
-        modified = http_date(stated.findtext("Last-Modified") or "")
+        modified, created = (http_date(stated.findtext(name) or "") for name in ("Last-Modified", "Creation-Time"))
         entries.append(
             Entry(
                 key.encode("utf-8", "surrogatepass"),
                 size_of(stated.findtext("Content-Length") or ""),
                 plain_etag(stated.findtext("Etag")),
                 None if modified is None else modified.isoformat(),
+                created=None if created is None else created.isoformat(),
             )
         )
     return Page(entries, nexts[0].text or None, None)

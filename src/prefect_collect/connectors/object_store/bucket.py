@@ -15,7 +15,7 @@ from prefect_collect.connectors.object_store._pages import askable, is_path
 from prefect_collect.connectors.s3.page import Entry, Page, time_of, wrong_page
 from prefect_collect.connectors.s3.progress import Progress
 from prefect_collect.errors import SourceError
-from prefect_collect.sources import MOST_AT_ONCE, Content, Item, Listed
+from prefect_collect.sources import MOST_AT_ONCE, Content, Item, Listed, expected_bytes
 from prefect_collect.stores.azure_access import WRONG_CREDENTIALS
 from prefect_collect.threads.pool import as_completed
 
@@ -81,7 +81,9 @@ class Bucket:
             key = entry.key.decode()
         except UnicodeDecodeError as error:
             raise wrong_page(f"a key in it is no UTF-8, {entry.key[:200]!a}", self._place) from error
-        item = Item(key, key[folder:] or key, entry.size, time_of(entry.modified), entry.etag)
+        item = Item(
+            key, key[folder:] or key, entry.size, time_of(entry.modified), entry.etag, created=time_of(entry.created)
+        )
         if key.endswith("/") and entry.size == 0:
             what = f"A folder marker of 0 bytes: its key ends in a slash. [{self.place(item)}]"
             return replace(item, skipped=Failure("empty_folder", what))
@@ -126,7 +128,7 @@ class Bucket:
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
         """Read small objects in threads."""
-        return as_completed(self._whole, items, concurrency)
+        return as_completed(self._whole, items, concurrency, expected_bytes)
 
     def place(self, item: Item) -> str:
         """Return the object's URL, in which messages end."""

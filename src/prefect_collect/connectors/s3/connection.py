@@ -31,7 +31,7 @@ from prefect_collect.connectors.s3._sigv4 import Keys, Signer
 from prefect_collect.connectors.s3._versions import split_version
 from prefect_collect.connectors.s3.headers import RANGE, WANTED, content_of, range_of
 from prefect_collect.errors import SourceError
-from prefect_collect.sources import Content, Item, Listed
+from prefect_collect.sources import Content, Item, Listed, expected_bytes
 from prefect_collect.stores.buckets import is_access_point, region_of
 from prefect_collect.stores.s3_settings import configured_style, hints_of, is_aws, pay_for_requests
 
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 _HOST_NAME: Final = re.compile(r"[a-z0-9-]+")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~/-]+")
-_UNKNOWN_SIZE: Final = 1 << 20
 _AMBIGUOUS: Final = (400, 403)
 """Statuses with many causes: an answer to HEAD has no document that names the cause, an answer to GET has."""
 
@@ -234,7 +233,7 @@ class Connection:
         try:
             asked = AskedAgain(items)
             for item, answer in all_answers(
-                fetcher, asked, concurrency, prepare=self._prepare, size=_expected, pace=self._pace
+                fetcher, asked, concurrency, prepare=self._prepare, size=expected_bytes, pace=self._pace
             ):
                 got = answer if isinstance(answer, SourceError) else self._whole(item, answer)
                 if got is None:
@@ -283,10 +282,6 @@ class Connection:
         if status != 200:  # The status is enough, even if the error's body broke off or has no end.
             return body_error(status, b"".join(answer.body), self.place(item))
         return content_of(headers, answer.body, item)
-
-
-def _expected(item: Item) -> int:
-    return _UNKNOWN_SIZE if item.size is None else item.size
 
 
 def _ca_bundle(verify: Any, session: Any) -> str | None:

@@ -36,6 +36,7 @@ from prefect_collect.packages.load_files.stated import with_custodians
 from prefect_collect.packages.load_files.text import MARKS, RowWriter
 from prefect_collect.packages.load_files.values import MANIFEST_COLUMNS, ItemFacts
 from prefect_collect.packages.seals import SET_SEAL
+from prefect_collect.sources.metadata import CREATED
 
 SEAL: Final = SET_SEAL
 DESCRIPTION: Final = FORMATS["loadfile"].description
@@ -58,12 +59,13 @@ ITEMS_SCHEMA: Final = pa.schema(
         pa.field("error_code", pa.string()),
         pa.field("message", pa.string()),
         pa.field(DUPLICATE_OF, pa.string()),
+        pa.field(CREATED, pa.string()),
     ]
 )
 """The columns of items.parquet; an item that is not delivered has no paths, but its number if it is held."""
 
-ITEMS_OPTIONAL: Final = frozenset({"custodian", DUPLICATE_OF})
-"""The columns that packages of earlier versions lack."""
+ITEMS_OPTIONAL: Final = frozenset({"custodian", DUPLICATE_OF, CREATED})
+"""The columns that packages of earlier versions lack; that of times of creation is only there if one is stated."""
 
 _OF_THE_PLACE: Final = ("control_number", "end_number", "native_path", "text_path", DUPLICATE_OF, *COPIES)
 
@@ -71,7 +73,7 @@ _OF_THE_PLACE: Final = ("control_number", "end_number", "native_path", "text_pat
 class LoadFileLists:
     """Writes the lists, batch by batch in the manifest's order."""
 
-    def __init__(self, folder: Path, spec: PackageSpec, plan: Plan) -> None:
+    def __init__(self, folder: Path, spec: PackageSpec, plan: Plan, *, has_created: bool) -> None:
         self._folder, self._spec, self._plan = folder, spec, plan
         self._profile = spec.load_file.columns
         self._names = [name for name, _ in self._profile.columns]
@@ -79,10 +81,11 @@ class LoadFileLists:
         kinds: tuple[Literal["dat", "csv"], ...] = ("dat", "csv") if tables == "both" else (tables,)
         self._rows = {kind: RowWriter(spec.load_file.encoding) for kind in kinds}
         self._open: dict[str, IO[bytes]] = {}
-        self._kinds = kinds
+        self._kinds, self._has_created = kinds, has_created
         self._files: list[TagFile] = []
         self._volumes: list[dict[str, Any]] = []
-        self._lists = ItemLists(folder / ITEMS, folder / EXCEPTIONS, ITEMS_SCHEMA)
+        schema = ITEMS_SCHEMA if has_created else ITEMS_SCHEMA.remove(ITEMS_SCHEMA.get_field_index(CREATED))
+        self._lists = ItemLists(folder / ITEMS, folder / EXCEPTIONS, schema)
         self.items = self.bytes = self.missing = self._silent = 0
 
     def close(self) -> None:
@@ -156,13 +159,13 @@ class LoadFileLists:
             about["texts"] += len(lines) - len(rows)
             about["bytes"] += sum(sizes[row] for row in rows)
             about["items"] += len(rows)
-        self._list_items(batch, places, why, is_text, digests, repeats[DUPLICATE_OF])
+        self._list_items(facts, places, why, is_text, digests, repeats[DUPLICATE_OF])
 
     def _list_items(
-        self, batch: pa.RecordBatch, places: list[Place], why: list[Failure | None], is_text: list[bool],
+        self, facts: ItemFacts, places: list[Place], why: list[Failure | None], is_text: list[bool],
         digests: list[str], marks: list[str | None],
     ) -> None:  # fmt: skip
-        given = [failure is None for failure in why]
+        batch, given = facts.batch, [failure is None for failure in why]
         controls = [place.control for place in places]
         self.missing += len(why) - sum(given)
         self._lists.write(
@@ -182,6 +185,7 @@ class LoadFileLists:
                 "error_code": [failure and failure.code for failure in why],
                 "message": [failure and failure.message for failure in why],
                 DUPLICATE_OF: marks,
+                CREATED: [text or None for text in facts.column(CREATED)] if self._has_created else None,
             }
         )
         self._lists.add_refused(batch, why, controls)

@@ -15,6 +15,7 @@ from prefect_collect.packages.load_files.headers import with_headers
 from prefect_collect.packages.load_files.lists import SEAL, LoadFileLists
 from prefect_collect.packages.load_files.plan import Plan, plan_of
 from prefect_collect.packages.load_files.texts import find_texts
+from prefect_collect.packages.load_files.values import states_created
 from prefect_collect.threads.stop import Stop
 
 
@@ -32,7 +33,10 @@ def build_loadfile(given: PackageInput, place: PackagePlace, stop: Stop | None =
     manifest, spec, checked = given.manifest, given.spec, given.checked
     plan = plan_of(manifest, spec.load_file, spec.continued)
     texts = find_texts(manifest, plan.items, checked, given.staging, spec.job_id, stop)
-    with temporary_folder() as folder, closing(LoadFileLists(folder, spec, plan)) as lists:
+    with (
+        temporary_folder() as folder,
+        closing(LoadFileLists(folder, spec, plan, has_created=states_created(manifest))) as lists,
+    ):
         lists.fill(with_headers(given, stop), given.not_delivered, checked, texts, {})
         files = lists.finish()
         with open(folder / "central", "w+b") as central:
