@@ -24,7 +24,7 @@ from prefect_collect.escaping import one_line
 from prefect_collect.flows._job_flow import flow
 from prefect_collect.flows.attempt_work import AttemptWork
 from prefect_collect.flows.auto_exports import AutoExport, ensure_export, require_possible
-from prefect_collect.flows.places import require_places
+from prefect_collect.flows.places import require_growing, require_places
 from prefect_collect.flows.runners import require_runner, shard_runner
 from prefect_collect.flows.running_job import RunningJob, block_id, forget_report, keep_log, pin_places, pin_query
 from prefect_collect.flows.stores import store_of
@@ -154,7 +154,8 @@ def collect(
         opened.require_exclusive_creates()
         folder = JobFolder(opened, job.job_id, job.who)
         if not folder.exists():
-            require_possible(opened, job.job_id, auto_export)
+            require_possible(opened, job.job_id, auto_export, since)
+            require_growing(auto_export)
         keep_log(job.session, folder)
         wanted = keep(folder, Query.of(query))
         pin_query(job.session, folder, wanted)

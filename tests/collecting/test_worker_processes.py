@@ -168,7 +168,7 @@ def test_too_many_failures_stop_a_job_amid_a_shard(tmp_path: Path, reached: Text
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(in_processes, folder, source, shared, tolerated=10.0)
         reached.readline()
-        is_stopped = shared.stop.wait(20)
+        is_stopped = shared.stop.wait(60)
         shared.stop.set(CANCELED)
         running.result()
     assert is_stopped

@@ -1,10 +1,10 @@
-"""Reading pages of a listing of Azure Blob Storage: a proven page or a SourceError; and which keys obstore names."""
+"""Reading pages of a listing of Azure Blob Storage: a proven page or a SourceError; and which keys are paths."""
 
 from __future__ import annotations
 
 import pytest
 
-from prefect_collect.connectors.object_store._pages import askable, is_path, read_azure_page
+from prefect_collect.connectors.object_store._pages import is_path, marker_in, read_azure_page
 from prefect_collect.connectors.s3.page import Entry, Page
 from prefect_collect.errors import SourceError
 
@@ -70,16 +70,14 @@ def test_an_answer_that_is_no_page(old: str, new: str, why: str) -> None:
     assert caught.value.code == "enumeration_failed"
 
 
-def test_keys_that_obstore_names() -> None:
-    """A key is asked for as it is or not at all; a folder is listed from the first one above that can be named."""
+def test_keys_that_are_paths() -> None:
+    """A key is asked for as it is or not at all."""
     assert all(is_path(key) for key in ("a", "a/b", "...", "a b", "%2F", "\\", "é", "\x85"))
     assert not any(is_path(key) for key in ("", "/a", "a/", "a//b", ".", "a/../b", "a\n", "\x7f"))
-    assert [askable(f) for f in ("", "a/", "a/b/", "/", "/a/", "a//b/", "a/./b/")] == [
-        "",
-        "a/",
-        "a/b/",
-        "",
-        "",
-        "a/",
-        "a/",
-    ]
+
+
+def test_a_marker_before_the_page_is_read() -> None:
+    """It is what the page turns out to have; none, if there are two, or the last page's."""
+    assert marker_in(PAGE.replace("more", "a&amp;b").encode()) == "a&b"
+    assert marker_in(PAGE.replace("more", "").encode()) is None
+    assert marker_in((PAGE + PAGE).encode()) is None

@@ -9,6 +9,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,7 +49,8 @@ class Fault:
 class FaultProxy:
     """A proxy that forwards requests to `target_url` unchanged, except for the requested faults.
 
-    `url` is its address. `requests` lists (method, path with query) in the order of arrival; `bytes_up` and
+    `url` is its address. `requests` lists (method, path with query) in the order of arrival, and `times` when each came
+    by the monotonic clock; `bytes_up` and
     `bytes_down` count the bytes of the forwarded bodies, and `hits` the faults that were caused. A fault hits the next
     `n` requests that match; `method` and `path` are regular expressions, and `path` is searched in the path with its
     query. `rewrite`, if set, makes the body of an answer to a GET of the path and the server's body; `restate` makes
@@ -60,6 +62,7 @@ class FaultProxy:
         target = urlsplit(target_url)
         self.target = (target.hostname or "127.0.0.1", target.port or 80)
         self.requests: list[tuple[str, str]] = []
+        self.times: list[float] = []
         self.rewrite: Callable[[str, bytes], bytes] | None = None
         self.restate: Callable[[str, str, str], str | None] | None = None
         self.hits = 0
@@ -108,11 +111,12 @@ class FaultProxy:
     def hang_next(self, n: int = 1, *, method: str = "", path: str = "") -> threading.Event:
         """Hold the request until `release` or `close`, then reset the connection. Signal when one is held."""
         fault = Fault("hang", n, method=method, path=path)
+        self.released.clear()
         self._add(fault)
         return fault.caused
 
     def release(self) -> None:
-        """End the held requests, and hold no more."""
+        """End the held requests, and hold no more until the next `hang_next`."""
         self.released.set()
 
     def clear(self) -> None:
@@ -120,6 +124,7 @@ class FaultProxy:
         with self.lock:
             self._faults.clear()
             self.requests.clear()
+            self.times.clear()
             self.hits = self.bytes_up = self.bytes_down = 0
 
     def count(self, method: str = "", path: str = "") -> int:
@@ -163,6 +168,7 @@ class FaultProxy:
         """Record a request, and return the fault that hits it."""
         with self.lock:
             self.requests.append((method, path))
+            self.times.append(time.monotonic())
             for fault in self._faults:
                 if fault.hits(method, path):
                     fault.left -= 1

@@ -103,8 +103,10 @@ def _print_first(out: Output, items: Sequence[Item]) -> None:
     if not items:
         return
     rows = [
-        (one.path, "" if one.size is None else f"{one.size:,}", _time(one.modified),
-         one.outcome or "", _code(one) or "")
+        (
+            one.path, "" if one.size is None else f"{one.size:,}", _time(one.modified), one.outcome or "",
+            _code(one) or "",
+        )
         for one in items
     ]  # fmt: skip
     out.table(

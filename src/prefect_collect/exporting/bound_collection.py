@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Final
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.job_folder.checked_evidence import Vouched, vouched
 from prefect_collect.job_folder.custody_events import below
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
+from prefect_collect.job_folder.kept_table import KeptTable
 from prefect_collect.job_folder.ledger import recorded_segments
 from prefect_collect.job_folder.parquet import read_schema
 from prefect_collect.job_folder.result import TaskResult
@@ -57,11 +59,15 @@ class BoundCollection:
                 return earlier.started if is_lost else earlier.ended
         return self.result.ended
 
-    @property
+    @cached_property
     def manifest(self) -> Batches:
         """The items held."""
         key = store_keys.manifest_key(self.folder.job_id, self.result.attempt)
-        return lambda columns: self.vouched.batches(key, columns, _PART_ROWS)
+        return KeptTable(
+            lambda columns: self.vouched.batches(key, columns, _PART_ROWS),
+            table_columns.MANIFEST.names,
+            self.result.counts.succeeded,
+        )
 
     @property
     def missing(self) -> Batches:

@@ -173,19 +173,22 @@ def as_time(value: object) -> datetime:
     raise Wrong("a time with a time zone, in the years 1 to 9999 of UTC,")
 
 
+def _failure(value: object) -> Failure:
+    if isinstance(value, Failure):
+        return value
+    raise Wrong("a Failure")
+
+
 def _elsewhere(value: object) -> Failure:
     if isinstance(value, Failure) and value.code in ELSEWHERE:
         return value
     raise Wrong(f"a Failure with the code {' or '.join(sorted(ELSEWHERE))}")
 
 
-def _is(kind: type, expected: str) -> Callable[[object], Any]:
-    def check(value: object) -> object:
-        if isinstance(value, kind):
-            return value
-        raise Wrong(expected)
-
-    return check
+def _is_current(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise Wrong("True or False")
 
 
 def _or_none(check: Callable[[object], Any]) -> Callable[[object], Any]:
@@ -198,12 +201,12 @@ _CHECKS: Final[dict[str, Callable[[object], Any]]] = {
     "modified": _or_none(as_time),
     "etag": _or_none(as_mark),
     "version": _or_none(as_mark),
-    "skipped": _or_none(_is(Failure, "a Failure")),
-    "failure": _or_none(_is(Failure, "a Failure")),
+    "skipped": _or_none(_failure),
+    "failure": _or_none(_failure),
     "elsewhere": _or_none(_elsewhere),
     "expands": _or_none(_text),
     "failed_since": _or_none(as_time),
-    "is_current": _is(bool, "True or False"),
+    "is_current": _is_current,
     "created": known_creation,
 }
 

@@ -17,11 +17,12 @@ import pytest
 from azure.storage.blob import AccessPolicy, ContainerSasPermissions, generate_container_sas
 
 from prefect_collect.blocks import ObjectStoreSource
-from prefect_collect.connectors.object_store import opening
+from prefect_collect.connectors.s3 import asking
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item, ListingEnd
 from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
+from prefect_collect.threads.retry_policy import RetryPolicy
 from tests.integration.cloud_servers import ACCOUNT, KEY, Azurite, GcsServer, gcs_server
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import free_port
@@ -270,7 +271,7 @@ class TestBreakingGoogle(OfBreakingClouds):
         assert isinstance(place, Bucket)
         proxy = place.proxy
         assert proxy is not None
-        monkeypatch.setattr(opening, "_RETRY", {"max_retries": 1, "retry_timeout": timedelta(seconds=30)})
+        monkeypatch.setattr(asking, "_RETRY", RetryPolicy(tries=2, wait_initial=0.001))
         for number in range(10):
             place.put(f"k{number}", b"x")
         monkeypatch.setattr(proxy, "rewrite", paged)
