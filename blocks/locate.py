@@ -16,7 +16,15 @@ from prefect_collect.blocks.data_source import DataSource, SavedBlocks, checked_
 from prefect_collect.blocks.kinds import class_of, inside_class
 from prefect_collect.errors import InvalidLocation, SourceNotFound
 from prefect_collect.storable import require_storable
-from prefect_collect.stores.addresses import BUCKET_URLS, INSIDE, listed, require_unsigned, scheme_names, shown
+from prefect_collect.stores.addresses import (
+    BUCKET_URLS,
+    INSIDE,
+    SOURCE_URLS,
+    listed,
+    require_unsigned,
+    scheme_names,
+    shown,
+)
 from prefect_collect.stores.nearest_path import nearest_path
 
 _OF_S3: Final = ("region", "request_payer", "versions")
@@ -204,12 +212,18 @@ def _shown_path(location: str) -> str:
     return shown(location) if ":" in location else os.path.abspath(os.path.expanduser(location))
 
 
+def _with_slashes(location: str) -> str:
+    """Return the question whether a location was meant as a URL whose slashes are missing; "" if it was not."""
+    scheme, _, _ = location.partition(":")
+    return f"Did you mean {scheme}://…?" if scheme in SOURCE_URLS else ""
+
+
 def _not_found(location: str, why: str = "") -> SourceNotFound:
     """Return the error of a location at which there is no source; `why` says that no saved block is one."""
     if not location:
         return SourceNotFound(f"The source is empty; {_KINDS} [source='']")
     reasons = f"There is no file or folder {_shown_path(location)}{f', and {why}' if why else ''}."
-    near = "" if ":" in location else nearest_path(location)
+    near = _with_slashes(location) if ":" in location else nearest_path(location)
     near = "" if why and "Did you mean" not in near else near  # it may just as well have been meant as a saved block
     hint = f"{near} {_KINDS[:1].upper()}{_KINDS[1:]}" if near else f"Correct it; {_KINDS}"
     return SourceNotFound(f"{reasons} {hint} [source={shown(location) if ':' in location else location}]")

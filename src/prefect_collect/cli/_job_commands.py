@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Final
 
 import typer
@@ -49,7 +50,7 @@ def draft(
     return save_draft(source, options, store, single_writer=single_writer, json=json)
 
 
-@with_options
+@partial(with_options, defaults=False)
 def edit(
     job: JobArgument,
     options: CollectionOptions,

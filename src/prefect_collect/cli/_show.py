@@ -12,7 +12,7 @@ from prefect_collect.cli._following import queue_line
 from prefect_collect.cli._listing import Listed, listed_jobs, shortest
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._passphrases import new_passphrase
-from prefect_collect.cli._places import require_store, store_location
+from prefect_collect.cli._places import require_store, require_usable, store_location
 from prefect_collect.cli._server import configured_api, quieten
 from prefect_collect.cli._summary import print_job_summary, shown_json
 from prefect_collect.cli._words import tidy
@@ -173,6 +173,7 @@ def download_package(
     from prefect_collect import jobs
 
     out = Output(as_json=json)
+    require_usable(str(to.absolute()))
     found = find_job(text, store)
     where = _store_of(found, NextStep.DOWNLOAD)
     passphrase = new_passphrase(passphrase_from, out.say) if encrypt or passphrase_from is not None else None

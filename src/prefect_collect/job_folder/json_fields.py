@@ -58,7 +58,7 @@ def _seconds(value: Any, name: str) -> None:
 ESTIMATE: Final = fields(
     {"made_at": moment, "items": whole(), "bytes": whole()},
     {
-        "unsized": whole(), "shortest": or_none(_seconds), "longest": or_none(_seconds),
+        "unsized": whole(), "failed": whole(), "shortest": or_none(_seconds), "longest": or_none(_seconds),
         "jobs": list_of(JOB),
     },
 )  # fmt: skip

@@ -10,6 +10,12 @@ _ALIKE = 1.1
 """The ratio of the longest to the shortest time up to which one time is named."""
 
 
+def items_said(estimate: Estimate) -> str:
+    """Return the expected items: ``5 items``, or ``5 items, and 1 that cannot be read``."""
+    failed = f", and {estimate.failed:,} that cannot be read" if estimate.failed else ""
+    return f"{items(estimate.items)}{failed}"
+
+
 def size_text(estimate: Estimate) -> str:
     """Return the expected bytes: ``1.5 GiB``, or ``1.5 GiB, without 20 items of unknown size``."""
     without = f", without {items(estimate.unsized)} of unknown size" if estimate.unsized else ""
@@ -31,7 +37,7 @@ def expected_text(estimate: Estimate) -> str:
     time = time_text(estimate)
     by = f"{time}, by {counted(len(estimate.jobs), 'earlier job')}" if time else "no time, without an earlier job"
     return (
-        f"Expected, by a listing of {estimate.made_at:%Y-%m-%d %H:%M} UTC: {items(estimate.items)}, "
+        f"Expected, by a listing of {estimate.made_at:%Y-%m-%d %H:%M} UTC: {items_said(estimate)}, "
         f"{size_text(estimate)}; {by}."
     )
 

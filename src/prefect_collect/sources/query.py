@@ -186,7 +186,9 @@ def _time(name: str, value: object) -> datetime | None:
         try:
             value = datetime.fromisoformat(value)
         except ValueError as error:
-            raise InvalidQuery(f"{name} must be a time like 2026-01-31T12:00:00Z, not {value!r}.") from error
+            raise InvalidQuery(
+                f"{name} must be a day like 2026-01-31, or a time like 2026-01-31T12:00:00Z, not {value!r}."
+            ) from error
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day)
     if not isinstance(value, datetime):
