@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from prefect_collect.verification import JobVerification
 
 _SHOWN: Final = 100
-_OF_LIBRARIES: Final = {"OPENBLAS_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
-"""numpy's threads, unused here, would keep the process from forking; pyarrow's own allocator keeps what it freed."""
+_THREADS: Final = "OPENBLAS_NUM_THREADS"
+"""The variable of numpy's threads, which are unused here and would keep the process from forking."""
 
 _ID: Final = re.compile(r"[0-9a-f]{6}[0-9a-f-]{0,30}")
 _DESCRIPTIONS: Final = tuple(dict.fromkeys(facts.description for facts in FORMATS.values()))
@@ -151,8 +151,7 @@ def _print_findings(out: Output, warnings: list[Problem], problems: list[Problem
 
 def verify_package(path: str, checks: PackageChecks | None = None, *, json: bool) -> int:
     """Verify a package and what it is held to beside itself, print the findings, and return the exit code."""
-    for name, value in _OF_LIBRARIES.items():
-        os.environ.setdefault(name, value)
+    os.environ.setdefault(_THREADS, "1")
     checks = checks or PackageChecks()
     seals = checks.seals
     out = Output(as_json=json)
