@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from prefect_collect.archive.problems import Damaged, Problems, shown
 from prefect_collect.escaping import csv_text
+from prefect_collect.formats.facts import FAMILY_RANGE
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.manifests import Manifest
 from prefect_collect.packages.building.duplicate_columns import DUPLICATE_OF
@@ -18,8 +19,10 @@ from prefect_collect.packages.building.spec import DELIVERED
 from prefect_collect.packages.contents.name_keys import unpack
 from prefect_collect.packages.load_files.description import Description
 from prefect_collect.packages.load_files.exceptions_check import ExceptionsCheck
+from prefect_collect.packages.load_files.families_check import FamiliesCheck, ListedFamily
+from prefect_collect.packages.load_files.item_columns import ITEMS_OPTIONAL, ITEMS_SCHEMA
 from prefect_collect.packages.load_files.listed_facts import STATED, ListedFacts
-from prefect_collect.packages.load_files.lists import ITEMS, ITEMS_OPTIONAL, ITEMS_SCHEMA
+from prefect_collect.packages.load_files.lists import ITEMS
 from prefect_collect.packages.load_files.message_hash import is_edrm_mih
 from prefect_collect.packages.load_files.reading import as_read, read_csv, read_dat
 from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
@@ -27,7 +30,7 @@ from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
 _ROWS: Final = 4096
 _COLUMNS: Final = [
     "control_number", "item_id", "outcome", "native_path", "text_path", "size", "sha256", "error_code", DUPLICATE_OF,
-    "original_path", "custodian", "message",
+    "original_path", "custodian", "message", "family", *FAMILY_RANGE,
 ]  # fmt: skip
 _Item = tuple[Any, ...]
 
@@ -64,11 +67,14 @@ class LoadFileRows:
                 has_custodians = "custodian" in BoundedParquet(file, ITEMS_SCHEMA, ITEMS_OPTIONAL).schema.names
                 exceptions = ExceptionsCheck(self.files, numbered=True, has_custodians=has_custodians)
                 repeats = DuplicatesCheck(self.files.index, ITEMS, self._problems, self.files.findings.warnings)
+                families = held.enter_context(closing(FamiliesCheck(self.described, self._problems)))
                 facts = held.enter_context(closing(ListedFacts(file, {fact for _, fact in self.described.columns})))
                 for rows in _batches(file):
                     repeats.add(map(_as_listed, rows))
+                    families.add(ListedFamily(row[0], *row[12:15]) for row in rows)
                     self._compare(rows, facts, tables, exceptions, listed)
                 repeats.finish(_as_listed(row) for rows in _batches(file) for row in rows)
+                families.finish()
         except Damaged:
             return  # reported when it was hashed
         except BadParquet as error:
@@ -94,7 +100,7 @@ class LoadFileRows:
         paths = [f"{base}{path}" for row in given for path in (row[3], row[4]) if path]
         found = index.find_all(paths)
         digests = index.digests(self.manifest.number, [number for number, _ in found.values()])
-        stated = facts.of([(row[1], row[9], row[10], row[8]) for row in given])
+        stated = facts.of([(row[1], row[9], row[10], row[8], *row[12:15]) for row in given])
         for row in rows:
             if row[2] != DELIVERED:
                 self._compare_exception(row, exceptions)

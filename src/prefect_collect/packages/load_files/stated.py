@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
@@ -26,6 +26,33 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "custodian": ("custodian",),
     "family": ("familyid",),
 }
+_FAMILY: Final[Mapping[str, tuple[str, ...]]] = {"item": ("fileid",), "parent": ("parentid",)}
+"""What a list calls an item, and the item that it is a part of."""
+
+
+class StatedFamily(NamedTuple):
+    """What a source states of an item's family: its name, what it calls the item, and the item's parent ("": none)."""
+
+    name: str
+    item: str
+    parent: str
+
+
+def stated_family(found: dict[str, Any]) -> StatedFamily | None:
+    """Return the family that a source states of an item; None if it states none.
+
+    A source of one's own states ``family``, and may state ``file_id`` and ``parent_id``, as Purview's list does.
+    """
+    listed = _listed(found)
+    name = found.get("family")
+    name = _fact(listed, "family") if name in (None, "", []) else name
+    if name in (None, ""):
+        return None
+    item, parent = (
+        found.get(own) or next(filter(None, map(listed.get, _FAMILY[what])), "")
+        for what, own in (("item", "file_id"), ("parent", "parent_id"))
+    )
+    return StatedFamily(str(name), str(item), str(parent))
 
 
 def with_listed(found: dict[str, Any]) -> dict[str, Any]:

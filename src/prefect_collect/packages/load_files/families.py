@@ -1,0 +1,157 @@
+"""Families: which items of a manifest the source states to belong together, such as a message and its attachments.
+
+Only the source's own word counts (`stated_family`). Items of a family are numbered one after the other, where the
+family first appears in the manifest: the parent first if the source says which item it is, then the others in their
+order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+
+from prefect_collect.job_folder.grown_array import GrownArray
+from prefect_collect.job_folder.manifest_rules import Batches
+from prefect_collect.packages.load_files.stated import StatedFamily, stated_family
+
+NONE: Final = -1
+"""What stands for the family of an item of which none is stated."""
+
+_HINT: Final = r"(?i)f[\W_]*a[\W_]*m[\W_]*i[\W_]*l[\W_]*y"
+"""What is in the metadata of each item that states a family, so that no other metadata is parsed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Families:
+    """The families of a manifest.
+
+    Attributes:
+        of: The number of each row's family, `NONE` if it has none.
+        names: What the source calls each family.
+    """
+
+    of: npt.NDArray[np.int32]
+    names: tuple[str, ...]
+
+    def name(self, row: int) -> str | None:
+        """Return what the source calls a row's family; None if it has none."""
+        family = int(self.of[row])
+        return None if family == NONE else self.names[family]
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyRanges:
+    """The first and the last number of each family; both are 0 if other numbers are between, or one is missing.
+
+    Attributes:
+        families: The families.
+        first: The first number of each family.
+        last: The last number of each family.
+    """
+
+    families: Families
+    first: npt.NDArray[np.int64]
+    last: npt.NDArray[np.int64]
+
+    @property
+    def scattered(self) -> int:
+        """The number of families whose items are not numbered one after the other."""
+        return int(np.count_nonzero(self.first == 0))
+
+    def of(self, row: int) -> tuple[int, int]:
+        """Return the first and last number of a row's family; zeros if it has none, or it is scattered."""
+        family = int(self.families.of[row])
+        return (0, 0) if family == NONE else (int(self.first[family]), int(self.last[family]))
+
+
+def find_families(manifest: Batches) -> Families | None:
+    """Return the families of a manifest; None if no item states one."""
+    names: dict[str, int] = {}
+    of, start = GrownArray(np.int32), 0
+    for rows, stated in _stated(manifest):
+        if stated:
+            if not names:
+                of.add(np.full(start, NONE, np.int32))
+            found = np.full(rows, NONE, np.int32)
+            for row, family in stated.items():
+                found[row] = names.setdefault(family.name, len(names))
+            of.add(found)
+        elif names:
+            of.add(np.full(rows, NONE, np.int32))
+        start += rows
+    return Families(of.array(), tuple(names)) if names else None
+
+
+def ranges_of(
+    families: Families, numbers: npt.NDArray[np.int64], before: Mapping[str, tuple[int, int]]
+) -> FamilyRanges:
+    """Return the ranges of families whose items have these numbers.
+
+    `before` has, by family, the first and the last number that earlier exports gave to its items: a family of which
+    one is not here is scattered, too.
+    """
+    count = len(families.names)
+    rows = np.flatnonzero(families.of != NONE)
+    of, given = families.of[rows], numbers[rows]
+    first, last = np.full(count, np.iinfo(np.int64).max), np.zeros(count, np.int64)
+    np.minimum.at(first, of, given)
+    np.maximum.at(last, of, given)
+    is_whole = last - first + 1 == np.bincount(of, minlength=count)
+    if before:
+        known = np.array([before.get(name, (low, low)) for name, low in zip(families.names, first, strict=True)])
+        is_whole &= (known[:, 0] >= first) & (known[:, 1] <= last)
+    return FamilyRanges(families, np.where(is_whole, first, 0), np.where(is_whole, last, 0))
+
+
+def family_order(manifest: Batches) -> npt.NDArray[np.int64] | None:
+    """Return the rows of a manifest in the order in which they are numbered; None if that is their own order."""
+    families = find_families(manifest)
+    if families is None:
+        return None
+    rows = np.arange(len(families.of))
+    begins = np.full(len(families.names), len(rows))
+    members = np.flatnonzero(families.of != NONE)
+    np.minimum.at(begins, families.of[members], members)
+    begin = rows.copy()
+    begin[members] = begins[families.of[members]]
+    order = np.lexsort((rows, _children(manifest, families), begin))
+    return None if np.array_equal(order, rows) else order
+
+
+def _children(manifest: Batches, families: Families) -> npt.NDArray[np.bool_]:
+    """Return, by row, whether the source names another item of the same family as the item's parent."""
+    own, parents = np.zeros(len(families.of), np.int64), np.zeros(len(families.of), np.int64)
+    start = 0
+    for rows, stated in _stated(manifest):
+        for row, family in stated.items():
+            # A family's and an item's name together, as Python hashes them: 64 bits.
+            own[start + row] = hash((family.name, family.item)) if family.item else 0
+            parents[start + row] = hash((family.name, family.parent)) if family.parent else 0
+        start += rows
+    found: npt.NDArray[np.bool_] = (parents != 0) & (parents != own) & np.isin(parents, own)
+    return found
+
+
+def _stated(manifest: Batches) -> Iterator[tuple[int, dict[int, StatedFamily]]]:
+    """Yield, of each batch of a manifest, the number of its rows, and by row the families that are stated."""
+    for batch in manifest(["metadata"]):
+        column = batch["metadata"]
+        if column.null_count == batch.num_rows:
+            yield batch.num_rows, {}
+            continue
+        hinted = np.flatnonzero(pc.match_substring_regex(column, _HINT).fill_null(False).to_numpy(zero_copy_only=False))
+        found: dict[int, StatedFamily] = {}
+        for row in hinted.tolist():
+            try:
+                said = json.loads(column[row].as_py())
+            except (ValueError, RecursionError):
+                continue  # reported where the item is listed
+            if isinstance(said, dict) and (family := stated_family(said)) is not None:
+                found[row] = family
+        yield batch.num_rows, found
