@@ -157,8 +157,7 @@ def test_a_retry_of_an_earlier_version_keeps_its_numbers(
     """An export that was numbered without regard to families is retried with the same numbers, and true ranges."""
     collection = collected(DirectoryStore(tmp_path / "staging"), mail)
     with monkeypatch.context() as patched:
-        for module in ("families", "plan"):
-            patched.setattr(f"prefect_collect.packages.load_files.{module}.find_families", lambda manifest: None)
+        patched.setattr("prefect_collect.packages.load_files.families._read", lambda manifest: None)
         job, _ = exported(collection, tmp_path / "out")
     load_file = LoadFile(prefix="X")
     _, again = export(collection, DirectoryStore(tmp_path / "out"), "loadfile-directory", job, load_file=load_file)

@@ -21,6 +21,7 @@ from prefect_collect.errors import JobCanceled, PackageError
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.job_folder import table_columns
 from prefect_collect.packages import Continued, Plan, family_order, number_key, plan_of, reordered, verify
+from prefect_collect.packages.load_files.families import family_key
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.threads.stop import Stop
 from tests.examples import examples
@@ -258,7 +259,7 @@ def test_numbers_are_stable_and_ranges_true(rounds: list[dict[int, tuple[Any, An
         if order is not None:
             items = [items[row] for row in order.tolist()]
             assert family_order(_manifest(items)) is None
-        before = {name: (min(of), max(of)) for name, of in families.items()}
+        before = {family_key(name): (min(of), max(of)) for name, of in families.items()}
         continued = Continued(dict(given), max(given.values(), default=0), before)
         plan = plan_of(_manifest(items), LoadFile(prefix="N-", width=4), continued if given else None)
         _check_round(items, plan, given, families)

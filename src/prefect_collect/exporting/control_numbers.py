@@ -83,7 +83,7 @@ def continued_by(bound: BoundCollection, options: LoadFile, job_id: str) -> Cont
     """
     if options.continue_from is None:
         return None
-    known, last, source, families = dict[bytes, int](), 0, source_of(bound), dict[str, tuple[int, int]]()
+    known, last, source, families = dict[bytes, int](), 0, source_of(bound), dict[bytes, tuple[int, int]]()
     for batch in _earlier(bound, options, job_id):
         last = max([last, *batch["number"].to_pylist()])
         rows = [*zip(*(batch[name].to_pylist() for name in table_columns.NUMBERS.names), strict=True)]
@@ -119,7 +119,7 @@ def write_numbers(folder: JobFolder, attempt: int, bound: BoundCollection, optio
             }
             if _FAMILY in names:
                 families = None if plan.families is None else plan.families.families
-                columns[_FAMILY] = pa.array([families and families.name(row) for row in rows], pa.string())
+                columns[_FAMILY] = pa.array([families and families.key(row) for row in rows], pa.binary(16))
             table = pa.Table.from_arrays([columns[name] for name in names], schema=written.schema)
             if continued is not None:  # the others are there already
                 table = table.filter(pa.array([number > continued.last for number in numbers], pa.bool_()))

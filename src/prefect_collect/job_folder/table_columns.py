@@ -123,8 +123,9 @@ NUMBERS: Final = pa.schema(
         pa.field("item_id", pa.string(), nullable=False),
         pa.field("sha256", pa.binary(32)),
         pa.field("number", pa.int64(), nullable=False),
-        pa.field("family", pa.string()),
+        pa.field("family", pa.binary(16)),
     ]
 )
 """Of an export as a load file: the control number of each item of a source with these bytes, also of those that the
-exports before it numbered which it continues; and its family, a column that is there only if one is stated."""
+exports before it numbered which it continues; and what stands for its family, a column that is there only if items
+state families."""

@@ -13,12 +13,12 @@ Numbers = Mapping[bytes, int]
 class Continued:
     """What an earlier export gave: numbers by `number_key` of item id and SHA-256, and the highest.
 
-    `families` has, by what the source calls a family, the first and the last number of its items.
+    `families` has, by `family_key`, the first and the last number of a family's items.
     """
 
     numbers: Numbers
     last: int
-    families: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    families: Mapping[bytes, tuple[int, int]] = field(default_factory=dict)
 
 
 def number_key(item_id: str, sha256: bytes) -> bytes:

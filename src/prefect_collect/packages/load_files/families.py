@@ -7,10 +7,11 @@ order.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,16 +34,16 @@ class Families:
 
     Attributes:
         of: The number of each row's family, `NONE` if it has none.
-        names: What the source calls each family.
+        keys: The `family_key` of each family.
     """
 
     of: npt.NDArray[np.int32]
-    names: tuple[str, ...]
+    keys: tuple[bytes, ...]
 
-    def name(self, row: int) -> str | None:
-        """Return what the source calls a row's family; None if it has none."""
+    def key(self, row: int) -> bytes | None:
+        """Return the `family_key` of a row's family; None if it has none."""
         family = int(self.of[row])
-        return None if family == NONE else self.names[family]
+        return None if family == NONE else self.keys[family]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,33 +71,26 @@ class FamilyRanges:
         return (0, 0) if family == NONE else (int(self.first[family]), int(self.last[family]))
 
 
+def family_key(name: str) -> bytes:
+    """Return what stands for a family of that name, however long the name is."""
+    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
 def find_families(manifest: Batches) -> Families | None:
     """Return the families of a manifest; None if no item states one."""
-    names: dict[str, int] = {}
-    of, start = GrownArray(np.int32), 0
-    for rows, stated in _stated(manifest):
-        if stated:
-            if not names:
-                of.add(np.full(start, NONE, np.int32))
-            found = np.full(rows, NONE, np.int32)
-            for row, family in stated.items():
-                found[row] = names.setdefault(family.name, len(names))
-            of.add(found)
-        elif names:
-            of.add(np.full(rows, NONE, np.int32))
-        start += rows
-    return Families(of.array(), tuple(names)) if names else None
+    found = _read(manifest)
+    return None if found is None else found.families
 
 
 def ranges_of(
-    families: Families, numbers: npt.NDArray[np.int64], before: Mapping[str, tuple[int, int]]
+    families: Families, numbers: npt.NDArray[np.int64], before: Mapping[bytes, tuple[int, int]]
 ) -> FamilyRanges:
     """Return the ranges of families whose items have these numbers.
 
-    `before` has, by family, the first and the last number that earlier exports gave to its items: a family of which
-    one is not here is scattered, too.
+    `before` has, by `family_key`, the first and the last number that earlier exports gave to items of a family. A family
+    is scattered, too, if the item of one of them is not here.
     """
-    count = len(families.names)
+    count = len(families.keys)
     rows = np.flatnonzero(families.of != NONE)
     of, given = families.of[rows], numbers[rows]
     first, last = np.full(count, np.iinfo(np.int64).max), np.zeros(count, np.int64)
@@ -104,38 +98,54 @@ def ranges_of(
     np.maximum.at(last, of, given)
     is_whole = last - first + 1 == np.bincount(of, minlength=count)
     if before:
-        known = np.array([before.get(name, (low, low)) for name, low in zip(families.names, first, strict=True)])
+        known = np.array([before.get(key, (low, low)) for key, low in zip(families.keys, first, strict=True)])
         is_whole &= (known[:, 0] >= first) & (known[:, 1] <= last)
     return FamilyRanges(families, np.where(is_whole, first, 0), np.where(is_whole, last, 0))
 
 
 def family_order(manifest: Batches) -> npt.NDArray[np.int64] | None:
     """Return the rows of a manifest in the order in which they are numbered; None if that is their own order."""
-    families = find_families(manifest)
-    if families is None:
+    found = _read(manifest)
+    if found is None:
         return None
-    rows = np.arange(len(families.of))
-    begins = np.full(len(families.names), len(rows))
-    members = np.flatnonzero(families.of != NONE)
-    np.minimum.at(begins, families.of[members], members)
+    of = found.families.of
+    rows, members = np.arange(len(of)), np.flatnonzero(of != NONE)
+    begins = np.full(len(found.families.keys), len(of))
+    np.minimum.at(begins, of[members], members)
     begin = rows.copy()
-    begin[members] = begins[families.of[members]]
-    order = np.lexsort((rows, _children(manifest, families), begin))
+    begin[members] = begins[of[members]]
+    is_child = (found.parents != 0) & (found.parents != found.items) & np.isin(found.parents, found.items)
+    order = np.lexsort((rows, is_child, begin))
     return None if np.array_equal(order, rows) else order
 
 
-def _children(manifest: Batches, families: Families) -> npt.NDArray[np.bool_]:
-    """Return, by row, whether the source names another item of the same family as the item's parent."""
-    own, parents = np.zeros(len(families.of), np.int64), np.zeros(len(families.of), np.int64)
-    start = 0
+class _Found(NamedTuple):
+    """The families, and by row what stands for the item and for its parent, each with the family; 0: none is named."""
+
+    families: Families
+    items: npt.NDArray[np.int64]
+    parents: npt.NDArray[np.int64]
+
+
+def _read(manifest: Batches) -> _Found | None:
+    keys: dict[bytes, int] = {}
+    of, items, parents, start = GrownArray(np.int32), GrownArray(np.int64), GrownArray(np.int64), 0
     for rows, stated in _stated(manifest):
-        for row, family in stated.items():
-            # A family's and an item's name together, as Python hashes them: 64 bits.
-            own[start + row] = hash((family.name, family.item)) if family.item else 0
-            parents[start + row] = hash((family.name, family.parent)) if family.parent else 0
+        if stated and not keys:
+            of.add(np.full(start, NONE))
+            items.add(np.zeros(start))
+            parents.add(np.zeros(start))
+        if stated or keys:
+            found, own, others = np.full(rows, NONE, np.int32), np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+            for row, family in stated.items():
+                found[row] = keys.setdefault(family_key(family.name), len(keys))
+                own[row] = hash((family.name, family.item)) if family.item else 0
+                others[row] = hash((family.name, family.parent)) if family.parent else 0
+            of.add(found)
+            items.add(own)
+            parents.add(others)
         start += rows
-    found: npt.NDArray[np.bool_] = (parents != 0) & (parents != own) & np.isin(parents, own)
-    return found
+    return _Found(Families(of.array(), tuple(keys)), items.array(), parents.array()) if keys else None
 
 
 def _stated(manifest: Batches) -> Iterator[tuple[int, dict[int, StatedFamily]]]:

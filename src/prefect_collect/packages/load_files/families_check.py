@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
@@ -10,6 +9,7 @@ from typing import Final, NamedTuple
 from prefect_collect.archive.problems import Problems, shown
 from prefect_collect.packages.building.duplicate_texts import temporary_database
 from prefect_collect.packages.load_files.description import Description
+from prefect_collect.packages.load_files.families import family_key
 from prefect_collect.packages.load_files.lists import ITEMS
 
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
@@ -54,8 +54,7 @@ class FamiliesCheck:
                 if family is not None or first is not None or last is not None:
                     self._problem(f"it states a family or a range of {shown((control or 'an item')[:200])} wrongly")
                 continue
-            digest = hashlib.blake2b(family.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-            members.append((digest, number, first, last))
+            members.append((family_key(family), number, first, last))
         self._database.executemany("INSERT INTO member VALUES (?, ?, ?, ?)", members)
 
     def finish(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
@@ -86,6 +87,7 @@ def _fact(listed: dict[str, Any], fact: str) -> Any:
     return next(filter(None, map(listed.get, _NAMES[fact])), None)
 
 
+@lru_cache(256)  # the names of a list's columns, which each of its items has
 def _plain(name: str) -> str:
     return "".join(filter(str.isalnum, name.removeprefix(LISTED))).lower()
 
