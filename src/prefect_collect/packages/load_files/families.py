@@ -87,7 +87,7 @@ def ranges_of(
 ) -> FamilyRanges:
     """Return the ranges of families whose items have these numbers.
 
-    `before` has, by `family_key`, the first and the last number that earlier exports gave to items of a family. A family
+    `before` has, by `family_key`, the first and the last number that earlier exports gave to items of a family, which
     is scattered, too, if the item of one of them is not here.
     """
     count = len(families.keys)
