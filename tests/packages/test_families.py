@@ -6,6 +6,7 @@ import io
 import json
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,9 @@ RANGES = {
     "concordance": ("BEGATTACH", "ENDATTACH"),
     "disco": ("Begattach", "Endattach"),
 }
+
+
+FAMILIES = st.sampled_from([None, "a", "b", "c", "d"])
 
 
 def purview(family: str, item: str = "", parent: str = "") -> str:
@@ -181,6 +185,19 @@ def test_a_load_file_that_contradicts_the_list_is_found(mail: Any, exports: Dire
     assert problem.what == "row 4 of the DAT has another 'Group Identifier' than items.parquet states"
 
 
+def test_a_package_of_an_earlier_version_stays_valid(mail: Any, exports: DirectoryStore) -> None:
+    """Its list of items does not state the families that its load file has, so these are not compared."""
+    profile = "A = control_number\nN = native_path\nF = family"
+    build(mail, exports, "loadfile-directory", profile=profile)
+    files = contents(exports, "loadfile-directory")
+    table = pq.read_table(io.BytesIO(files["items.parquet"])).drop_columns(["family", "family_begin", "family_end"])
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    resealed(files | {"items.parquet": sink.getvalue()}, exports)
+    assert [row["F"] for row in rows(files["VOL001/VOL001.dat"])][:2] == ["m1", "m1"]
+    assert verify(Path(exports.locate("forged"))).problems == []
+
+
 @both
 def test_families_are_not_divided_among_volumes(mail: Any, exports: DirectoryStore, format: str) -> None:
     """A volume ends before a family that does not fit, and a family that is larger than a volume is alone in one."""
@@ -191,6 +208,26 @@ def test_families_are_not_divided_among_volumes(mail: Any, exports: DirectorySto
     assert found == [["0", "3", "6"], ["1", "4"], ["2", "5"]]
     key = "out.zip" if format == "loadfile" else "out"
     assert verify(Path(exports.locate(key))).problems == []
+
+
+@given(st.lists(st.tuples(FAMILIES, st.integers(0, 9)), min_size=1, max_size=30), st.integers(1, 6), st.integers(1, 20))
+def test_volumes_are_filled_family_by_family(found: list[tuple[Any, int]], most: int, largest: int) -> None:
+    """A volume has no more than asked, but for one family that is larger, and the next family would not fit into it."""
+    items = [_item(f"i{n}", family, None, size) for n, (family, size) in enumerate(found)]
+    order = family_order(_manifest(items))
+    items = items if order is None else [items[row] for row in order.tolist()]
+    plan = plan_of(_manifest(items), LoadFile(volume_items=most, volume_bytes=largest))
+    units = [
+        [item["size"] for item in unit]
+        for _, unit in groupby(items, lambda item: json.loads(item["metadata"]).get("family") or item["item_id"])
+    ]
+    starts, held = [0], list[int]()
+    for unit in units:
+        if held and (len(held) + len(unit) > most or sum(held) + sum(unit) > largest):
+            starts.append(starts[-1] + len(held))
+            held = []
+        held += unit
+    assert plan.starts == tuple(starts)
 
 
 def _manifest(items: list[dict[str, Any]]) -> Any:
@@ -210,7 +247,6 @@ def _item(name: str, family: str | None, parent: str | None, data: int) -> dict[
     return {"item_id": name, "path": name, "size": data, "sha256": bytes([data]) * 32, "metadata": metadata}
 
 
-FAMILIES = st.sampled_from([None, "a", "b", "c", "d"])
 PARENTS = st.sampled_from([None, *(f"i{n}" for n in range(12))])
 ROUND = st.dictionaries(st.integers(0, 11), st.tuples(FAMILIES, PARENTS, st.integers(1, 2)), max_size=12)
 

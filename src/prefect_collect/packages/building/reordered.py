@@ -24,7 +24,7 @@ _ROWS: Final = 4096
 
 _MOST_FILES: Final = 256
 _PLACE: Final = "place"
-_WRITING: Final = pa.ipc.IpcWriteOptions(compression="zstd")
+_WRITING: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
 @contextmanager
@@ -79,13 +79,15 @@ def _divided(
         stop.require_going()
         at = places[start : start + batch.num_rows]
         start += batch.num_rows
-        placed = batch.append_column(_PLACE, pa.array(at))
         numbers = at // each
-        for number in np.unique(numbers).tolist():
+        by_part = np.argsort(numbers, kind="stable")
+        placed = batch.append_column(_PLACE, pa.array(at)).take(pa.array(by_part))
+        found, begins = np.unique(numbers[by_part], return_index=True)
+        for number, begin, end in zip(found.tolist(), begins.tolist(), [*begins.tolist()[1:], len(at)], strict=True):
             if number not in parts:
                 file = held.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
                 parts[number] = _Part(file, placed.schema)
-            parts[number].add(placed.take(pa.array(np.flatnonzero(numbers == number))))
+            parts[number].add(placed.slice(begin, end - begin))
     return parts
 
 
