@@ -105,7 +105,9 @@ def test_an_estimate_that_cannot_be_read_is_none() -> None:
 
 
 def test_words() -> None:
-    """A time is a range if earlier jobs differ, and items of unknown size are told."""
+    """A time is a range if earlier jobs differ by what can be seen, and items of unknown size are told."""
+    alike = Estimate(now(), 5, 2048, shortest=0.16, longest=0.24, jobs=("a", "b"))
+    assert time_text(alike) == "about 0.2 seconds"
     found = Estimate(now(), 5, 2048, unsized=2, shortest=60.0, longest=180.0, jobs=("a", "b"))
     assert (size_text(found), time_text(found)) == ("2.0 KiB, without 2 items of unknown size", "1 minute to 3 minutes")
     store = MemoryStore()

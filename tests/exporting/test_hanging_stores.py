@@ -179,8 +179,12 @@ def test_a_late_last_piece() -> None:
 
 
 @pytest.mark.parametrize("operation", ["remove", "delete"])
-def test_a_removal_that_hangs(operation: str) -> None:
-    """Once its attempt is closed, the removal of what a canceled export has written does not continue."""
+def test_a_removal_that_hangs(operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once its attempt is closed, the removal of what a canceled export has written does not continue.
+
+    The removal begins within the grace after the cancel, also on a busy machine.
+    """
+    monkeypatch.setattr(stop_module, "GRACE", 2.0)
     collection, destination, hang, stop = collected(MemoryStore()), MemoryStore(), Hang(), Stop()
 
     def fault(done: str, key: str) -> None:

@@ -25,7 +25,7 @@ from prefect_collect.cli._exits import FAILED
 from prefect_collect.cli._run_command import explain
 from prefect_collect.errors import PrefectError, PrefectUnavailable
 from prefect_collect.runs.queries import kinds_of_flows
-from prefect_collect.runs.refusals import prefect_errors
+from prefect_collect.runs.refusals import prefect_error, prefect_errors
 from tests.integration.servers import free_port
 from tests.support.local_http import serving
 
@@ -104,6 +104,32 @@ def test_a_closed_port(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert caught.value.transient
         assert caught.value.__cause__ is not None
         assert explain(caught.value) == (explain(caught.value.__cause__)[0], FAILED)
+
+
+@pytest.mark.parametrize(
+    ("url", "variable", "says"),
+    [
+        ("http://127.0.0.1:4200/api", True, "unset PREFECT_API_URL, then `prefect-collect serve` (or `prefect server"),
+        ("http://127.0.0.1:4711/api", True, "then `prefect-collect serve --port 4711` (or `prefect server start --po"),
+        (
+            "http://localhost:4711/api",
+            False,
+            "again: `prefect server start --port 4711`. Or go on without it, after `p",
+        ),
+        ("http://prefect.example/api", True, "See that it runs there: `prefect-collect serve` (or `prefect server st"),
+    ],
+)
+def test_how_to_go_on(url: str, variable: bool, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says how to start the server again, and how to look at jobs without it, as it was configured."""
+    if variable:
+        monkeypatch.setenv("PREFECT_API_URL", url)
+    else:
+        monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with temporary_settings({PREFECT_API_URL: url}):
+        error = prefect_error(httpx.ConnectError("refused", request=httpx.Request("GET", f"{url}/health")))
+    assert isinstance(error, PrefectUnavailable)
+    assert says in str(error)
+    assert "`show`, `jobs`, `preview`, `report` and `download` then read the staging store" in str(error)
 
 
 def test_a_server_of_its_own_that_is_slow() -> None:

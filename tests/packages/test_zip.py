@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from prefect_collect.archive.segments import SegmentWriter
-from prefect_collect.errors import PackageError, PackageExists
+from prefect_collect.errors import CorruptSegment, PackageError, PackageExists
 from prefect_collect.escaping import csv_text
 from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.packages import Checked, PackagePlace, build_zip, verify
@@ -241,3 +241,21 @@ def test_no_room_for_temporary_files(
     with pytest.raises(PackageError, match=r"temporary files \(No such file.*\[folder=.*missing\]"):
         staging.zip(exports)
     assert list(exports.list()) == []
+
+
+def test_lists_that_fail_leave_no_package(staging: Any, exports: DirectoryStore) -> None:
+    """If a list cannot be written while the items are copied, nothing of the package is left."""
+    staging.stage(ODD)
+    with pytest.raises(PackageError, match="lacks the md5"):
+        staging.zip(exports, hashes=("md5",))
+    assert not [path for path in exports.root.rglob("*") if path.is_file()]
+
+
+def test_items_that_cannot_be_copied_fail_the_package(staging: Any, exports: DirectoryStore) -> None:
+    """A segment that is lost between the check and the copy fails the export, though its lists were written."""
+    name = staging.stage(ODD)
+    given = staging.input(staging.check())
+    staging.store.remove([store_keys.segment_key(JOB, name)])
+    with pytest.raises(CorruptSegment):
+        build_zip(given, PackagePlace(exports, "out.zip"))
+    assert not [path for path in exports.root.rglob("*") if path.is_file()]

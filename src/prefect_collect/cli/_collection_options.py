@@ -18,6 +18,7 @@ from prefect_collect.cli._option_groups import Of, groups_of
 from prefect_collect.cli._what_to_collect import WhatToCollect
 from prefect_collect.errors import UsageError
 from prefect_collect.formats import FORMAT_WORDS, Format, fitting_options, grouped_options
+from prefect_collect.formats.incremental import require_possible_since
 from prefect_collect.parameters import ON_THIS_MACHINE, When
 from prefect_collect.sources.pattern_files import read_patterns
 from prefect_collect.sources.query import Query
@@ -83,6 +84,8 @@ class CollectionOptions(ExportOptions, _ExportToMake):
         if self.runner_address is not None and self.runner in ON_THIS_MACHINE:
             raise UsageError(f"--runner-address needs --runner dask or ray; {self.runner} runs on the job's machine.")
         export = self.auto_export(store=store)
+        if export is not None:
+            require_possible_since(self.export_format, since=self.since, deduplicate=self.deduplicate)
         return {"query": Query.of(self.query).to_json(), "auto_export": export, **self._of("flow")}
 
     def changes(self) -> dict[str, Any]:

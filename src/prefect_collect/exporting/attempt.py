@@ -240,5 +240,7 @@ def _close(
     )
     result = with_duplicates(result, account.checked, delivery.deduplicate)
     result = with_shared(result, bound, delivery.format)
+    if built is not None and built.remark:
+        result = replace(result, message=f"{result.message} {built.remark}")
     record_result(folder, result)
     return replace(result, store=folder.store)

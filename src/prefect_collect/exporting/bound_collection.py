@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Final
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.job_folder.checked_evidence import Vouched, vouched
 from prefect_collect.job_folder.custody_events import below
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
+from prefect_collect.job_folder.kept_table import KeptTable
 from prefect_collect.job_folder.ledger import recorded_segments
 from prefect_collect.job_folder.parquet import read_schema
 from prefect_collect.job_folder.result import TaskResult
@@ -59,13 +61,17 @@ class BoundCollection:
                 return earlier.started if is_lost else earlier.ended
         return self.result.ended
 
-    @property
+    @cached_property
     def manifest(self) -> Batches:
         """The items held."""
         if self.in_order is not None:
             return self.in_order
         key = store_keys.manifest_key(self.folder.job_id, self.result.attempt)
-        return lambda columns: self.vouched.batches(key, columns, _PART_ROWS)
+        return KeptTable(
+            lambda columns: self.vouched.batches(key, columns, _PART_ROWS),
+            table_columns.MANIFEST.names,
+            self.result.counts.succeeded,
+        )
 
     @property
     def missing(self) -> Batches:
@@ -87,7 +93,7 @@ class BoundCollection:
     def warnings(self, listed: str) -> tuple[str, ...]:
         """Return the warnings about what the collection lacks, which a package lists in its file `listed`."""
         counts = self.result.counts
-        missing = counts.failed + counts.not_attempted
+        missing = counts.failed + counts.left
         late = (self.late,) if self.late else ()
         if self.result.status is JobStatus.SUCCESSFULLY_COMPLETED:
             return late

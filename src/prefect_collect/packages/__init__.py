@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from prefect_collect.archive.problems import Problem
     from prefect_collect.job_folder.manifest_rules import Batches
     from prefect_collect.packages._encrypt import encrypt_package
-    from prefect_collect.packages._fetch import fetch_package, package_base, package_key, require_fingerprint
+    from prefect_collect.packages._fetch import (
+        fetch_package,
+        folder_zip,
+        package_base,
+        package_key,
+        require_fingerprint,
+        version_remark,
+    )
     from prefect_collect.packages._folder_zip import FolderZip
     from prefect_collect.packages._format import PackageFormat
     from prefect_collect.packages._registry import PACKAGE_FORMATS
@@ -77,6 +84,7 @@ __all__ = [
     "fetch_package",
     "find_clashes",
     "find_duplicates",
+    "folder_zip",
     "held_item",
     "is_encrypted_package",
     "number_key",
@@ -89,6 +97,7 @@ __all__ = [
     "require_possible",
     "segments_of",
     "verify",
+    "version_remark",
 ]
 
 _HOMES: Final = {
@@ -108,6 +117,7 @@ _HOMES: Final = {
     "fetch_package": "packages._fetch",
     "find_clashes": "packages.building.clashes",
     "find_duplicates": "packages.building.duplicates",
+    "folder_zip": "packages._fetch",
     "FolderZip": "packages._folder_zip",
     "held_item": "packages.building.held_item",
     "HeldItem": "packages.building.held_item",
@@ -132,6 +142,7 @@ _HOMES: Final = {
     "segments_of": "packages.building.whole_segment",
     "Verification": "packages.problems",
     "verify": "packages._verify",
+    "version_remark": "packages._fetch",
 }
 
 __getattr__, __dir__ = names_later(__name__, _HOMES)

@@ -20,9 +20,10 @@ def time_text(estimate: Estimate) -> str:
     """Return the expected time: ``about 3 minutes``, ``2 minutes to 5 minutes``; "" without earlier jobs."""
     if estimate.shortest is None or estimate.longest is None:
         return ""
-    if estimate.longest <= _ALIKE * estimate.shortest:
-        return f"about {duration_text(estimate.longest)}"
-    return f"{duration_text(estimate.shortest)} to {duration_text(estimate.longest)}"
+    shortest, longest = duration_text(estimate.shortest), duration_text(estimate.longest)
+    if shortest == longest or estimate.longest <= _ALIKE * estimate.shortest:
+        return f"about {longest}"
+    return f"{shortest} to {longest}"
 
 
 def expected_text(estimate: Estimate) -> str:

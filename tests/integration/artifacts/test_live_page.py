@@ -38,6 +38,7 @@ from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.threads.progress import Progress
 from tests.integration.prefect_server import PrefectServer
+from tests.integration.shared_server import deleted_afterwards
 
 pytestmark = pytest.mark.integration
 
@@ -201,7 +202,7 @@ def test_the_place_in_the_queue_is_read_from_prefect(prefect_server: PrefectServ
         """Never run."""
 
     line = SourceQueue(JobKind.COLLECTION, f"source {uuid4()}")
-    with prefect_server.used(), get_client(sync_client=True) as client:
+    with prefect_server.used(), deleted_afterwards(line.name) as client:
         runs, alive = [], {BEAT: datetime.now(UTC).isoformat()}
         for number in range(3):
             run = client.create_flow_run(job, state=State(type=StateType.SCHEDULED, name="Queued"), tags=[line.name])

@@ -11,20 +11,23 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pyarrow.parquet as pq
 import pytest
 from prefect.blocks.system import Secret
+from prefect.client.orchestration import get_client
+from prefect.states import Failed
 from pydantic import SecretStr
 
-from prefect_collect import FileSource
+from prefect_collect import FileSource, collect
 from tests.integration.cli.conftest import Command, Done, run_here, used_quietly
 from tests.integration.prefect_server import PrefectServer
 
 pytestmark = pytest.mark.integration
 JOB_FIELDS = {
     "job_id", "kind", "name", "source", "status", "task_status", "next_steps", "found", "succeeded", "failed",
-    "skipped", "not_attempted", "bytes", "success_rate", "error_report",
+    "skipped", "not_attempted", "elsewhere", "bytes", "success_rate", "error_report",
 }  # fmt: skip
 
 
@@ -146,15 +149,22 @@ def test_lists_and_looks_do_not_import_prefect(
 ) -> None:
     """Over a server that the environment simply names, `jobs`, `show` and `preview` say the same without Prefect.
 
-    The list is of one job, as others on this server, of other tests, may have stores that only Prefect's blocks tell.
+    The list is of one job: a newer one of another status has a store that only a block of Prefect's tells, and is not
+    looked at.
     """
     newest = ["jobs", "--kind", "collection", "--status", "Partially completed", "--limit", "1", "--json"]
     commands = [newest, ["show", partial["job_id"], "--json"], ["preview", partial["job_id"], "--json"]]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment = {**kept, "PREFECT_API_URL": used_server.url, "PREFECT_HOME": os.environ["PREFECT_HOME"]}
     argv = [sys.executable, "-c", _PROGRAM, json.dumps(commands)]
-    done = subprocess.run(argv, check=True, capture_output=True, text=True, cwd=tmp_path, env=environment)
-    assert json.loads(done.stdout) == [[here(*command).json for command in commands], []]
+    with get_client(sync_client=True) as client:
+        parameters = {"store": {"$ref": {"block_document_id": str(uuid4())}}}
+        newer = client.create_flow_run(collect, parameters=parameters, state=Failed())
+        try:
+            done = subprocess.run(argv, check=True, capture_output=True, text=True, cwd=tmp_path, env=environment)
+            assert json.loads(done.stdout) == [[here(*command).json for command in commands], []]
+        finally:
+            client.delete_flow_run(newer.id)
 
 
 def test_preview_and_report_need_no_server(

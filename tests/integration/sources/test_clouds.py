@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
@@ -17,15 +17,17 @@ import pytest
 from azure.storage.blob import AccessPolicy, ContainerSasPermissions, generate_container_sas
 
 from prefect_collect.blocks import ObjectStoreSource
-from prefect_collect.connectors.object_store import opening
+from prefect_collect.connectors.s3 import asking
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item, ListingEnd
 from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
+from prefect_collect.threads.retry_policy import RetryPolicy
 from tests.integration.cloud_servers import ACCOUNT, KEY, Azurite, GcsServer, gcs_server
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import free_port
 from tests.integration.sources.contract import BreakingContract, SourceContract
+from tests.integration.sources.dates import DatedPlace, DatesContract, RedatedPlace, http_date
 from tests.integration.sources.places import Fault, Place, collected
 from tests.integration.sources.proxied import ProxiedPlace
 from tests.support.run_attempts import held, job_rows, unsuccessful
@@ -269,7 +271,7 @@ class TestBreakingGoogle(OfBreakingClouds):
         assert isinstance(place, Bucket)
         proxy = place.proxy
         assert proxy is not None
-        monkeypatch.setattr(opening, "_RETRY", {"max_retries": 1, "retry_timeout": timedelta(seconds=30)})
+        monkeypatch.setattr(asking, "_RETRY", RetryPolicy(tries=2, wait_initial=0.001))
         for number in range(10):
             place.put(f"k{number}", b"x")
         monkeypatch.setattr(proxy, "rewrite", paged)
@@ -312,6 +314,15 @@ class TestAzure(OfClouds):
         """An empty container."""
         return Azure(azure)
 
+    def test_times_of_creation(self, azure: Azurite) -> None:
+        """A blob's Creation-Time is listed as it is stated, and stays when the blob's metadata are changed later."""
+        place = Azure(azure)
+        place.put("a", b"a")
+        place.client.get_blob_client("a").set_blob_metadata({"x": "y"})
+        [item] = items_of(place.source())
+        stated = place.client.get_blob_client("a").get_blob_properties()
+        assert (item.created, item.modified) == (stated.creation_time, stated.last_modified)
+
 
 class TestBreakingAzure(OfBreakingClouds):
     """A container keeps the contract where its connections break, and where its signature is taken back."""
@@ -321,3 +332,55 @@ class TestBreakingAzure(OfBreakingClouds):
         """An empty container behind a proxy that breaks."""
         with FaultProxy(azure.url) as proxy:
             yield Azure(azure, proxy)
+
+
+SENT = datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)
+
+
+class DatedGoogle(RedatedPlace, Google):
+    """A bucket behind a proxy that gives its objects their dates."""
+
+    of = ("Contents", "Key", "LastModified")
+
+    def odd_dates(self) -> Iterable[tuple[str | None, str | None, datetime | None]]:
+        """Return dates of a listing in other forms, and none; obstore reads no object without a date in its header."""
+        return [(listed, http_date(at or SENT), at) for listed, _, at in super().odd_dates()]
+
+
+class DatedAzure(RedatedPlace, Azure):
+    """A container behind a proxy that gives its blobs their dates, which have the form of HTTP."""
+
+    of = ("Blob", "Name", "Last-Modified")
+
+    def put_dated(self, name: str, at: datetime) -> dict[str, datetime | None]:
+        """Upload a blob with that time."""
+        return self.put_stated(name, http_date(at), http_date(at), at.replace(microsecond=0))
+
+    def odd_dates(self) -> Iterable[tuple[str | None, str | None, datetime | None]]:
+        """Return dates in other forms, and none."""
+        listed = {
+            None: None, "": None, "yesterday": None, http_date(SENT): SENT, "Sun, 06 Nov 1994 08:49:37 CET": None,
+            "Sun, 06 Nov 1994 10:49:37 +0200": SENT,
+        }  # fmt: skip
+        return [(text, http_date(SENT), at) for text, at in listed.items()]
+
+
+class TestGoogleDates(DatesContract):
+    """A bucket of Google Cloud Storage keeps the contract of dates."""
+
+    @pytest.fixture
+    def dated(self, before_google: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> DatedPlace:
+        """An empty bucket behind the proxy."""
+        for name in ("rewrite", "restate"):
+            monkeypatch.setattr(before_google, name, None)
+        return DatedGoogle(GcsServer(before_google.url), before_google)
+
+
+class TestAzureDates(DatesContract):
+    """A container of Azure keeps the contract of dates."""
+
+    @pytest.fixture
+    def dated(self, azure: Azurite) -> Iterator[DatedPlace]:
+        """An empty container behind a proxy."""
+        with FaultProxy(azure.url) as proxy:
+            yield DatedAzure(azure, proxy)

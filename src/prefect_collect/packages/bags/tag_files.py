@@ -23,6 +23,7 @@ from prefect_collect.packages.building.duplicate_columns import COPIES, DUPLICAT
 from prefect_collect.packages.building.metadata_lines import METADATA, MetadataLines
 from prefect_collect.packages.building.spec import DELIVERED, DUPLICATE, NOT_DELIVERED, PackageSpec, outcome_of
 from prefect_collect.packages.building.tag_file import TagFile, hashed
+from prefect_collect.packages.building.text_columns import csv_rows, hex_texts
 from prefect_collect.packages.seals import BAG_SEAL
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
@@ -91,6 +92,7 @@ class TagFiles:
             folder / "items.parquet", self._schema, compression="zstd", compression_level=1
         )
         self._csv = open(folder / "items.csv", "wb")  # noqa: SIM115
+        pa_csv.write_csv(self._schema.empty_table(), self._csv, pa_csv.WriteOptions(include_header=True))
         self._metadata = MetadataLines(folder)
         self._custodians: set[str] = set()
 
@@ -131,7 +133,7 @@ class TagFiles:
         self.withheld += sum(failure is not None and failure.code == DUPLICATE for failure in failures)
         columns["path"] = [None if path is None else f"{self.root}{path}" for path in paths]
         for name in ("sha256", *self._spec.hashes):
-            columns[name] = [None if digest is None else digest.hex() for digest in batch.column(name).to_pylist()]
+            columns[name] = hex_texts(batch.column(name))
         for name in self._spec.hashes:
             self._list_hashes(name, columns["path"], columns[name], batch)
         missing = len(failures) - failures.count(None)
@@ -147,10 +149,9 @@ class TagFiles:
         if batch["metadata"].null_count < batch.num_rows:
             self._metadata.add(columns["path"], batch["item_id"].to_pylist(), batch["metadata"].to_pylist())
 
-    def _list_hashes(
-        self, name: str, paths: list[str | None], digests: list[str | None], batch: pa.RecordBatch
-    ) -> None:
+    def _list_hashes(self, name: str, paths: list[str | None], texts: pa.Array[Any], batch: pa.RecordBatch) -> None:
         """Add the delivered items to the manifest of a hash that the collection computed."""
+        digests = texts.to_pylist()
         if None in digests:
             item = batch.column("item_id")[digests.index(None)].as_py()
             raise PackageError(
@@ -182,8 +183,7 @@ class TagFiles:
         if not table.num_rows:
             return
         self._parquet.write_table(table, row_group_size=max(1, table.num_rows // (1 + table.nbytes // _GROUP_BYTES)))
-        first = self._csv.tell() == 0
-        pa_csv.write_csv(_neutralised(table), self._csv, pa_csv.WriteOptions(include_header=first))
+        self._csv.write(csv_rows(_neutralised(table)))
 
     def finish(self) -> list[TagFile]:
         """Write the rest, and return all tag files in the order of the package; the tag manifests come last."""
@@ -194,8 +194,6 @@ class TagFiles:
 
     def lists(self, *before: str) -> list[TagFile]:
         """Close the manifests and item lists, and return them, after the files `before` and with the documents."""
-        if self._csv.tell() == 0:
-            pa_csv.write_csv(self._schema.empty_table(), self._csv, pa_csv.WriteOptions(include_header=True))
         self.close()
         names = [*before, *(f"manifest-{name}.txt" for name in self._manifests), "items.csv", "items.parquet"]
         tags = [hashed(name, self._folder / name, self._manifests) for name in [*names, *self._metadata.names]]

@@ -11,7 +11,7 @@ from prefect_collect.packages.building.order import PackageInput, PackagePlace
 from prefect_collect.packages.building.placing import place_file
 from prefect_collect.packages.building.rows import read_rows
 from prefect_collect.packages.building.spec import Built
-from prefect_collect.packages.building.tag_file import temporary_folder
+from prefect_collect.packages.building.tag_file import TagFile, temporary_folder
 from prefect_collect.packages.building.zip_layout import ZipLayout
 from prefect_collect.threads.stop import Stop
 
@@ -46,8 +46,11 @@ def build_zip(
             layout.add(good)
             digests = [checked.sha512(row.number) for row in good] if spec.sha512 else []
             tags.deliver([r.path for r in good], [r.size for r in good], [r.sha256 for r in good], digests)
-        list_items(tags, given.manifest, given.not_delivered, checked, {}, first)
-        files = tags.finish()
-        blob, fingerprint = place_file(layout, files, given.staging, place, (spec.base, TAG_MANIFEST), stop)
+
+        def lists() -> list[TagFile]:
+            list_items(tags, given.manifest, given.not_delivered, checked, {}, first)
+            return tags.finish()
+
+        blob, fingerprint = place_file(layout, lists, given.staging, place, (spec.base, TAG_MANIFEST), stop)
     failed: dict[int, Failure] = {}
     return Built(place.key, blob, tags.items, tags.bytes, fingerprint, failed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -110,14 +111,17 @@ class PortableNames:
             found.append("a name that differs from another only in case or Unicode form")
         return list(dict.fromkeys(found))
 
-    def _batches(self) -> Iterator[list[tuple[int, str]]]:
+    def _batches(self) -> Iterator[list[str]]:
         start = 0
         for batch in self._manifest(["path"]):
             paths = batch.column(0).to_pylist()
             if self._renamed:
                 paths = [self._renamed.get(start + row, path) for row, path in enumerate(paths)]
-            yield list(enumerate(paths, start))
+            yield paths
             start += len(paths)
+
+    def _numbered(self) -> Iterator[tuple[int, str]]:
+        return enumerate(chain.from_iterable(self._batches()))
 
     # Folders
 
@@ -126,7 +130,7 @@ class PortableNames:
         pairs = np.empty((0, 2), np.int64)
         fresh: list[npt.NDArray[np.int64]] = []
         for batch in self._batches():
-            folders = _all_folders(path for _, path in batch)
+            folders = _all_folders(batch)
             found = [(_hash(_folder_node(folder)), hash(folder)) for folder in folders]
             fresh.append(np.array(found, np.int64).reshape(-1, 2))
             if sum(map(len, fresh)) > len(pairs) + 1_000_000:
@@ -137,7 +141,7 @@ class PortableNames:
         if suspects:
             groups: dict[_Node, set[str]] = {}
             for batch in self._batches():
-                for folder in _all_folders(path for _, path in batch):
+                for folder in _all_folders(batch):
                     node = _folder_node(folder)
                     if _hash(node) in suspects:
                         groups.setdefault(node, set()).add(folder)
@@ -192,8 +196,7 @@ class PortableNames:
     def _rename_files(self, folders: _Hashes) -> None:
         """Find new names for files that clash, and record which paths change."""
         hashes, changed = GrownArray(np.int64), GrownArray(np.bool_)
-        for batch in self._batches():
-            paths = [path for _, path in batch]
+        for paths in self._batches():
             nodes, differs = _array(map(hash, paths), len(paths)), np.zeros(len(paths), np.bool_)
             plain, is_node = self._plain(paths)
             for row in np.flatnonzero(~is_node).tolist():
@@ -210,12 +213,11 @@ class PortableNames:
         if not suspects:
             return
         groups: dict[_Node, list[tuple[str, int]]] = {}
-        for batch in self._batches():
-            for number, path in batch:
-                folder, whole = self._placed(path)
-                node = folder, same_name(whole.rpartition("/")[2])
-                if _hash(node) in suspects:
-                    groups.setdefault(node, []).append((path, number))
+        for number, path in self._numbered():
+            folder, whole = self._placed(path)
+            node = folder, same_name(whole.rpartition("/")[2])
+            if _hash(node) in suspects:
+                groups.setdefault(node, []).append((path, number))
         taken = np.sort(np.concatenate([taken, folders]))
         added: set[int] = set()
         for node in sorted(groups):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import Final, Protocol
 
@@ -15,6 +16,7 @@ from prefect_collect.packages.building.replacing import file_left, refusal
 from prefect_collect.packages.building.streaming import compressed_bytes, plain_bytes
 from prefect_collect.packages.building.tag_file import PackageFile, fingerprint_of
 from prefect_collect.stores import Blob, CopyRange, Piece, Store
+from prefect_collect.threads.pool import in_background
 from prefect_collect.threads.stop import Stop, stopped_by
 
 _LOOK_EVERY: Final = 64 << 20
@@ -37,13 +39,16 @@ class Layout(Protocol):
     def finish(self, files: Sequence[PackageFile]) -> int:
         """Append the tag files, after which nothing more can be added. Return the size, before it is compressed."""
 
-    def pieces(self) -> Iterator[Piece | Deflated]:
-        """Yield all pieces of the finished file, in order."""
+    def first_pieces(self) -> Iterator[Piece | Deflated]:
+        """Yield, in order, the pieces before the first one that depends on the tag files."""
+
+    def last_pieces(self) -> Iterator[Piece | Deflated]:
+        """Yield the other pieces of the finished file, in order."""
 
 
 def place_file(
     layout: Layout,
-    files: Sequence[PackageFile],
+    lists: Callable[[], Sequence[PackageFile]],
     staging: Store,
     place: PackagePlace,
     sealed: tuple[str, str],
@@ -51,19 +56,25 @@ def place_file(
 ) -> tuple[Blob, str]:
     """Write the file at its `place`, and return it with its fingerprint.
 
-    `sealed` names the package's base folder, and the one of the `files` that is its seal.
+    `lists` writes the tag files and returns them, while items that come before them in the file are copied. `sealed`
+    names the package's base folder, and the tag file that is its seal.
 
     Where the place allows to replace, a package that its owner delivered there before is replaced, and one that is
     identical to the new one is kept; anything else is never touched. Raise PackageExists, StoreError, CorruptSegment,
     JobCanceled.
     """
     destination, key, owner = place.destination, place.key, place.owner
-    size = layout.finish(files)
     base, seal = sealed
+    if not (place.replace or layout.compressed or layout.has_deflated):
+        with _not_there(place), stopped_by(stop):
+            blob, files = _composed(layout, lists, staging, place, stop)
+        return blob, fingerprint_of(files, seal)
+    files = lists()
+    size = layout.finish(files)
     fingerprint = fingerprint_of(files, seal)
     left = file_left(destination, key, base, seal) if place.replace and owner is not None else None
     ours = left is not None and owner is not None and left[1] in owner.fingerprints
-    pieces = until_canceled(layout.pieces(), stop)
+    pieces = until_canceled(chain(layout.first_pieces(), layout.last_pieces()), stop)
     if left is not None and not ours:
         blob = left[0]
         same = left[1] == fingerprint and (
@@ -75,18 +86,52 @@ def place_file(
             raise refusal(destination, key)
         return blob, fingerprint
     check = _require_same(destination, left[0]) if ours and left else iter(())
-    with stopped_by(stop):
-        try:
-            if layout.compressed or layout.has_deflated:
-                chunks: Iterator[bytes] = plain_bytes(pieces, staging, stop)
-                if layout.compressed:
-                    chunks = compressed_bytes(chunks)
-                return _streamed(destination, key, chain(chunks, check), replace=ours), fingerprint
-            copied = (piece for piece in pieces if not isinstance(piece, Deflated))
-            return destination.compose(key, chain(copied, check), staging, replace=ours), fingerprint
-        except KeyExists as error:
-            where = destination.locate(key)
-            raise PackageExists(f"The package already exists; name another one or remove it. [{where}]") from error
+    with _not_there(place), stopped_by(stop):
+        if layout.compressed or layout.has_deflated:
+            chunks: Iterator[bytes] = plain_bytes(pieces, staging, stop)
+            if layout.compressed:
+                chunks = compressed_bytes(chunks)
+            return _streamed(destination, key, chain(chunks, check), replace=ours), fingerprint
+        return destination.compose(key, chain(_copied(pieces), check), staging, replace=ours), fingerprint
+
+
+@contextmanager
+def _not_there(place: PackagePlace) -> Iterator[None]:
+    """Raise PackageExists for KeyExists."""
+    try:
+        yield
+    except KeyExists as error:
+        where = place.destination.locate(place.key)
+        raise PackageExists(f"The package already exists; name another one or remove it. [{where}]") from error
+
+
+def _composed(
+    layout: Layout, lists: Callable[[], Sequence[PackageFile]], staging: Store, place: PackagePlace, stop: Stop
+) -> tuple[Blob, Sequence[PackageFile]]:
+    """Have the destination compose the file, while the lists are written that its last pieces wait for."""
+    written: Future[None] = Future()
+
+    def pieces() -> Iterator[Piece | Deflated]:
+        yield from layout.first_pieces()
+        written.result()
+        yield from layout.last_pieces()
+
+    copied = _copied(until_canceled(pieces(), stop))
+    composing = in_background(place.destination.compose, place.key, copied, staging, name="compose")
+    try:
+        files = lists()
+        layout.finish(files)
+    except BaseException as error:
+        written.set_exception(error)
+        if isinstance(error, Exception):
+            wait([composing])
+        raise
+    written.set_result(None)
+    return composing.result(), files
+
+
+def _copied(pieces: Iterator[Piece | Deflated]) -> Iterator[Piece]:
+    return (piece for piece in pieces if not isinstance(piece, Deflated))
 
 
 def until_canceled(pieces: Iterator[Piece | Deflated], stop: Stop) -> Iterator[Piece | Deflated]:

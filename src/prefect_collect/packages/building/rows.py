@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, starmap
 from operator import attrgetter
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from prefect_collect.archive.zip64 import EARLIEST, LOCAL_EXTRA_SIZE, LOCAL_SIZE, local_header_at
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.names import Names
+from prefect_collect.packages.building.text_columns import binary_values
 
 COLUMNS = [
     "path",
@@ -79,11 +80,12 @@ def read_rows(manifest: Batches, names: Names | None = None, first: int = 0) -> 
     start = first
     for batch in manifest(COLUMNS):
         columns: dict[str, list[Any]] = {
-            name: batch.column(name).to_pylist() for name in COLUMNS if name != "source_modified"
+            name: batch.column(name).to_pylist() for name in COLUMNS if name not in ("source_modified", "sha256")
         }
         columns["source_modified"] = dos_times(batch.column("source_modified")).tolist()
+        columns["sha256"] = binary_values(batch.column("sha256"))
         numbers = range(start, start + batch.num_rows)
-        rows = [Row(*values) for values in zip(numbers, *(columns[name] for name in COLUMNS), strict=True)]
+        rows = [*starmap(Row, zip(numbers, *(columns[name] for name in COLUMNS), strict=True))]
         start += batch.num_rows
         if names is not None and not names.all_kept:
             for row in rows:
@@ -117,11 +119,16 @@ def parts_of(rows: list[Row]) -> Iterator[list[Row]]:
 
 
 def _is_in_order(batch: pa.RecordBatch) -> bool:
-    """Return whether all rows are of one segment and in its order, as a shard usually writes them."""
+    """Return whether the rows are in the order of the segments' names and offsets, as shards usually write them."""
     segment, offset = batch.column("segment"), batch.column("entry_offset")
-    if segment.null_count or offset.null_count or len(pc.unique(segment)) > 1:
+    if segment.null_count or offset.null_count:
         return False
-    return bool(np.all(np.diff(offset.to_numpy()) > 0))
+    follows = np.diff(offset.to_numpy()) > 0
+    if len(pc.unique(segment)) > 1:
+        before, after = segment[:-1], segment[1:]
+        later, same = (pc.greater(after, before), pc.equal(after, before))
+        follows = later.to_numpy(zero_copy_only=False) | (follows & same.to_numpy(zero_copy_only=False))
+    return bool(np.all(follows))
 
 
 def _place(row: Row) -> tuple[str, int]:

@@ -71,7 +71,11 @@ class TarLayout:
         self._end = end_after(self._size)
         return self._size + len(self._end)
 
-    def pieces(self) -> Iterator[Piece | Deflated]:
+    def first_pieces(self) -> Iterator[Piece | Deflated]:
+        """Yield nothing: the lists come first."""
+        yield from ()
+
+    def last_pieces(self) -> Iterator[Piece | Deflated]:
         """Yield all pieces of the finished file, in order."""
         for header, file in self._files:
             yield header

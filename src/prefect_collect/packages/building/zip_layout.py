@@ -90,8 +90,6 @@ class ZipLayout:
 
     def finish(self, files: Sequence[PackageFile]) -> int:
         """Append the tag files, after which nothing more can be added. Return the size of the ZIP file."""
-        self._end_range()
-        self._end_fresh()
         if self._payload and not self._entries:
             self._tags.append((self._entry(self._payload.encode(), 0, 0), None))
         self._tags += [(self._entry(file.name.encode(), file.crc32, file.size), file) for file in files]
@@ -99,9 +97,14 @@ class ZipLayout:
         self._end = end_of_directory(self._entries, size, self._position)
         return self._position + size + len(self._end)
 
-    def pieces(self) -> Iterator[Piece | Deflated]:
-        """Yield all pieces of the finished file, in order."""
+    def first_pieces(self) -> Iterator[Piece | Deflated]:
+        """Yield the pieces of the payload, to which nothing is added after that."""
+        self._end_range()
+        self._end_fresh()
         yield from self._pieces
+
+    def last_pieces(self) -> Iterator[Piece | Deflated]:
+        """Yield the tag files, and the directory at the end."""
         for header, file in self._tags:
             yield header
             if file is not None:

@@ -72,12 +72,15 @@ class FileSet:
                 closing(SetLists(folder, given.spec, plan, self.description)) as lists,
                 open(folder / "central", "w+b") as central,
             ):
-                lists.fill(given.manifest, given.not_delivered, given.checked, {})
-                files = lists.finish()
                 layout = ZipLayout(given.spec, given.checked, central)
                 for rows in own_rows(given.manifest, given.checked, plan):
                     stop.require_going()
                     layout.add(rows)
+
+                def files() -> list[PackageFile]:
+                    lists.fill(given.manifest, given.not_delivered, given.checked, {})
+                    return lists.finish()
+
                 blob, fingerprint = place_file(layout, files, given.staging, place, (given.spec.base, SEAL), stop)
         return Built(place.key, blob, lists.items, lists.bytes, fingerprint, plan.refused)
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from prefect_collect.formats.facts import FAMILY_RANGE
 from prefect_collect.packages.building.duplicate_columns import DUPLICATE_OF
+from prefect_collect.sources.metadata import CREATED
 
 ITEMS_SCHEMA: Final = pa.schema(
     [
@@ -23,6 +24,7 @@ ITEMS_SCHEMA: Final = pa.schema(
         pa.field("error_code", pa.string()),
         pa.field("message", pa.string()),
         pa.field(DUPLICATE_OF, pa.string()),
+        pa.field(CREATED, pa.string()),
         pa.field("family", pa.string()),
         *(pa.field(name, pa.string()) for name in FAMILY_RANGE),
     ]
@@ -32,12 +34,11 @@ ITEMS_SCHEMA: Final = pa.schema(
 FAMILY_COLUMNS: Final = frozenset({"family", *FAMILY_RANGE})
 """The columns that are there only if an item states a family."""
 
-ITEMS_OPTIONAL: Final = FAMILY_COLUMNS | {"custodian", DUPLICATE_OF}
-"""The columns that packages of earlier versions lack, and those of families."""
+ITEMS_OPTIONAL: Final = FAMILY_COLUMNS | {"custodian", DUPLICATE_OF, CREATED}
+"""The columns that packages of earlier versions lack; those of families and of creation are there only if stated."""
 
 
-def items_schema(*, has_families: bool) -> pa.Schema:
-    """Return the columns of a package in which an item states a family, or none does."""
-    if has_families:
-        return ITEMS_SCHEMA
-    return pa.schema([one for one in ITEMS_SCHEMA if one.name not in FAMILY_COLUMNS])
+def items_schema(*, has_families: bool, has_created: bool) -> pa.Schema:
+    """Return the columns of a package in which an item states a family or a time of creation, or none does."""
+    unstated = {*(() if has_families else FAMILY_COLUMNS), *(() if has_created else (CREATED,))}
+    return pa.schema([one for one in ITEMS_SCHEMA if one.name not in unstated])

@@ -38,6 +38,7 @@ from prefect_collect.packages.load_files.stated import with_custodians
 from prefect_collect.packages.load_files.text import MARKS, RowWriter
 from prefect_collect.packages.load_files.values import MANIFEST_COLUMNS, ItemFacts
 from prefect_collect.packages.seals import SET_SEAL
+from prefect_collect.sources.metadata import CREATED
 
 SEAL: Final = SET_SEAL
 DESCRIPTION: Final = FORMATS["loadfile"].description
@@ -47,20 +48,14 @@ VERSION: Final = 1
 """The version of the package's layout."""
 
 _OF_THE_PLACE: Final = (
-    "control_number",
-    "end_number",
-    "native_path",
-    "text_path",
-    DUPLICATE_OF,
-    *COPIES,
-    *FAMILY_RANGE,
-)
+    "control_number", "end_number", "native_path", "text_path", DUPLICATE_OF, *COPIES, *FAMILY_RANGE,
+)  # fmt: skip
 
 
 class LoadFileLists:
     """Writes the lists, batch by batch in the manifest's order."""
 
-    def __init__(self, folder: Path, spec: PackageSpec, plan: Plan) -> None:
+    def __init__(self, folder: Path, spec: PackageSpec, plan: Plan, *, has_created: bool) -> None:
         self._folder, self._spec, self._plan = folder, spec, plan
         self._profile = spec.load_file.columns
         self._columns = self._profile.columns_for(has_families=plan.families is not None)
@@ -69,10 +64,10 @@ class LoadFileLists:
         kinds: tuple[Literal["dat", "csv"], ...] = ("dat", "csv") if tables == "both" else (tables,)
         self._rows = {kind: RowWriter(spec.load_file.encoding) for kind in kinds}
         self._open: dict[str, IO[bytes]] = {}
-        self._kinds = kinds
+        self._kinds, self._has_created = kinds, has_created
         self._files: list[TagFile] = []
         self._volumes: list[dict[str, Any]] = []
-        schema = items_schema(has_families=plan.families is not None)
+        schema = items_schema(has_families=plan.families is not None, has_created=has_created)
         self._lists = ItemLists(folder / ITEMS, folder / EXCEPTIONS, schema)
         self.items = self.bytes = self.missing = self._silent = 0
 
@@ -156,6 +151,8 @@ class LoadFileLists:
         if self._plan.families is not None:
             families["family"] = facts.column("family")
             more |= {name: [text or None for text in texts] for name, texts in families.items()}
+        if self._has_created:
+            more[CREATED] = [text or None for text in facts.column(CREATED)]
         self._list_items(batch, places, why, is_text, digests, more)
 
     def _list_items(

@@ -25,12 +25,13 @@ from prefect_collect.packages.load_files.listed_facts import STATED, ListedFacts
 from prefect_collect.packages.load_files.lists import ITEMS
 from prefect_collect.packages.load_files.message_hash import is_edrm_mih
 from prefect_collect.packages.load_files.reading import as_read, read_csv, read_dat
+from prefect_collect.sources.metadata import CREATED
 from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
 
 _ROWS: Final = 4096
 _COLUMNS: Final = [
     "control_number", "item_id", "outcome", "native_path", "text_path", "size", "sha256", "error_code", DUPLICATE_OF,
-    "original_path", "custodian", "message", "family", *FAMILY_RANGE,
+    "original_path", "custodian", "message", CREATED, "family", *FAMILY_RANGE,
 ]  # fmt: skip
 _Item = tuple[Any, ...]
 
@@ -71,7 +72,7 @@ class LoadFileRows:
                 facts = held.enter_context(closing(ListedFacts(file, {fact for _, fact in self.described.columns})))
                 for rows in _batches(file):
                     repeats.add(map(_as_listed, rows))
-                    families.add(ListedFamily(row[0], *row[12:15]) for row in rows)
+                    families.add(ListedFamily(row[0], *row[13:16]) for row in rows)
                     self._compare(rows, facts, tables, exceptions, listed)
                 repeats.finish(_as_listed(row) for rows in _batches(file) for row in rows)
                 families.finish()
@@ -100,7 +101,7 @@ class LoadFileRows:
         paths = [f"{base}{path}" for row in given for path in (row[3], row[4]) if path]
         found = index.find_all(paths)
         digests = index.digests(self.manifest.number, [number for number, _ in found.values()])
-        stated = facts.of([(row[1], row[9], row[10], row[8], *row[12:15]) for row in given])
+        stated = facts.of([(row[1], row[9], row[10], row[8], *row[12:16]) for row in given])
         for row in rows:
             if row[2] != DELIVERED:
                 self._compare_exception(row, exceptions)

@@ -1,7 +1,8 @@
 """What the lists of another system's export say of an item, under the names that sources use for the same facts.
 
-Names are compared by their letters and digits, without case. They are those of Google Vault's XML and of Microsoft
-Purview's ``Items.csv``: https://support.google.com/vault/answer/6099459 and
+Names are compared by their letters and digits, without case; of times the first is that of the service, and the last
+what the document says of itself. They are those of Google Vault's XML and of Microsoft Purview's ``Items.csv``:
+https://support.google.com/vault/answer/6099459 and
 https://learn.microsoft.com/purview/edisc-ref-document-metadata-fields
 """
 
@@ -26,6 +27,8 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "message_id": ("messageid", "internetmessageid", "emailinternetmessageid", "emailmessageid"),
     "custodian": ("custodian",),
     "family": ("familyid",),
+    "created": ("o365datecreated", "datecreated", "filesystemdatecreated", "docdatecreated"),
+    "modified": ("o365datemodified", "datemodified", "filesystemdatemodified", "docdatemodified"),
 }
 _FAMILY: Final[Mapping[str, tuple[str, ...]]] = {"item": ("fileid",), "parent": ("parentid",)}
 """What a list calls an item, and the item that it is a part of."""

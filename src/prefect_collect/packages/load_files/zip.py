@@ -9,12 +9,13 @@ from prefect_collect.packages.building.order import PackageInput, PackagePlace
 from prefect_collect.packages.building.placing import place_file
 from prefect_collect.packages.building.rows import Row, read_rows
 from prefect_collect.packages.building.spec import Built
-from prefect_collect.packages.building.tag_file import temporary_folder
+from prefect_collect.packages.building.tag_file import TagFile, temporary_folder
 from prefect_collect.packages.building.zip_layout import ZipLayout
 from prefect_collect.packages.load_files.headers import with_headers
 from prefect_collect.packages.load_files.lists import SEAL, LoadFileLists
 from prefect_collect.packages.load_files.plan import Plan, plan_of
 from prefect_collect.packages.load_files.texts import find_texts
+from prefect_collect.packages.load_files.values import states_created
 from prefect_collect.threads.stop import Stop
 
 
@@ -32,15 +33,21 @@ def build_loadfile(given: PackageInput, place: PackagePlace, stop: Stop | None =
     manifest, spec, checked = given.manifest, given.spec, given.checked
     plan = plan_of(manifest, spec.load_file, spec.continued)
     texts = find_texts(manifest, plan.items, checked, given.staging, spec.job_id, stop)
-    with temporary_folder() as folder, closing(LoadFileLists(folder, spec, plan)) as lists:
-        lists.fill(with_headers(given, stop), given.not_delivered, checked, texts, {})
-        files = lists.finish()
-        with open(folder / "central", "w+b") as central:
-            layout = ZipLayout(spec, checked, central)
-            for rows in read_rows(manifest):
-                stop.require_going()
-                layout.add(placed_rows([row for row in rows if checked.is_good(row.number)], plan, texts))
-            blob, fingerprint = place_file(layout, files, given.staging, place, (spec.base, SEAL), stop)
+    with (
+        temporary_folder() as folder,
+        closing(LoadFileLists(folder, spec, plan, has_created=states_created(manifest))) as lists,
+        open(folder / "central", "w+b") as central,
+    ):
+        layout = ZipLayout(spec, checked, central)
+        for rows in read_rows(manifest):
+            stop.require_going()
+            layout.add(placed_rows([row for row in rows if checked.is_good(row.number)], plan, texts))
+
+        def files() -> list[TagFile]:
+            lists.fill(with_headers(given, stop), given.not_delivered, checked, texts, {})
+            return lists.finish()
+
+        blob, fingerprint = place_file(layout, files, given.staging, place, (spec.base, SEAL), stop)
     failed: dict[int, Failure] = {}
     return Built(place.key, blob, lists.items, lists.bytes, fingerprint, failed, lists.warnings())
 

@@ -18,7 +18,7 @@ from prefect_collect.packages.contents.index import temporary_index
 from prefect_collect.packages.file_sets.check import SetCheck
 from prefect_collect.packages.ocfl.head import HeadCheck, HeadContainer
 from prefect_collect.packages.ocfl.inventory import MOST_BYTES, Inventory, Paths, flattened, parsed_inventory
-from prefect_collect.packages.ocfl.names import DESCRIPTION, INVENTORY, OBJECT, ROOT, declared
+from prefect_collect.packages.ocfl.names import DESCRIPTION, INVENTORY, OBJECT, declared
 from prefect_collect.untrusted.bounded_json import BadValue
 
 _AT_ONCE: Final = 500
@@ -55,10 +55,6 @@ class OcflCheck:
         """Check everything, and add what is wrong to the findings."""
         files = self.files
         check_safe(files)
-        if files.index.find(ROOT) is not None:
-            what = "it is an OCFL storage root, which has an object for each source; verify each folder in it"
-            self._problems.add("package", what)
-            return
         files.find_base(OBJECT)
         files.check_names()
         self._fingerprint = files.sha256(INVENTORY)
