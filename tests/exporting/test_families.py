@@ -27,8 +27,8 @@ from tests.support.run_attempts import attempt, export, new_job
 
 SAID = {"a.msg": ("m1", "a", ""), "b.msg": ("m2", "b", ""), "c.doc": ("m1", "c", "a"), "d.doc": ("m2", "d", "b")}
 SCATTERED = (
-    "Families without a first and last number, because their items are not numbered one after the other or were not "
-    "all exported with this export: 1."
+    "Families that have no first and last number, because their items are not numbered one after the other, or earlier "
+    "exports have more of them: 1."
 )
 
 

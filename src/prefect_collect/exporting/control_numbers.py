@@ -119,7 +119,7 @@ def write_numbers(folder: JobFolder, attempt: int, bound: BoundCollection, optio
             }
             if _FAMILY in names:
                 families = None if plan.families is None else plan.families.families
-                columns[_FAMILY] = pa.array([families and families.key(row) for row in rows], pa.binary(16))
+                columns[_FAMILY] = pa.array([families and families.key_of(row) for row in rows], pa.binary(16))
             table = pa.Table.from_arrays([columns[name] for name in names], schema=written.schema)
             if continued is not None:  # the others are there already
                 table = table.filter(pa.array([number > continued.last for number in numbers], pa.bool_()))

@@ -24,6 +24,7 @@ from prefect_collect.packages.load_files.stated import StatedFamily, stated_fami
 NONE: Final = -1
 """What stands for the family of an item of which none is stated."""
 
+_KEY_SIZE: Final = 16
 _HINT: Final = r"(?i)f[\W_]*a[\W_]*m[\W_]*i[\W_]*l[\W_]*y"
 """What is in the metadata of each item that states a family, so that no other metadata is parsed."""
 
@@ -34,16 +35,24 @@ class Families:
 
     Attributes:
         of: The number of each row's family, `NONE` if it has none.
-        keys: The `family_key` of each family.
+        keys: The `family_key` of each family, one after the other.
     """
 
     of: npt.NDArray[np.int32]
-    keys: tuple[bytes, ...]
+    keys: bytes
 
-    def key(self, row: int) -> bytes | None:
+    def __len__(self) -> int:
+        """Return the number of families."""
+        return len(self.keys) // _KEY_SIZE
+
+    def key_of(self, row: int) -> bytes | None:
         """Return the `family_key` of a row's family; None if it has none."""
         family = int(self.of[row])
-        return None if family == NONE else self.keys[family]
+        return None if family == NONE else self.key(family)
+
+    def key(self, family: int) -> bytes:
+        """Return the `family_key` of a family."""
+        return self.keys[family * _KEY_SIZE : (family + 1) * _KEY_SIZE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +82,7 @@ class FamilyRanges:
 
 def family_key(name: str) -> bytes:
     """Return what stands for a family of that name, however long the name is."""
-    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=_KEY_SIZE).digest()
 
 
 def find_families(manifest: Batches) -> Families | None:
@@ -90,7 +99,7 @@ def ranges_of(
     `before` has, by `family_key`, the first and the last number that earlier exports gave to items of a family, which
     is scattered, too, if the item of one of them is not here.
     """
-    count = len(families.keys)
+    count = len(families)
     rows = np.flatnonzero(families.of != NONE)
     of, given = families.of[rows], numbers[rows]
     first, last = np.full(count, np.iinfo(np.int64).max), np.zeros(count, np.int64)
@@ -98,7 +107,7 @@ def ranges_of(
     np.maximum.at(last, of, given)
     is_whole = last - first + 1 == np.bincount(of, minlength=count)
     if before:
-        known = np.array([before.get(key, (low, low)) for key, low in zip(families.keys, first, strict=True)])
+        known = np.array([before.get(families.key(at), (low, low)) for at, low in enumerate(first)])
         is_whole &= (known[:, 0] >= first) & (known[:, 1] <= last)
     return FamilyRanges(families, np.where(is_whole, first, 0), np.where(is_whole, last, 0))
 
@@ -110,7 +119,7 @@ def family_order(manifest: Batches) -> npt.NDArray[np.int64] | None:
         return None
     of = found.families.of
     rows, members = np.arange(len(of)), np.flatnonzero(of != NONE)
-    begins = np.full(len(found.families.keys), len(of))
+    begins = np.full(len(found.families), len(of))
     np.minimum.at(begins, of[members], members)
     begin = rows.copy()
     begin[members] = begins[of[members]]
@@ -145,7 +154,7 @@ def _read(manifest: Batches) -> _Found | None:
             items.add(own)
             parents.add(others)
         start += rows
-    return _Found(Families(of.array(), tuple(keys)), items.array(), parents.array()) if keys else None
+    return _Found(Families(of.array(), b"".join(keys)), items.array(), parents.array()) if keys else None
 
 
 def _stated(manifest: Batches) -> Iterator[tuple[int, dict[int, StatedFamily]]]:

@@ -243,8 +243,8 @@ class LoadFileLists:
         families = self._plan.families
         if families is not None and families.scattered:
             found.append(
-                "Families without a first and last number, because their items are not numbered one after the other or "
-                f"were not all exported with this export: {families.scattered:,}."
+                "Families that have no first and last number, because their items are not numbered one after the "
+                f"other, or earlier exports have more of them: {families.scattered:,}."
             )
         if self._silent and any(fact in ("from", "subject", "sent") for _, fact in self._columns):
             found.append(
