@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
+import pytest
 
 from prefect_collect.freed_memory import give_back
+
+_POOL: Final = "ARROW_DEFAULT_MEMORY_POOL"
 
 
 def resident() -> int:
@@ -27,3 +34,12 @@ def test_memory_between_what_is_kept() -> None:
     assert before - resident() > 40_000_000
     assert last[0] == b"x" * 60_000
     assert len(last[1]) == 10
+
+
+@pytest.mark.parametrize(("chosen", "used"), [(None, "system"), ("mimalloc", "mimalloc")])
+def test_arrow_uses_the_allocator_of_the_system(chosen: str | None, used: str) -> None:
+    """Arrow's memory comes from the system's allocator, which gives back more, unless the user has chosen another."""
+    env = {**os.environ, _POOL: chosen} if chosen else {k: v for k, v in os.environ.items() if k != _POOL}
+    asked = "import prefect_collect, pyarrow; print(pyarrow.default_memory_pool().backend_name)"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, env=env)
+    assert done.stdout.strip() == used

@@ -34,6 +34,7 @@ from prefect_collect.flows.auto_exports import follow_up
 from prefect_collect.flows.recover_jobs import job_crashed
 from prefect_collect.flows.running_job._end_states import is_published, keep_settled, put_published_end
 from prefect_collect.flows.running_job._ownership import for_engine
+from prefect_collect.runs.garbage import new_garbage_only
 from prefect_collect.runs.job_end import give_slot_on, job_ended, kind_of
 from prefect_collect.runs.labels import is_ours
 from prefect_collect.runs.refusals import prefect_error
@@ -75,7 +76,7 @@ def run_job(
     number = 0
     try:
         # The engine, and all that the job asks Prefect for, use the one client that is made here.
-        with SyncClientContext.get_or_create():
+        with SyncClientContext.get_or_create(), new_garbage_only():
             made = run() if callable(run) else run
             state = run_flow(for_engine(flow, made), flow_run=made, return_type="state", **options)
     except (Exception, Unreached) as error:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from prefect_collect.cli._output import Output
 
 _SHOWN: Final = 100
-_OF_LIBRARIES: Final = {"OPENBLAS_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
-"""numpy's threads, unused here, would keep the process from forking; pyarrow's own allocator keeps what it freed."""
+_THREADS: Final = "OPENBLAS_NUM_THREADS"
+"""The variable of numpy's threads, which are unused here and would keep the process from forking."""
 
 _DESCRIPTIONS: Final = tuple(dict.fromkeys(facts.description for facts in FORMATS.values()))
 _OF_PACKAGES: Final = (*_DESCRIPTIONS, "bag-info.txt", "data", "0=ocfl_1.1")
@@ -59,8 +59,7 @@ def package_verdict(path: str, checks: PackageChecks, out: Output) -> Verdict:
 
     Raise UsageError if there is no package to judge, so that the answer is not "Not valid".
     """
-    for name, value in _OF_LIBRARIES.items():
-        os.environ.setdefault(name, value)
+    os.environ.setdefault(_THREADS, "1")
     seals = checks.seals
     profile = None
     if checks.profile is not None:

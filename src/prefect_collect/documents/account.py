@@ -104,8 +104,7 @@ ACCOUNT: Final = fields(
                 "outcomes": _OUTCOMES, "job_codes": _MEANINGS,
                 "warnings": _most(MOST_WARNINGS, list_of(_TEXT)),
                 "listing_complete": flag,
-            },
-            {"elsewhere": whole()},
+            }
         ),
         "custody": fields(
             {

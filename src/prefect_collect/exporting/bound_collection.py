@@ -38,6 +38,8 @@ class BoundCollection:
     result: TaskResult
     vouched: Vouched
     """What the custody log of the collection vouches for."""
+    in_order: Batches | None = None
+    """The items held, in the order in which a package has them; None: that of the manifest."""
 
     @property
     def late(self) -> str:
@@ -62,6 +64,8 @@ class BoundCollection:
     @cached_property
     def manifest(self) -> Batches:
         """The items held."""
+        if self.in_order is not None:
+            return self.in_order
         key = store_keys.manifest_key(self.folder.job_id, self.result.attempt)
         return KeptTable(
             lambda columns: self.vouched.batches(key, columns, _PART_ROWS),

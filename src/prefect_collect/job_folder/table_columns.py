@@ -89,7 +89,7 @@ LEDGER: Final = pa.schema(
 )
 """One row per item of the inventory part: its outcome. `held_by` is the inventory's."""
 
-ADDED: Final = frozenset({"held_sha256", "held_by", "metadata", "md5", "sha1", "custodian", "source_created"})
+ADDED: Final = frozenset({"held_sha256", "held_by", "metadata", "md5", "sha1", "custodian", "source_created", "family"})
 """Columns that files of earlier versions lack; they are read as null."""
 
 MANIFEST: Final = pa.schema([*LISTED, *HELD, DESCRIBED, pa.field("attempt", pa.int16(), nullable=False)])
@@ -125,7 +125,9 @@ NUMBERS: Final = pa.schema(
         pa.field("item_id", pa.string(), nullable=False),
         pa.field("sha256", pa.binary(32)),
         pa.field("number", pa.int64(), nullable=False),
+        pa.field("family", pa.binary(16)),
     ]
 )
 """Of an export as a load file: the control number of each item of a source with these bytes, also of those that the
-exports before it numbered which it continues."""
+exports before it numbered which it continues; and what stands for its family, a column that is there only if items
+state families."""

@@ -46,10 +46,12 @@ if TYPE_CHECKING:
     from prefect_collect.packages.building.earlier_items import Earlier
     from prefect_collect.packages.building.held_item import HeldItem, held_item
     from prefect_collect.packages.building.order import PackageInput, PackagePlace
+    from prefect_collect.packages.building.reordered import reordered
     from prefect_collect.packages.building.replacing import Owner
     from prefect_collect.packages.building.spec import DUPLICATE, NOT_DELIVERED, Built, PackageSpec, outcome_of
     from prefect_collect.packages.building.whole_segment import check_segment, segments_of
-    from prefect_collect.packages.load_files.plan import plan_of
+    from prefect_collect.packages.load_files.families import family_order
+    from prefect_collect.packages.load_files.plan import Plan, plan_of
     from prefect_collect.packages.ocfl.storage_root import require_possible
     from prefect_collect.packages.problems import Verification
 
@@ -70,6 +72,7 @@ __all__ = [
     "PackageInput",
     "PackagePlace",
     "PackageSpec",
+    "Plan",
     "Problem",
     "Verification",
     "build_directory",
@@ -77,6 +80,7 @@ __all__ = [
     "check_items",
     "check_segment",
     "encrypt_package",
+    "family_order",
     "fetch_package",
     "find_clashes",
     "find_duplicates",
@@ -88,6 +92,7 @@ __all__ = [
     "package_base",
     "package_key",
     "plan_of",
+    "reordered",
     "require_fingerprint",
     "require_possible",
     "segments_of",
@@ -108,6 +113,7 @@ _HOMES: Final = {
     "Duplicates": "packages.building.duplicates",
     "Earlier": "packages.building.earlier_items",
     "encrypt_package": "packages._encrypt",
+    "family_order": "packages.load_files.families",
     "fetch_package": "packages._fetch",
     "find_clashes": "packages.building.clashes",
     "find_duplicates": "packages.building.duplicates",
@@ -127,8 +133,10 @@ _HOMES: Final = {
     "PackageInput": "packages.building.order",
     "PackagePlace": "packages.building.order",
     "PackageSpec": "packages.building.spec",
+    "Plan": "packages.load_files.plan",
     "plan_of": "packages.load_files.plan",
     "Problem": "archive.problems",
+    "reordered": "packages.building.reordered",
     "require_fingerprint": "packages._fetch",
     "require_possible": "packages.ocfl.storage_root",
     "segments_of": "packages.building.whole_segment",

@@ -31,13 +31,18 @@ JOB_FIELDS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory, prefect_server: PrefectServer) -> Path:
-    """A saved source, file-source/broken, of 30 files, of which one is a link that leads nowhere yet."""
-    root = tmp_path_factory.mktemp("broken")
+def broken_tree(root: Path) -> Path:
+    """Put 30 files into the folder, of which one is a link that leads nowhere yet."""
     for number in range(29):
         (root / f"{number:02d}.txt").write_text(f"number {number}")
     (root / "lost.txt").symlink_to("later.bin")
+    return root
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory, prefect_server: PrefectServer) -> Path:
+    """A saved source, file-source/broken, of 30 files, of which one is a link that leads nowhere yet."""
+    root = broken_tree(tmp_path_factory.mktemp("broken"))
     with prefect_server.used():
         FileSource(name="broken", root=root, follow_symlinks=True).save("broken", overwrite=True)
     return root
@@ -228,11 +233,12 @@ def test_export_verify_and_download(
     assert here("verify", bag).code == 0
 
 
-def test_retry_works_on_what_failed_only(
-    here: Callable[..., Done], partial: dict[str, Any], broken: Path, store: Path, tmp_path: Path
-) -> None:
+def test_retry_works_on_what_failed_only(here: Callable[..., Done], tmp_path: Path) -> None:
     """After the repair, `retry --report` retries the report's row alone; then there is nothing more to retry."""
-    job = ("--store", str(store))
+    (tmp_path / "broken").mkdir()
+    broken = broken_tree(tmp_path / "broken")
+    job = ("--store", str(tmp_path / "store"))
+    partial = here("collect", broken, "--follow-symlinks", "--json", *job).json
     report = tmp_path / "report.csv"
     assert here("report", partial["job_id"], "--to", report, *job).code == 0
     (broken / "later.bin").write_bytes(b"found again")

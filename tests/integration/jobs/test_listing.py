@@ -50,8 +50,8 @@ def test_what_is_planned_hides_no_job(root: Path, store: str) -> None:
         try:
             listed = [job.id for job in jobs.list_jobs(10)]
             assert {job_id, str(parked.id)} <= {*listed}
-            everything = {job.id for job in jobs.list_jobs(None)}
-            assert not {str(run.id) for run in later} & {*listed, *everything}
+            queued = {job.id for job in jobs.list_jobs(None, statuses=[JobStatus.QUEUED])}
+            assert not {str(run.id) for run in later} & {*listed, *queued}
         finally:
             for run in [*later, parked]:
                 client.delete_flow_run(run.id)
@@ -94,6 +94,6 @@ def test_prefect_is_asked_for_many_at_once(root: Path, store: str, monkeypatch: 
     monkeypatch.setattr(httpx.Client, "send", counting)
     ended = [JobStatus.SUCCESSFULLY_COMPLETED]
     assert [job.id for job in jobs.list_jobs(2, statuses=ended)] == [ids[3], ids[2]]
-    assert [job.id for job in jobs.list_jobs(None) if job.id in ids] == [*reversed(ids)]
+    assert [job.id for job in jobs.list_jobs(4, statuses=ended)] == [*reversed(ids)]
     assert [job.id for job in jobs.list_jobs(store=store)] == [*reversed(ids)]
     assert asked == [{ids[0], ids[2]}, {ids[0], ids[2]}, {*ids}]

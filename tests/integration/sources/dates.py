@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -48,9 +49,21 @@ class DatedPlace(Place):
         None is no time. What the place cannot hold is not created.
         """
 
+    def when_opened(self, path: str) -> str | None:
+        """Return the time of an item that only opening it states; None if there is none."""
+        return None
+
     def put_oddly_dated(self) -> dict[str, datetime | None]:
         """Create items with times as only this protocol states them, and return what their source has to state."""
         return {}
+
+
+def _sent_at(date: str | None) -> datetime | None:
+    """Return the time of a date as `http_date` writes it."""
+    try:
+        return None if date is None else datetime.strptime(date, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 _AT = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
@@ -95,6 +108,11 @@ class RedatedPlace(ProxiedPlace, DatedPlace):
         self.put(name, name.encode())
         self._listed[name], self._sent[name] = listed, sent
         return {name: at}
+
+    def when_opened(self, path: str) -> str | None:
+        """Return the time of an object's header."""
+        sent = _sent_at(self._sent[path])
+        return None if sent is None else sent.isoformat()
 
     @cached_property
     def _listed(self) -> dict[str, str | None]:
@@ -141,6 +159,10 @@ class DatesContract:
         folder, status = collected(tmp_path, source)
         assert status is JobStatus.SUCCESSFULLY_COMPLETED
         assert {row["original_path"]: row["source_modified"] for row in held(folder).values()} == expected
+        for row in held(folder).values():
+            stated = json.loads(row["metadata"] or "{}").get("modified")
+            assert stated is None or row["source_modified"] is None
+            assert stated in (None, dated.when_opened(row["original_path"]))
         result = folder.result()
         assert result is not None
         assert not dated.says or any(dated.says in warning for warning in result.warnings)

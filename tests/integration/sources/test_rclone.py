@@ -292,7 +292,7 @@ def test_its_process_ends_with_ours(tmp_path: Path) -> None:
 
 def until(is_so: Callable[[], bool]) -> None:
     """Wait until the condition holds."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.05)  # a process of another parent gives no notice of its end

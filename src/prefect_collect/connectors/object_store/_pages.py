@@ -1,7 +1,4 @@
-"""Reading a page of a listing of Azure, and which keys are asked for.
-
-A page of Google has the form of S3's (`connectors/s3/page.py`).
-"""
+"""Reading a page of a listing of Azure; one of Google has the form of S3's (`connectors/s3/page.py`)."""
 
 from __future__ import annotations
 
@@ -14,16 +11,6 @@ from prefect_collect.connectors.http.headers import http_date, plain_etag
 from prefect_collect.connectors.s3.page import Entry, Page, parsed, size_of, wrong_page
 
 _MARKER: Final = re.compile(rb"<NextMarker>([^<]{1,4096})</NextMarker>")
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-
-
-def is_path(key: str) -> bool:
-    """Return whether a key stays what it is where it is taken for a path."""
-    return all(map(_is_part, key.split("/")))
-
-
-def _is_part(part: str) -> bool:
-    return part not in ("", ".", "..") and _CONTROL.search(part) is None
 
 
 def marker_in(body: bytes) -> str | None:

@@ -18,7 +18,6 @@ from prefect_collect.connectors.http.fetcher import Fetcher
 from prefect_collect.connectors.http.headers import modified_of, plain_etag, whole_number
 from prefect_collect.connectors.http.pace import RETRY_AFTER, Pace
 from prefect_collect.connectors.http.stream import Stream
-from prefect_collect.connectors.object_store._pages import is_path
 from prefect_collect.connectors.object_store.failures import refusal
 from prefect_collect.connectors.object_store.signing import Signer
 from prefect_collect.connectors.s3.asking import Pages, pages_of
@@ -73,10 +72,7 @@ class Bucket:
         self._idle: list[Fetcher] = []
 
     def items(self, prefix: str) -> Iterator[Listed]:
-        """Yield every object whose key begins with `prefix`, and the listing's end.
-
-        An object whose key is no path is an item that failed.
-        """
+        """Yield every object whose key begins with `prefix`, and the listing's end."""
         place, speech = f"{self._url}/{prefix}", self._speech
         asked = Pages(
             place,
@@ -106,24 +102,10 @@ class Bucket:
         if key.endswith("/") and entry.size == 0:
             what = f"A folder marker of 0 bytes: its key ends in a slash. [{self.place(item)}]"
             return replace(item, skipped=Failure("empty_folder", what))
-        try:
-            self._require_path(item)
-        except SourceError as error:
-            return replace(item, failure=Failure(error.code, str(error)))
         return item
-
-    def _require_path(self, item: Item) -> None:
-        """Raise SourceError if a server, or a proxy on the way, may take the key for another one."""
-        if not is_path(item.id):
-            what = (
-                "The object's key has an empty part, . or .. between slashes, a slash at its beginning or end, or a "
-                "control character; no such object is read of gs:// and az://"
-            )
-            raise source_error("unreadable_key", what, self.place(item))
 
     def head(self, item: Item) -> Content | None:
         """Return what the server states about an object now; None if it is gone."""
-        self._require_path(item)
         with paced(self._pace, lambda: self._stream(item, head=True), _WANTED) as (_, status, headers):
             pass
         if status == 404:
@@ -138,7 +120,6 @@ class Bucket:
     @contextmanager
     def open(self, item: Item, within: tuple[int, int] | None = None) -> Iterator[Content]:
         """Open an object of any size; with `within` only the bytes from the first number to the second, exclusive."""
-        self._require_path(item)
         wanted, names = (200, _WANTED | HEADERS) if within is None else (206, RANGE)
         lines = [] if within is None else [f"Range: bytes={within[0]}-{within[1] - 1}"]
         with paced(self._pace, lambda: self._stream(item, *lines), names) as (stream, status, headers):
@@ -182,7 +163,6 @@ class Bucket:
         return f"{self._origin}{path}{query and '?'}{query}", signed
 
     def _prepare(self, item: Item, lines: Iterable[str] = (), method: str = "GET") -> tuple[str, list[str]]:
-        self._require_path(item)
         return self._signed(method, f"{self._folder}/{quote(item.id, safe='/~')}", lines=lines)
 
     def _stream(self, item: Item, *lines: str, head: bool = False) -> Stream:

@@ -57,6 +57,13 @@ def listed_time(seconds: int | None, long: bytes, name: bytes) -> datetime | Non
     return at if abs(at.year - int(stated[1])) <= 1 else None  # the line is in the server's zone
 
 
+def opened_time(seconds: int | None, item: Item) -> datetime | None:
+    """Return the time of a file as it is opened; None if it was listed without one, as the 32 bits cannot hold it."""
+    if item.modified is not None:
+        return time_of(seconds)
+    return None if item.is_current else listed_time(seconds, b"", b"")
+
+
 def kind_of(attributes: Attributes, long: bytes = b"") -> int | None:
     """Return the type of a file as of `stat.S_IFMT`; None if the server does not state it.
 

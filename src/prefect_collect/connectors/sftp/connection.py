@@ -147,7 +147,7 @@ class Connection:
     def open(self, item: Item) -> Iterator[Content]:
         """Open a file of any size."""
         root = self._root()
-        with self._pool.session() as session, opened(root, root.relative(item), session) as content:
+        with self._pool.session() as session, opened(root, item, session) as content:
             yield content
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:

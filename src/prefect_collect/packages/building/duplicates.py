@@ -29,6 +29,8 @@ Flags = npt.NDArray[np.bool_]
 
 _TEXTS: Final = ["item_id", "custodian", "original_path"]
 _AHEAD: Final = 4096
+_BLOCK: Final = 65_536
+"""Rows that are compared at once, where all of them would need an array of their own."""
 _BEFORE, _GOOD, _BAD = 0, 1, 2
 
 
@@ -44,11 +46,14 @@ class Duplicates:
         self, manifest: Batches, sizes: Numbers, original: Numbers, withheld: Flags, earlier: EarlierItems
     ) -> None:
         self.original, self.withheld = original, withheld
-        self._sizes, self._earlier = sizes, earlier
+        self._earlier = earlier
         self._texts = ItemTexts()
-        repeats = original != np.arange(len(original))
-        members = repeats.copy()
-        members[original[repeats]] = True
+        members = np.zeros(len(original), np.bool_)
+        for rows in _blocks(len(original)):
+            repeats = original[rows] != rows
+            members[rows[repeats]] = members[original[rows][repeats]] = True
+        self._sized = np.flatnonzero(members | earlier.rows)
+        self._sizes = sizes[self._sized]
         start = 0
         for batch in manifest(_TEXTS):
             wanted = np.flatnonzero(members[start : start + batch.num_rows])
@@ -61,15 +66,15 @@ class Duplicates:
 
     def counts(self, deduplicate: Deduplicate | None) -> DuplicateCounts:
         """Return how many there are, of an export that was asked to `deduplicate`."""
-        rows = np.arange(len(self.original))
-        earlier = self._names_earlier(rows)
-        marked = (self.original != rows) | earlier
+        rows = self._sized  # no other is marked or withheld
+        earlier, withheld = self._names_earlier(rows), self.withheld[rows]
+        marked = (self.original[rows] != rows) | earlier
         return DuplicateCounts(
             int(np.count_nonzero(marked)),
             int(self._sizes[marked].sum()),
             int(np.count_nonzero(earlier)),
-            int(np.count_nonzero(self.withheld)),
-            int(self._sizes[self.withheld].sum()),
+            int(np.count_nonzero(withheld)),
+            int(self._sizes[withheld].sum()),
             deduplicate,
         )
 
@@ -169,9 +174,9 @@ def find_duplicates(
     """
     sizes, prefixes, usable = _read(manifest)
     found = EarlierItems(manifest, prefixes, usable, earlier or [], deduplicate)
-    original = np.arange(len(sizes))
     rows = _suspects(prefixes, usable)
     del prefixes, usable
+    original = np.arange(len(sizes))
     withheld = np.zeros(len(sizes), np.bool_)
     kept = np.zeros(len(sizes), np.bool_) if before is None else before
     if deduplicate is not None:
@@ -190,6 +195,12 @@ def find_duplicates(
         if deduplicate is not None:
             withheld[rows] |= (rank != _BAD) & (leaders != rows)
     return Duplicates(manifest, sizes, original, withheld, found)
+
+
+def _blocks(count: int) -> Iterator[Numbers]:
+    """Yield the numbers of all rows, some at a time."""
+    for start in range(0, count, _BLOCK):
+        yield np.arange(start, min(count, start + _BLOCK))
 
 
 def _read(manifest: Batches) -> tuple[Numbers, npt.NDArray[np.uint64], Flags]:

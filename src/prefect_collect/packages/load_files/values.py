@@ -1,4 +1,4 @@
-"""What a load file states of items: the facts of `profiles.FACTS`, as texts, from rows of the manifest."""
+"""What a load file states of items: the facts of `formats.facts`, as texts, from rows of the manifest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from prefect_collect.errors import PackageError
 from prefect_collect.escaping import one_line
-from prefect_collect.formats.profiles import METADATA
+from prefect_collect.formats.facts import METADATA
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.load_files.message_hash import edrm_mih
 from prefect_collect.packages.load_files.stated import listed_custodian, with_listed
@@ -131,7 +131,8 @@ def _stated(fact: str, found: dict[str, Any]) -> str:
         value = found.get(fact.removeprefix(METADATA))
         return "; ".join(map(_text, value)) if isinstance(value, list) else _text(value)
     if fact == "family":
-        return _text(found.get("family"))
+        family = found.get("family")
+        return "" if family == [] else _text(family)
     if fact in _MESSAGE:
         return _text(found.get(_MESSAGE[fact]))
     if fact == "edrm_mih":

@@ -174,7 +174,7 @@ class OcflCheck:
             self.payload = sum(size for _, size in index.sizes())
             return
         check = HeadCheck(logical, self.threads)
-        check.state = head.state
+        check.state, check.fixity = head.state, _fixity_of(inventory)
         check.run()
         self.ours = True
         self._take(check)
@@ -183,3 +183,13 @@ class OcflCheck:
     def _take(self, check: SetCheck) -> None:
         self.items, self.payload, self.not_delivered = check.items, check.payload, check.not_delivered
         self.tool, self.has_documents = check.tool, check.has_documents
+
+
+def _fixity_of(inventory: Inventory) -> dict[str, dict[str, str]]:
+    """Return the further hashes of an inventory by algorithm, and by the hash of the content."""
+    digests = flattened(inventory.manifest)
+    found: dict[str, dict[str, str]] = {}
+    for name, paths in inventory.fixity.items():
+        known = flattened(paths)
+        found[normalised(name)] = {digests[path]: known[path].lower() for path in known.keys() & digests.keys()}
+    return found
