@@ -128,19 +128,19 @@ $(VENV)/npm/installed: tests/npm/package.json | $(BIN)/python tools
 	else echo "npm is missing; tests of the pages' accessibility will be skipped, and those on Azurite fail" >&2; fi
 
 # Other people's tools, to which the tests hold the packages (7z is one that is measured too), the browser in which they
-# look at Prefect's UI, the mail and database servers, the proxy before the console (off the PATH of users), and the database of the
+# look at Prefect's UI, the mail and database servers, a KDC, the proxy before the console (off the PATH of users), and the database of the
 # tests' Prefect servers, which Debian keeps off the PATH.
 tools:
 	@PATH="$$PATH:/usr/sbin"; \
-	for tool in unzip 7z pdftotext openssl chromium chromedriver npm dovecot ssh sshd mariadbd smbd fusermount3; do command -v $$tool > /dev/null || missing=1; done; \
+	for tool in unzip 7z pdftotext openssl chromium chromedriver npm dovecot ssh sshd mariadbd smbd fusermount3 krb5kdc kadmin.local kinit; do command -v $$tool > /dev/null || missing=1; done; \
 	command -v nginx > /dev/null || test -x /usr/sbin/nginx || missing=1; \
 	ls /usr/lib/postgresql/*/bin/postgres > /dev/null 2>&1 || command -v postgres > /dev/null || missing=1; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 	      unzip p7zip-full poppler-utils openssl chromium chromium-driver nginx postgresql dovecot-imapd openssh-server mariadb-server \
-	      samba fuse3 \
+	      samba fuse3 krb5-kdc krb5-admin-server krb5-user \
 	      $$(command -v npm > /dev/null || echo npm); \
-	  else echo "unzip, 7z, pdftotext, openssl, chromium, npm, nginx, Dovecot, OpenSSH, MariaDB, PostgreSQL, Samba or FUSE is missing (Debian: unzip, p7zip-full, poppler-utils, openssl," \
-	       "chromium, npm, chromium-driver, nginx, dovecot-imapd, openssh-server, mariadb-server, postgresql, samba, fuse3); tests that need them will not pass, be skipped, or be slow" >&2; fi; \
+	  else echo "unzip, 7z, pdftotext, openssl, chromium, npm, nginx, Dovecot, OpenSSH, MariaDB, PostgreSQL, Samba, FUSE or MIT Kerberos is missing (Debian: unzip, p7zip-full, poppler-utils, openssl," \
+	       "chromium, npm, chromium-driver, nginx, dovecot-imapd, openssh-server, mariadb-server, postgresql, samba, fuse3, krb5-kdc, krb5-admin-server, krb5-user); tests that need them will not pass, be skipped, or be slow" >&2; fi; \
 	fi

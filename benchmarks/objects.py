@@ -23,7 +23,7 @@ def _to_files(
     """Compare copying a bucket named as the data set into local files; the bucket `empty` holds nothing."""
     place, worker = Folders(bench.out), bench.worker(endpoint)
     run = collecting(worker, s3(data.name, endpoint), s3("empty", endpoint), data.count)
-    ours = Contender("prefect-collect", place, run, (0, 128) if sweep == _FAR else (0,))
+    ours = Contender("prefect-collect", place, run, (0,))
 
     def rclone(n: int, where: str, empty: bool) -> Command:
         source = rclone_remote(endpoint, "empty" if empty else data.name)

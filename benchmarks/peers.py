@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -121,6 +122,7 @@ def _s5cmd() -> str:
     return str(inside if inside.exists() else script)
 
 
+@cache
 def versions() -> dict[str, str]:
     """Return each tool's version as the tool prints it; one that is not installed has none, as no case used it."""
     calls: dict[str, Callable[[], list[str]]] = {

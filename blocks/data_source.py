@@ -17,8 +17,8 @@ from prefect_collect.codes import Failure
 from prefect_collect.connectors.os_failures import os_failure
 from prefect_collect.errors import InvalidLocation, SourceError
 from prefect_collect.parameters import checked_custodian
-from prefect_collect.sources import MOST_AT_ONCE, Content, Item, Listed, Overlap
-from prefect_collect.sources.item_checks import require_sound, whole
+from prefect_collect.sources import MOST_AT_ONCE, Content, Item, Listed, Overlap, expected_bytes
+from prefect_collect.sources.content_checks import require_sound, whole
 from prefect_collect.statuses import LifecycleStatus
 from prefect_collect.storable import require_storable
 from prefect_collect.stores import Store
@@ -160,7 +160,7 @@ class DataSource(SchemaOnce, ABC):
         Take the next item from `items` only when one of the concurrent reads has ended. Yield an item that cannot be
         read with its exception. By default it calls `open` in threads.
         """
-        return as_completed(self._read_whole, items, concurrency)
+        return as_completed(self._read_whole, items, concurrency, expected_bytes)
 
     def most_workers(self) -> int | None:
         """Return how many worker processes may read the source at once; None if there is no limit, 0 if it allows none.

@@ -22,7 +22,7 @@ from prefect_collect.connectors.os_failures import os_failure
 from prefect_collect.connectors.overlaps import folder_overlap
 from prefect_collect.errors import InvalidLocation, SourceError
 from prefect_collect.job_folder.collected_folder import FOLDER
-from prefect_collect.sources import Content, Item, Listed, ListingEnd, Overlap
+from prefect_collect.sources import Content, Item, Listed, ListingEnd, Overlap, expected_bytes
 from prefect_collect.stores import DirectoryStore, Store
 from prefect_collect.stores.addresses import require_unsigned, shown
 from prefect_collect.threads.pool import as_completed
@@ -159,7 +159,7 @@ class FileSource(DataSource):
             seconds += time.perf_counter() - started
             yield item, read
             if count == _SAMPLE and seconds > _SAMPLE * _SLOW and concurrency > 1:
-                yield from as_completed(lambda item: reader.read(_relative(item)), waiting, concurrency)
+                yield from as_completed(lambda item: reader.read(_relative(item)), waiting, concurrency, expected_bytes)
 
     def overlap(self, store: Store) -> Overlap | None:
         """Return what the folder and a directory store have in common, also through links and mounts."""

@@ -90,10 +90,24 @@ def class_of(url: str) -> type[DataSource]:
             return _loaded(entry, entries)
     require_unsigned(url, "source")
     schemes = listed(scheme_names(dict.fromkeys([*SOURCE_URLS, *(entry.name for entry in entries)])), "or")
+    meant = _meant(url, scheme)
     raise InvalidLocation(
-        f"No installed source has URLs of that kind; a URL must begin with {schemes}. `prefect-collect sources` lists "
-        f"what is installed. [url={shown(url)}]"
+        f"No installed source has URLs of that kind; {meant or f'a URL must begin with {schemes}'}. `prefect-collect "
+        f"sources` lists what is installed. [url={shown(url)}]"
     )
+
+
+def _meant(url: str, scheme: str) -> str:
+    """Return how a URL of a scheme that no source has may have been meant; "" if that is not known."""
+    if scheme.lower() in _OWN:
+        return f"write {scheme.lower()}:// in small letters"
+    if scheme in ("http", "https"):
+        dav = "webdavs" if scheme == "https" else "webdav"
+        return (
+            "web addresses are collected by a list of them (urls:///path/list.jsonl), and folders on a WebDAV server "
+            f"as {dav}://…"
+        )
+    return ""
 
 
 def inside_class(kind: str) -> type[DataSource]:

@@ -16,7 +16,16 @@ from prefect_collect.blocks.data_source import DataSource, SavedBlocks, checked_
 from prefect_collect.blocks.kinds import class_of, inside_class
 from prefect_collect.errors import InvalidLocation, SourceNotFound
 from prefect_collect.storable import require_storable
-from prefect_collect.stores.addresses import BUCKET_URLS, INSIDE, listed, require_unsigned, scheme_names, shown
+from prefect_collect.stores.addresses import (
+    BUCKET_URLS,
+    INSIDE,
+    SOURCE_URLS,
+    listed,
+    require_unsigned,
+    scheme_names,
+    shown,
+)
+from prefect_collect.stores.nearest_path import nearest_path
 
 _OF_S3: Final = ("region", "request_payer", "versions")
 """The options that only S3 has, of all object stores."""
@@ -30,6 +39,8 @@ _GOES_WITH: Final = {
     "follow_symlinks": "a folder",
     "allow_private": "urls://",
 }
+
+_KINDS: Final = "`prefect-collect sources` lists the saved sources, and what else can be named."
 
 
 def source_from(
@@ -159,7 +170,6 @@ def _refuse(option: str, value: object, goes_with: str = "") -> NoReturn:
 def _saved(location: str) -> DataSource:
     require_unsigned(location, "source")
     require_storable(location, "source", InvalidLocation)
-    tried = [f"no file or folder is at {_shown_path(location)}"] if location else []
     slug, has_slug, document = location.rpartition("/")
     if (
         not location
@@ -168,20 +178,18 @@ def _saved(location: str) -> DataSource:
         or "/" in slug
         or (has_slug and not (slug and document))
     ):
-        raise _not_found(location, tried)
+        raise _not_found(location)
     kinds = source_types()  # so that DataSource knows all its subclasses
     slugs = [slug] if has_slug else [kind.get_block_type_slug() for kind in kinds]
+    others = []
     with get_client(sync_client=True) as client:
         for candidate in slugs:
             block = _load(client, candidate, document)
             if isinstance(block, DataSource):
                 return block
-            tried.append(
-                f"no block is saved as {candidate}/{document}"
-                if block is None
-                else f"{candidate}/{document} is a {type(block).__name__}, not a data source"
-            )
-    raise _not_found(location, tried)
+            if block is not None:
+                others.append(f"{candidate}/{document} is a {type(block).__name__}, not a data source")
+    raise _not_found(location, "; ".join(others) or "no data source is saved by that name in Prefect")
 
 
 def _load(client: SyncPrefectClient, slug: str, document: str) -> Block | None:
@@ -204,9 +212,18 @@ def _shown_path(location: str) -> str:
     return shown(location) if ":" in location else os.path.abspath(os.path.expanduser(location))
 
 
-def _not_found(location: str, tried: list[str]) -> SourceNotFound:
-    reasons = "; ".join(tried) or "it is empty"
-    return SourceNotFound(
-        f"No data source: {reasons}. Give an existing path, a URL such as s3://bucket/prefix, or a saved block as "
-        f"slug/name. [source={shown(location) if ':' in location else location}]"
-    )
+def _with_slashes(location: str) -> str:
+    """Return the question whether a location was meant as a URL whose slashes are missing; "" if it was not."""
+    scheme, _, _ = location.partition(":")
+    return f"Did you mean {scheme}://…?" if scheme in SOURCE_URLS else ""
+
+
+def _not_found(location: str, why: str = "") -> SourceNotFound:
+    """Return the error of a location at which there is no source; `why` says that no saved block is one."""
+    if not location:
+        return SourceNotFound(f"The source is empty; {_KINDS} [source='']")
+    reasons = f"There is no file or folder {_shown_path(location)}{f', and {why}' if why else ''}."
+    near = _with_slashes(location) if ":" in location else nearest_path(location)
+    near = "" if why and "Did you mean" not in near else near  # it may just as well have been meant as a saved block
+    hint = f"{near} {_KINDS[:1].upper()}{_KINDS[1:]}" if near else f"Correct it; {_KINDS}"
+    return SourceNotFound(f"{reasons} {hint} [source={shown(location) if ':' in location else location}]")

@@ -241,14 +241,16 @@ class ObjectStoreSource(DataSource):
     def _backend(self) -> _Backend:
         if self._scheme == "s3":
             return self._s3()
-        from prefect_collect.connectors.object_store.opening import open_bucket
+        from prefect_collect.connectors.object_store.opening import Access, connect
 
-        return open_bucket(
-            f"{self._scheme}://{self._bucket}",
-            access=self._access(),
-            endpoint_url=self.endpoint_url,
-            connect_timeout=self.connect_timeout,
-            read_timeout=self.read_timeout,
+        return connect(
+            Access(
+                f"{self._scheme}://{self._bucket}",
+                self._access(),
+                self.endpoint_url,
+                self.connect_timeout,
+                self.read_timeout,
+            )
         )
 
     def _s3(self) -> Connection:

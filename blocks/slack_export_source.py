@@ -18,8 +18,8 @@ class SlackExportSource(ExportSource):
 
     Items are the files of the export, byte for byte: one for each day of a channel or conversation, and the lists of
     users and channels. The metadata of a day names the channel, its kind and members, the participants, the number of
-    messages and the first and last time. Files that were shared are links, which are reported (``linked_file``) and
-    not followed; so is a channel without messages (``empty_channel``).
+    messages and the first and last time. Files that were shared are links, which are not followed and
+    reported as not attempted (``linked_file``); a channel without messages is skipped (``empty_channel``).
 
     Attributes:
         name: The source's name in messages and in the name of its Prefect concurrency limit.

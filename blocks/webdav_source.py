@@ -12,6 +12,7 @@ from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 from prefect_collect.blocks._connected import EMPTY_IS_NONE, ConnectedSource, ConnectTimeout, ReadTimeout, secret_of
 from prefect_collect.blocks.logos import Logo
 from prefect_collect.connectors.webdav.root import BadHref, segments_of
+from prefect_collect.connectors.webdav.schemes import Authentication
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.stores.addresses import SOURCE_URLS, require_unsigned, shown
 
@@ -43,9 +44,11 @@ class WebDavSource(ConnectedSource):
         lifecycle: ACTIVE; or SUSPENDED or ARCHIVED, so that no job starts on the source.
         custodian: The person or department whose data it is, for jobs that name no other.
         url: ``webdavs://user@host/path``, or ``webdav://`` without TLS; the user may be left out.
-        password: The user's password; by default that of the environment (`WEBDAV_PASSWORD`). It is sent as the server
-            asks for it (Basic or Digest); without TLS, as Digest only.
+        password: The user's password; by default that of the environment (`WEBDAV_PASSWORD`).
         token: A bearer token, in place of user and password; by default that of the environment (`WEBDAV_TOKEN`).
+        authentication: In which scheme the user is proved. "auto": of those that the server offers Digest, else NTLM,
+            else Basic; without TLS, Digest only. "ntlm" (extra ``ntlm``) is sent without TLS too, "basic" never;
+            "negotiate" takes the Kerberos ticket of the process, and no password.
         ca_file: A file of the certificates that are trusted, if the server's is of an authority of your own.
         connect_timeout: Seconds to connect.
         read_timeout: Seconds without data after which a read fails.
@@ -81,6 +84,11 @@ class WebDavSource(ConnectedSource):
     token: SecretStr | None = Field(
         default=None,
         description="A bearer token, in place of user and password; by default that of the environment (WEBDAV_TOKEN).",
+    )
+    authentication: Authentication = Field(
+        default="auto",
+        description="auto: Digest, else NTLM, else Basic, as the server offers; without TLS, Digest only. negotiate: "
+        "the Kerberos ticket of the process, without a password.",
     )
     ca_file: Annotated[Path | None, EMPTY_IS_NONE] = Field(
         default=None,
@@ -119,6 +127,15 @@ class WebDavSource(ConnectedSource):
             raise InvalidLocation("password and token exclude each other; leave one out. [token=…]")
         if self.password is not None and not self._user:
             raise InvalidLocation(f"a password needs a user in the url, as {SOURCE_URLS['webdavs']}. [password=…]")
+        if self.authentication != "auto" and self.token is not None:
+            raise InvalidLocation(
+                f"a token and authentication exclude each other; leave one out. [authentication={self.authentication}]"
+            )
+        if self.authentication == "negotiate" and self.password is not None:
+            raise InvalidLocation(
+                "negotiate takes the Kerberos ticket of the process, and no password; leave out the password, or use "
+                "ntlm. [authentication=negotiate]"
+            )
         return self
 
     @property
@@ -136,7 +153,9 @@ class WebDavSource(ConnectedSource):
 
         found = _URL.fullmatch(self.url)
         assert found is not None  # the validator's
-        token = secret_of(self.token, TOKEN_VARIABLE if self.password is None else "")
+        is_auto = self.authentication == "auto"
+        token = secret_of(self.token, TOKEN_VARIABLE if self.password is None and is_auto else "")
+        has_password = bool(self._user) and self.authentication != "negotiate"
         host, port = found["host"].lower(), found["port"]
         return Access(
             origin=f"http{found['tls']}://{host}{f':{port}' if port else ''}",
@@ -144,8 +163,9 @@ class WebDavSource(ConnectedSource):
             path=found["path"] or "/",
             place=self.url,
             user=self._user,
-            password=None if token is not None or not self._user else secret_of(self.password, PASSWORD_VARIABLE),
+            password=None if token is not None or not has_password else secret_of(self.password, PASSWORD_VARIABLE),
             token=token,
+            authentication=self.authentication,
             ca_file=str(self.ca_file) if self.ca_file else None,
             connect_timeout=self.connect_timeout,
             read_timeout=self.read_timeout,

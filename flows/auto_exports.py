@@ -23,6 +23,7 @@ from prefect_collect.formats.bag_options import BagOptions
 from prefect_collect.formats.bag_planning import require_conforming
 from prefect_collect.formats.dataset import Dataset
 from prefect_collect.formats.export_texts import EXPORT_TEXTS
+from prefect_collect.formats.incremental import require_possible_since
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.formats.mail_set import MailSet
 from prefect_collect.parameters import Deduplicate, When
@@ -111,8 +112,9 @@ class AutoExport(BaseModel):
         return fields
 
 
-def require_possible(store: Store, collection: str, wanted: AutoExport | None) -> None:
-    """Raise UsageError if the export names an earlier job that it cannot continue, or be compared with.
+def require_possible(store: Store, collection: str, wanted: AutoExport | None, since: str | None = None) -> None:
+    """Raise UsageError if the export names an earlier job that it cannot continue, or be compared with, or if it cannot
+    be made of an incremental collection.
 
     Raise EvidenceError and StoreError, too.
 
@@ -120,9 +122,11 @@ def require_possible(store: Store, collection: str, wanted: AutoExport | None) -
         store: The collection's staging store.
         collection: The collection's id; "" if it is not made yet.
         wanted: The export; None for none.
+        since: The collection's parameter; None if it is not incremental.
     """
     if wanted is None:
         return
+    require_possible_since(wanted.format, since=since, deduplicate=wanted.deduplicate)
     # They import all package formats, a tenth of what a collection imports in all.
     from prefect_collect.exporting.control_numbers import require_continuable
     from prefect_collect.exporting.duplicates import require_comparable

@@ -24,7 +24,7 @@ from prefect_collect.escaping import one_line
 from prefect_collect.flows._job_flow import flow
 from prefect_collect.flows.attempt_work import AttemptWork
 from prefect_collect.flows.auto_exports import AutoExport, ensure_export, require_possible
-from prefect_collect.flows.places import require_places
+from prefect_collect.flows.places import require_growing, require_places
 from prefect_collect.flows.runners import require_runner, shard_runner
 from prefect_collect.flows.running_job import RunningJob, block_id, forget_report, keep_log, pin_places, pin_query
 from prefect_collect.flows.stores import store_of
@@ -86,7 +86,7 @@ def collect(
     compress: bool = False,
     hashes: list[Hash] | None = None,
     tries: Tries = 5,
-    concurrency: Concurrency = 32,
+    concurrency: Concurrency = 128,
     runner: Runner = "auto",
     runner_address: str | None = None,
     workers: Workers = None,
@@ -114,7 +114,7 @@ def collect(
         hashes: Hashes to compute of every item beside SHA-256, for receivers who match by them: "md5", "sha1". They are
             in the manifest, and an export has manifests of them too.
         tries: How often to try an item that fails by a temporary error.
-        concurrency: How many small items of a shard to read at once.
+        concurrency: The most small items of a shard to read at once: 32 to begin with, more as long as that is faster.
         runner: Where the shards run: in threads of the job's process, in processes on all cores of its machine, or on
             a Dask or Ray cluster; "auto" begins with threads, and goes on in processes if that makes the job faster.
         runner_address: The cluster's address; by default a cluster is started on this machine for the job.
@@ -154,7 +154,8 @@ def collect(
         opened.require_exclusive_creates()
         folder = JobFolder(opened, job.job_id, job.who)
         if not folder.exists():
-            require_possible(opened, job.job_id, auto_export)
+            require_possible(opened, job.job_id, auto_export, since)
+            require_growing(auto_export)
         keep_log(job.session, folder)
         wanted = keep(folder, Query.of(query))
         pin_query(job.session, folder, wanted)

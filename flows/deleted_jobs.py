@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -22,10 +22,11 @@ from prefect_collect.escaping import one_line
 from prefect_collect.flows.stores import place_of
 from prefect_collect.job_folder.deleted_jobs import DeletedJob, describe, folders_without_run
 from prefect_collect.job_folder.process_identity import this_process
+from prefect_collect.runs.job_runs import JobRuns, asking_prefect
 from prefect_collect.runs.lease import LEASE_SECONDS
 from prefect_collect.runs.names import KIND_OF_FLOW
 from prefect_collect.runs.paging import PAGE
-from prefect_collect.runs.queries import job_flows, kinds_of_flows, runs_of_ids
+from prefect_collect.runs.queries import kinds_of_flows, runs_of_ids
 from prefect_collect.runs.session import session_of
 from prefect_collect.stores import DirectoryStore, Store
 from prefect_collect.stores.addresses import STORE_BLOCKS
@@ -183,7 +184,7 @@ def _of_deployments(client: SyncPrefectClient) -> Iterator[Any]:
 
 
 def _of_recent_runs(client: SyncPrefectClient) -> Iterator[Any]:
-    found = client.read_flow_runs(flow_filter=job_flows(), limit=PAGE)
+    found = islice(JobRuns(asking_prefect(client)).newest(None), PAGE)
     yield from _distinct(run.parameters.get("store") for run in found)
 
 

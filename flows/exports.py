@@ -138,7 +138,7 @@ def export(
             require_source(format, bound.record.source)
             require_whole(bound, format)
             require_export_apart(bound.record, opened, delivery.destination)
-            delivery.require_free(delivery.base(bound.record))
+            delivery.require_free(delivery.base(bound.record), bound.folder)
             require_continuable(opened, delivery.load_file)
             require_profile(bound, delivery)
             require_comparable(opened, bound.record.job_id, delivery.duplicates_of)

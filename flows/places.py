@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from prefect.blocks.core import Block
 
 from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.errors import StoreError
 from prefect_collect.flows.auto_exports import AutoExport, load_destination
 from prefect_collect.flows.stores import store_of
-from prefect_collect.formats import require_source
+from prefect_collect.formats import FORMATS, require_source
 from prefect_collect.job_folder.collected_folder import CollectedFolder, collected_folder
 from prefect_collect.job_folder.folder import JobRecord
 from prefect_collect.sources.overlaps import require_collectable, require_destination
@@ -25,9 +27,25 @@ def require_places(source: DataSource, staging: Store, auto_export: AutoExport |
     require_collectable(source, staging)
     if auto_export is not None:
         require_source(auto_export.format, {"type": source.get_block_type_slug()})
-        named: Any = auto_export.destination
-        destination = store_of(load_destination(named) if named.startswith(STORE_BLOCKS) else named)
-        require_destination(source, staging, destination)
+        require_destination(source, staging, _destination(auto_export))
+
+
+def require_growing(auto_export: AutoExport | None) -> None:
+    """Raise PackageExists or PackageError if the destination holds what a format that grows cannot be added to.
+
+    A destination that cannot be read now may be there when the export starts.
+    """
+    if auto_export is None or not FORMATS[auto_export.format].grows:
+        return
+    from prefect_collect.packages import require_possible  # imports what few exports need
+
+    with suppress(StoreError):
+        require_possible(_destination(auto_export))
+
+
+def _destination(auto_export: AutoExport) -> Store:
+    named: Any = auto_export.destination
+    return store_of(load_destination(named) if named.startswith(STORE_BLOCKS) else named)
 
 
 def require_export_apart(record: JobRecord, staging: Store, destination: Store) -> None:

@@ -15,6 +15,8 @@ from prefect_collect.errors import InvalidLocation
         ("webdavs://host", "https://host", "/", ""),
         ("webdav://Host:8080/a%20b/", "http://host:8080", "/a%20b/", ""),
         ("davs://ann%40x.org@host/dav", "https://host", "/dav", "ann@x.org"),
+        (r"webdavs://CORP%5Cann@host/x", "https://host", "/x", r"CORP\ann"),
+        (r"webdavs://CORP\ann@host/x", "https://host", "/x", r"CORP\ann"),
         ("dav://[::1]:80/x", "http://[::1]:80", "/x", ""),
     ],
 )
@@ -61,6 +63,19 @@ def test_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     access = WebDavSource(url="webdavs://ann@host/x")._access()
     assert (access.token, access.password) == ("token", None)
     assert source._access().token is None
+
+
+def test_authentication(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chosen scheme excludes a token, also that of the environment; a Kerberos ticket also a password."""
+    url = "webdavs://ann@host/x"
+    for chosen, secret in (("ntlm", "token"), ("negotiate", "token"), ("negotiate", "password")):
+        with pytest.raises(InvalidLocation, match=rf"\[authentication={chosen}\]"):
+            WebDavSource.model_validate({"url": url, "authentication": chosen, secret: "hush"})
+    monkeypatch.setenv("WEBDAV_PASSWORD", "of the environment")
+    monkeypatch.setenv("WEBDAV_TOKEN", "token")
+    access = {name: WebDavSource(url=url, authentication=name)._access() for name in ("ntlm", "negotiate")}
+    assert {each.token for each in access.values()} == {None}
+    assert (access["ntlm"].password, access["negotiate"].password) == ("of the environment", None)
 
 
 def test_options_of_other_locations() -> None:

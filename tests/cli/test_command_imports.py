@@ -39,7 +39,7 @@ from prefect_collect.cli import run
 
 COSTLY = {
     "prefect", "httpx", "pandas", "numpy", "pyarrow", "boto3", "botocore", "pycurl", "obstore", "fastapi", "sqlalchemy",
-    "cryptography", "coolname.impl", "jsonschema.validators", "trio", "httpx._main",
+    "cryptography",
     "prefect_collect.blocks", "prefect_collect.collecting", "prefect_collect.console.app", "prefect_collect.exporting",
     "prefect_collect.flows", "prefect_collect.packages",
 }

@@ -48,6 +48,14 @@ def test_each_command_has_help_and_json(command: str, capsys: pytest.CaptureFixt
     assert "--json" in shown
 
 
+def test_the_help_of_edit_names_no_default(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is not given stays as it is in the draft, so that no default is named, unlike for a new collection."""
+    assert run(["edit", "--help"]) == 0
+    assert "[default: " not in capsys.readouterr().out
+    assert run(["draft", "--help"]) == 0
+    assert "[default: " in capsys.readouterr().out
+
+
 def test_help_imports_nothing_heavy() -> None:
     """Help is shown without loading Prefect, Arrow or pandas."""
     done = _python(

@@ -135,5 +135,5 @@ def test_a_name_that_the_terminal_s_encoding_lacks_is_escaped(
         text = done.out.decode(encoding)
         assert (done.code, done.err) == (4, b""), done.err
         shown = name.encode(encoding, "backslashreplace").decode(encoding)
-        told = json.loads(text)["problems"][0]["path"] if more else text.partition(":")[0]
+        told = json.loads(text)["problems"][0]["path"] if more else text.split(": ")[1]
         assert told == (name if more else shown)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_collect.cli import _verifying, run
+from prefect_collect.cli import _package_verdict, run
 from prefect_collect.packages import encrypt_package
 from prefect_collect.stores import DirectoryStore
 from tests.support.memory_source import MemorySource, Thing
@@ -99,7 +99,7 @@ def test_an_encrypted_copy_has_the_seals_of_its_package(
     package, passphrase = signed.package, "correct horse battery"
     where = DirectoryStore(package.parent), package.name, package.parent
     copy = encrypt_package(*where, passphrase, package.stem, None, "bagit", is_folder=False)
-    monkeypatch.setattr(_verifying, "known_passphrase", lambda *_: passphrase)
+    monkeypatch.setattr(_package_verdict, "known_passphrase", lambda *_: passphrase)
     assert run(["verify", str(copy), *signed.trusted, "--json"]) == 0
     seals = json.loads(capsys.readouterr().out)["seals"]
     assert [(seal["valid"], seal["name"]) for seal in seals] == [(True, f"{package}.sig"), (True, f"{package}.tsr")]

@@ -66,8 +66,9 @@ def test_a_changed_file(name: str, staging: list[str], tmp_path: Path, capsys: p
     file.write_bytes(data)
     assert run(["verify", ID, *staging]) == 4
     shown = capsys.readouterr().out
-    assert f"{name}: " in shown
     assert "Not valid, " in shown
+    assert f"problem: {name}: " in shown
+    assert "\nfingerprint " not in shown
     assert run(["verify", ID, *staging, "--json"]) == 4
     found = json.loads(capsys.readouterr().out)
     assert found["valid"] is False
@@ -79,6 +80,7 @@ def test_a_deleted_job(job: JobFolder, staging: list[str], capsys: pytest.Captur
     remove_job(job, who="ann@host")
     assert run(["verify", ID, *staging]) == 0
     shown = capsys.readouterr().out
+    assert shown.startswith("warning: ")
     assert "the job was deleted by ann@host at " in shown
     assert "Valid: custody log with 1 entry.\n" in shown
 
@@ -107,8 +109,8 @@ def test_a_file_with_the_name_of_a_job(
     """A path that exists is taken for a package, even if it looks like an id."""
     (tmp_path / "abcdef").write_bytes(b"no package")
     monkeypatch.chdir(tmp_path)
-    assert run(["verify", "abcdef"]) == 4
-    assert "Not valid" in capsys.readouterr().out
+    assert run(["verify", "abcdef"]) == 2
+    assert "The file is no package: " in capsys.readouterr().err
 
 
 def test_it_works_without_prefect(job: JobFolder, staging: list[str]) -> None:

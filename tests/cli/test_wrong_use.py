@@ -57,7 +57,23 @@ pytestmark = pytest.mark.usefixtures("no_server")
         (["collect", ".", "--workers", "0"], "Invalid value for '--workers'"),
         (["draft", ".", "--min-size", "2k", "--max-size", "1k"], "nothing can match"),
         (["draft", "/no/such/folder"], "/no/such/folder"),
+        (["collect", "sqlite:///x", "--since", "last", "--export-to", "x", "--format", "dataset"], "without since"),
+        (["draft", ".", "--since", "last", "--export-to", "x", "--format", "ocfl", "--deduplicate", "global"], "since"),
+        (["collect", "/usr/share", "--export-to", "/usr", "--format", "ocfl"], "no OCFL 1.1 storage root"),
         (["edit", UNKNOWN_ID], f"[job={UNKNOWN_ID}]"),
+        (["jobs", "--limit", "-1"], "greater than or equal to 0. See `prefect-collect jobs --help`."),
+        (["show", "a", "b"], "Got unexpected extra argument(s) (b). See"),
+        (["collect", "s3:/bucket/x"], "Did you mean s3://…?"),
+        (["collect", "S3://bucket/x"], "write s3:// in small letters"),
+        (["collect", "https://host/x"], "folders on a WebDAV server as webdavs://…"),
+        (["collect", ".", "--modified-after", "31.1.2026"], "must be a day like 2026-01-31, or a time like"),
+        (["collect", ".", "--format", "dataset"], "--format needs --export-to"),
+        (["export", UNKNOWN_ID, "--to", "x", "--prefix", "A"], "--prefix is no option of the format bagit"),
+        (
+            ["export", UNKNOWN_ID, "--to", "x", "--format", "ocfl", "--volume-size", "1k"],
+            "--volume-size is no option of",
+        ),
+        (["report", UNKNOWN_ID, "--to", "x.pdf"], "--pdf x.pdf writes the chain of custody document"),
         (["edit", UNKNOWN_ID, "--export-to", "x", "--no-export"], "--no-export drops the export"),
         (["edit", UNKNOWN_ID, "--anonymous"], "--anonymous needs --source"),
         (["edit", UNKNOWN_ID, "--min-size", "2k", "--max-size", "1k"], "nothing can match"),
@@ -177,6 +193,25 @@ def test_a_folder_that_is_no_package(tmp_path: Path, capsys: pytest.CaptureFixtu
     (bag / "bagit.txt").unlink()
     assert run(["verify", str(bag)]) == 4
     assert "Not valid, 1 problem:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (
+            ["collect"],
+            "prefect-collect: There is no file or folder {}/leters/x. The nearest folder that exists is {}. ",
+        ),
+        (["verify"], "prefect-collect: There is no package; check the path. The nearest folder that exists is {}. "),
+    ],
+)
+def test_a_mistyped_path(command: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message begins with what is not there, names what may be meant, and lists no kinds of sources."""
+    (tmp_path / "letters").mkdir()
+    assert run([*command, f"{tmp_path}/leters/x"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(says.replace("{}", str(tmp_path)) + f"Did you mean {tmp_path}/letters? ")
+    assert err.count("-source") == 0
 
 
 @pytest.mark.parametrize(

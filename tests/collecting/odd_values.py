@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from prefect_collect.codes import Failure
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item
 from prefect_collect.sources.item_checks import NO_ID
@@ -58,6 +59,7 @@ WRONG: dict[str, list[object]] = {
     "version": [b"v", 5, "v\udcff", MEGABYTE],
     "skipped": ["symlink", True],
     "failure": ["not_found", 5],
+    "elsewhere": ["linked_file", Failure("canceled", "A.")],
     "expands": [5, "\udcff"],
     "failed_since": [datetime(2020, 1, 1), 5],
     "is_current": [None, "yes"],

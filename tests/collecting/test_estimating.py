@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from prefect_collect.errors import SourceError
 from prefect_collect.job_folder.estimates import Estimate, find_estimate, save_estimate
 from prefect_collect.job_folder.folder import now
 from prefect_collect.job_folder.long_queries import named
-from prefect_collect.pages.expected import expected_rows, size_text, time_text
+from prefect_collect.pages.expected import expected_rows, expected_text, size_text, time_text
 from prefect_collect.sources.query import Query
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.memory_store import MemoryStore
@@ -105,7 +106,11 @@ def test_an_estimate_that_cannot_be_read_is_none() -> None:
 
 
 def test_words() -> None:
-    """A time is a range if earlier jobs differ, and items of unknown size are told."""
+    """A time is a range if earlier jobs differ by what can be seen, and items of unknown size are told."""
+    alike = Estimate(now(), 5, 2048, shortest=0.16, longest=0.24, jobs=("a", "b"))
+    assert time_text(alike) == "about 0.2 seconds"
+    assert "5 items, and 2 that cannot be read, 2.0 KiB;" in expected_text(replace(alike, failed=2))
+    assert Estimate.from_json(replace(alike, failed=2).to_json()).failed == 2
     found = Estimate(now(), 5, 2048, unsized=2, shortest=60.0, longest=180.0, jobs=("a", "b"))
     assert (size_text(found), time_text(found)) == ("2.0 KiB, without 2 items of unknown size", "1 minute to 3 minutes")
     store = MemoryStore()

@@ -95,7 +95,7 @@ def test_a_shard_that_cannot_be_handed_out() -> None:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(20)
+    thread.join(60)
     assert ended
     check_account(folder)
     result = folder.result()

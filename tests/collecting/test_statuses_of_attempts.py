@@ -33,6 +33,7 @@ def test_one_of_each_kind() -> None:
         "truncated": ("truncated", 3),
         "breaks": ("unexpected_error", 1),
         "unlisted_failure": ("access_denied", 1),
+        "elsewhere": ("linked_file", 0),
     }
 
 

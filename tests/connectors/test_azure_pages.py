@@ -1,10 +1,10 @@
-"""Reading pages of a listing of Azure Blob Storage: a proven page or a SourceError; and which keys obstore names."""
+"""Reading pages of a listing of Azure Blob Storage: a proven page or a SourceError; and which keys are paths."""
 
 from __future__ import annotations
 
 import pytest
 
-from prefect_collect.connectors.object_store._pages import askable, is_path, read_azure_page
+from prefect_collect.connectors.object_store._pages import marker_in, read_azure_page
 from prefect_collect.connectors.s3.page import Entry, Page
 from prefect_collect.errors import SourceError
 
@@ -18,8 +18,12 @@ PAGE = (
     '<?xml version="1.0" encoding="utf-8"?><EnumerationResults ServiceEndpoint="https://x/" ContainerName="box">'
     "<Prefix>p/</Prefix><Blobs>"
     + blob("p/", "<Content-Length>0</Content-Length><Etag>0x1</Etag>")
-    + blob("p/a//b", "<Last-Modified>Mon, 30 Nov 2026 14:11:09 GMT</Last-Modified>")
-    + blob("p/n%01l", encoded=' Encoded="true"')
+    + blob(
+        "p/a//b",
+        "<Creation-Time>Sun, 29 Nov 2026 01:02:03 GMT</Creation-Time>"
+        "<Last-Modified>Mon, 30 Nov 2026 14:11:09 GMT</Last-Modified>",
+    )
+    + blob("p/n%01l", "<Creation-Time>once</Creation-Time><Content-Length>3</Content-Length>", ' Encoded="true"')
     + blob("p/folder", "<ResourceType>directory</ResourceType>")
     + "</Blobs><NextMarker>more</NextMarker></EnumerationResults>"
 )
@@ -35,7 +39,7 @@ def test_a_page() -> None:
     assert read(PAGE) == Page(
         [
             Entry(b"p/", 0, "0x1", None),
-            Entry(b"p/a//b", None, None, "2026-11-30T14:11:09+00:00"),
+            Entry(b"p/a//b", None, None, "2026-11-30T14:11:09+00:00", created="2026-11-29T01:02:03+00:00"),
             Entry(b"p/n\x01l", 3, None, None),
         ],
         "more",
@@ -66,16 +70,8 @@ def test_an_answer_that_is_no_page(old: str, new: str, why: str) -> None:
     assert caught.value.code == "enumeration_failed"
 
 
-def test_keys_that_obstore_names() -> None:
-    """A key is asked for as it is or not at all; a folder is listed from the first one above that can be named."""
-    assert all(is_path(key) for key in ("a", "a/b", "...", "a b", "%2F", "\\", "é", "\x85"))
-    assert not any(is_path(key) for key in ("", "/a", "a/", "a//b", ".", "a/../b", "a\n", "\x7f"))
-    assert [askable(f) for f in ("", "a/", "a/b/", "/", "/a/", "a//b/", "a/./b/")] == [
-        "",
-        "a/",
-        "a/b/",
-        "",
-        "",
-        "a/",
-        "a/",
-    ]
+def test_a_marker_before_the_page_is_read() -> None:
+    """It is what the page turns out to have; none, if there are two, or the last page's."""
+    assert marker_in(PAGE.replace("more", "a&amp;b").encode()) == "a&b"
+    assert marker_in(PAGE.replace("more", "").encode()) is None
+    assert marker_in((PAGE + PAGE).encode()) is None

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefect_collect.connectors.imap.describing import file_name, internal_date, metadata_of, text
+from prefect_collect.connectors.imap.describing import file_name, internal_date, metadata_of, received_at, text
 from prefect_collect.connectors.imap.folders import decoded_name
 from prefect_collect.connectors.imap.listing import search_keys
 from prefect_collect.connectors.imap.places import Place, place_of
@@ -243,6 +243,16 @@ def _as(parameters: Value) -> Value:
 def test_dates(written_date: Value, expected: datetime | None) -> None:
     """INTERNALDATE is read with its zone; one that is none is not known."""
     assert internal_date(written_date) == expected
+    assert received_at(written_date) == expected
+
+
+def test_dates_at_the_ends_of_time() -> None:
+    """A time in the years 1 and 9999 is an item's, unless it lies outside them in UTC; its text keeps the zone."""
+    assert received_at(b"31-Dec-9999 23:59:59 +1400") == datetime(9999, 12, 31, 9, 59, 59, tzinfo=UTC)
+    assert received_at(b" 1-Jan-0001 00:00:00 -0100") == datetime(1, 1, 1, 1, tzinfo=UTC)
+    for outside in (b"31-Dec-9999 23:59:59 -1400", b" 1-Jan-0001 00:00:00 +0100"):
+        assert received_at(outside) is None
+        assert internal_date(outside) is not None
 
 
 def test_headers() -> None:

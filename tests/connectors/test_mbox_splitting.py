@@ -143,7 +143,17 @@ def test_other_line_ends() -> None:
         (b"From ann@x.example Mon Jan  5 10:00:00 2026", "2026-01-05T10:00:00+00:00"),
         (b"From - Mon Jan 05 10:00 2026", "2026-01-05T10:00:00+00:00"),
         (b"From 1468377463785459187@xxx Tue May 20 20:35:42 +0000 2014", "2014-05-20T20:35:42+00:00"),
-        (b"From a Tue May 20 20:35:42 CEST 2014", "2014-05-20T20:35:42+00:00"),
+        (b"From a Tue May 20 20:35:42 CEST 2014", None),
+        (b"From a Tue May 20 20:35:42 IST 2014", None),
+        (b"From a Tue May 20 20:35:42 GMT 2014", "2014-05-20T20:35:42+00:00"),
+        (b"From a Tue May 20 20:35:42 PDT 2014", "2014-05-21T03:35:42+00:00"),
+        (b"From a Wed Dec 31 23:59:59 1969", "1969-12-31T23:59:59+00:00"),
+        (b"From a Tue Feb 29 12:00:00 1600", "1600-02-29T12:00:00+00:00"),
+        (b"From a Mon Jan  1 00:00:00 0001", "0001-01-01T00:00:00+00:00"),
+        (b"From a Mon Jan  1 00:00:00 +1400 0001", None),
+        (b"From a Fri Dec 31 23:59:59 9999 -0100", None),
+        (b"From a Fri Dec 31 23:59:59 9999", "9999-12-31T23:59:59+00:00"),
+        (b"From a Tue May 20 20:35:42 2014 +2500", None),
         (b"From a Tue May 20 20:35:42 2014 -0530", "2014-05-21T02:05:42+00:00"),
         (b"From ???@??? Mon, 5 Jan 2026 10:00:00 +0100", "2026-01-05T09:00:00+00:00"),
         (b"From a!b Sun Jan  1 00:00:00 1995 remote from host", "1995-01-01T00:00:00+00:00"),
@@ -152,9 +162,23 @@ def test_other_line_ends() -> None:
     ],
 )
 def test_dates(line: bytes, date: str | None) -> None:
-    """A separator's date is read in the forms that programs write; without an offset it is UTC."""
+    """A separator's date is read in the forms that programs write; without a zone it is UTC, in an unknown one none."""
     found = date_of(line)
     assert (None if found is None else found.isoformat()) == date
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"From a Wed Dec 31 23:59:59 1969", b"From a Tue Feb 29 12:00:00 1600", b"From a Fri Dec 31 23:59:59 9999",
+        b"From a Fri Dec 31 23:59:59 9999 -1400", b"From a Mon Jan  1 00:00:00 +1400 0001",
+        b"From a Tue May 20 20:35:42 CEST 2014", b"From a Tue May 20 20:35:42 2014 +2500",
+    ],
+)  # fmt: skip
+def test_separators_of_odd_dates(line: bytes) -> None:
+    """A line with any date separates messages, whether the date is one of UTC or not."""
+    data = mbox(mail(1)) + line + b"\n" + mail(2) + b"\n"
+    assert bodies(data) == [mail(1), mail(2)]
 
 
 class Endless(Held):

@@ -56,6 +56,24 @@ def test_what_is_said_of_resources() -> None:
             "<d:resourcetype/><d:getlastmodified>2026-01-05T10:00:00+01:00</d:getlastmodified>",
             Resource("/a", is_folder=False, modified=datetime(2026, 1, 5, 9, tzinfo=UTC)),
         ),
+        (
+            "<d:resourcetype/><d:creationdate>2026-01-05T10:00:00.5+01:00</d:creationdate>",
+            Resource("/a", is_folder=False, created=datetime(2026, 1, 5, 9, 0, 0, 500_000, tzinfo=UTC)),
+        ),
+        (
+            "<d:resourcetype/><d:creationdate>Mon, 05 Jan 2026 10:00:00 GMT</d:creationdate>",
+            Resource("/a", is_folder=False, created=datetime(2026, 1, 5, 10, tzinfo=UTC)),
+        ),
+        ("<d:resourcetype/><d:creationdate>2026-01-05T10:00:00</d:creationdate>", Resource("/a", is_folder=False)),
+        ("<d:resourcetype/><d:creationdate>long ago</d:creationdate>", Resource("/a", is_folder=False)),
+        (
+            "<d:resourcetype/><d:getlastmodified>Wed, 31 Dec 1969 23:59:59 GMT</d:getlastmodified>",
+            Resource("/a", is_folder=False, modified=datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        ),
+        (
+            "<d:resourcetype/><d:getlastmodified>9999-12-31T23:59:59.5-14:00</d:getlastmodified>",
+            Resource("/a", is_folder=False),
+        ),
         ("<d:resourcetype/><d:getetag>bare</d:getetag>", Resource("/a", is_folder=False, etag="bare")),
         ("<d:resourcetype/><x xmlns='y:'><getetag>z</getetag></x>", Resource("/a", is_folder=False)),
     ],

@@ -29,8 +29,25 @@ def test_a_file() -> None:
     item = item_of(entry, "b/", has_times=True)
     assert (item.id, item.size, item.etag) == ("b/a", 3, f"sha1:{'a' * 40}")
     assert str(item.modified) == "2026-11-29 23:18:01.493288+00:00"
-    assert item_of(entry, "", has_times=False).modified is None
+    assert (item_of(entry, "", has_times=False).modified, item.created) == (None, None)
     assert stated_hash(item.etag) == ("sha1", bytes.fromhex("a" * 40))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "created"),
+    [
+        ({"btime": "2019-03-04T05:06:07.123456789+01:00", "owner": "ann"}, "2019-03-04 04:06:07.123456+00:00"),
+        ({"btime": "2019-03-04T05:06:07Z"}, "2019-03-04 05:06:07+00:00"),
+        ({"btime": "0000-00-00"}, "None"),
+        ({"btime": 7}, "None"),
+        ({}, "None"),
+        ("btime", "None"),
+    ],
+)
+def test_a_time_of_creation(metadata: Any, created: str) -> None:
+    """The time of birth in the metadata of a file is its time of creation; what is no time is none."""
+    [entry] = entries_of({"list": [FILE | {"Metadata": metadata}]}, "p")
+    assert str(item_of(entry, "", has_times=True).created) == created
 
 
 def test_what_a_service_does_not_state() -> None:
@@ -39,6 +56,23 @@ def test_what_a_service_does_not_state() -> None:
     [entry] = entries_of({"list": [odd]}, "p")
     assert (entry.size, entry.modified, entry.hash) == (None, None, None)
     assert entries_of({"list": None}, "p") == []
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ("1600-02-29T12:00:00Z", "1600-02-29T12:00:00+00:00"),
+        ("1969-07-20T20:17:39.999999999Z", "1969-07-20T20:17:39.999999+00:00"),
+        ("9999-12-31T23:59:59.5+14:00", "9999-12-31T09:59:59.500000+00:00"),
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+00:00"), ("0001-01-01T00:00:00+14:00", None),
+        ("9999-12-31T23:59:59-00:01", None), ("10000-01-01T00:00:00Z", None), ("2026-01-05T10:00:00", None), ("", None),
+        (None, None), (5, None),
+    ],
+)  # fmt: skip
+def test_odd_dates(stated: object, expected: str | None) -> None:
+    """A time of any year and zone is read; one outside the years 1 to 9999 of UTC, and one without a zone, is none."""
+    [entry] = entries_of({"list": [FILE | {"ModTime": stated}]}, "p")
+    assert (None if entry.modified is None else entry.modified.isoformat()) == expected
 
 
 def test_what_is_sharepoint() -> None:

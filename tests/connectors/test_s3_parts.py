@@ -144,6 +144,7 @@ def test_http_date() -> None:
         (404, "NoSuchBucket", "", "not_found"),
         (404, "", "", "not_found"),
         (403, "InvalidObjectState", "", "archived_object"),
+        (409, "BlobArchived", "This operation is not permitted on an archived blob.", "archived_object"),
         (400, "KMS.DisabledException", "", "encrypted_object"),
         (403, "AccessDenied", "User is not authorized to perform: kms:Decrypt", "encrypted_object"),
         (400, "InvalidRequest", "The object was stored using a form of Server Side Encryption.", "encrypted_object"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from prefect_collect.connectors.sftp import _packets as packets
 from prefect_collect.connectors.sftp._packets import Attributes, BadPacket, Name
+from prefect_collect.connectors.sftp._place import listed_time
 from tests.examples import examples
 
 MANY = settings(max_examples=examples(200), deadline=None)
@@ -105,3 +107,19 @@ def test_the_version() -> None:
     for wrong in (b"\x02\0\0\0\2", b"\x65\0\0\0\3", b"\x02\0"):
         with pytest.raises(BadPacket):
             packets.version(wrong)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "date", "expected"),
+    [
+        (2**32 - 1, b"Dec 31  1969", None), (2**32 - 1, b"Feb  7  2106", 2**32 - 1), (2**32 - 1, b"Feb  7 06:28", None),
+        (126_230_400, b"Jan  1  1974", 126_230_400), (126_230_400, b"Jan  1  2110", None), (0, b"Jan  1  1", None),
+        (1_704_067_199, b"Jan  1  2024", 1_704_067_199), (1_704_067_199, b"Jan 01 2024 10", 1_704_067_199),
+        (126_230_400, b"", 126_230_400), (1_704_067_199, b"Dec 31 23:59", 1_704_067_199), (None, b"Jan  1  1970", None),
+    ],
+)  # fmt: skip
+def test_times_that_do_not_fit(seconds: int | None, date: bytes, expected: int | None) -> None:
+    """A time of 32 bits that the server's line shows to be another one is none; without a line, one after 2038 is."""
+    long = b"-rw-r--r--    1 1000 1000 7 %b a 1969 name" % date
+    found = listed_time(seconds, long, b"a 1969 name")
+    assert found == (None if expected is None else datetime.fromtimestamp(expected, UTC))

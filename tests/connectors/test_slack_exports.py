@@ -31,7 +31,7 @@ def test_a_whole_export(tmp_path: Path) -> None:
     job = new_job(MemoryStore(), source)
     result = attempt(job, source)
     check_account(job)
-    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+    assert (result.status, result.success_rate, result.counts.left) == (JobStatus.SUCCESSFULLY_COMPLETED, 100.0, 0)
     rows = {row["path"]: row for row in held(job).values()}
     assert {path: row["sha256"] for path, row in rows.items()} == {
         name: hashlib.sha256(data).digest() for name, data in slack_files().items()
@@ -46,6 +46,8 @@ def test_a_whole_export(tmp_path: Path) -> None:
     assert kinds == {"public channel", "private channel", "direct message", "group direct message"}
     reported = {row["path"]: (row["error_code"], row["message"]) for row in unsuccessful(job).values()}
     codes = {path: code for path, (code, _) in reported.items()}
+    outcomes = {row["error_code"]: row["outcome"] for row in unsuccessful(job).values()}
+    assert outcomes == {"linked_file": "not_attempted", "empty_channel": "skipped", "looked_into": "skipped"}
     days = [path for path in rows if "/" in path]
     assert codes == {
         **{f"{path}/plan.pdf": "linked_file" for path in days}, **{f"{path}/old.pdf": "linked_file" for path in days},
@@ -65,7 +67,7 @@ def test_unpacked_and_chosen(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
     source = SlackExportSource(inside=FileSource(root=tmp_path))
     items = [*items_of(source)]
-    assert {item.path for item in items if not item.skipped} == slack_files().keys()
+    assert {item.path for item in items if not item.unread} == slack_files().keys()
     write_slack_export(tmp_path)
     packed = items_of(SlackExportSource(inside=str(tmp_path / "Slack export.zip")))
     query = Query(include=("**/general/2024-01-*.json",))
@@ -97,11 +99,11 @@ def test_more_links_than_are_listed(tmp_path: Path) -> None:
     (tmp_path / "users.json").write_bytes(b"[]")
     (tmp_path / "general").mkdir()
     (tmp_path / "general/2024-01-31.json").write_text(json.dumps(messages))
-    items = [item for item in items_of(SlackExportSource(inside=str(tmp_path))) if item.skipped]
+    items = [item for item in items_of(SlackExportSource(inside=str(tmp_path))) if item.elsewhere]
     assert len(items) == 10_001
     assert items[-1].path == "general/2024-01-31.json/2 more"
-    assert items[-1].skipped is not None
-    assert "10,002 links" in items[-1].skipped.message
+    assert items[-1].elsewhere is not None
+    assert "10,002 links" in items[-1].elsewhere.message
 
 
 @settings(max_examples=examples(100))
@@ -120,3 +122,18 @@ def test_arrays(value: list[dict[str, object]], piece: int, indent: int | None) 
     assert list(elements(pieces(data))) == value
     with pytest.raises(BadList):
         list(elements(pieces(data[:-1])))
+
+
+def test_odd_times(tmp_path: Path) -> None:
+    """The first and the last time of a day are those of messages whose time is one; no other time loses a message."""
+    odd = ["-1", "0", "nan", "inf", "1e400", "x", "", None, 1706695200, "1706695200.000100", "1706695201"]
+    (tmp_path / "users.json").write_bytes(b"[]")
+    (tmp_path / "general").mkdir()
+    (tmp_path / "general/2024-01-31.json").write_text(json.dumps([{"ts": ts} for ts in odd]))
+    source = SlackExportSource(inside=str(tmp_path))
+    job = new_job(MemoryStore(), source)
+    assert attempt(job, source).status is JobStatus.SUCCESSFULLY_COMPLETED
+    row = next(row for row in held(job).values() if row["path"].startswith("general"))
+    said = json.loads(row["metadata"])
+    assert said["messages"] == len(odd)
+    assert (said["first"], said["last"]) == ("2024-01-31T10:00:00.000100+00:00", "2024-01-31T10:00:01+00:00")

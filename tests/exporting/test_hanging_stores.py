@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
@@ -79,6 +80,21 @@ def collected(store: Store) -> JobFolder:
     return folder
 
 
+@cache
+def _delivered(format: str) -> tuple[JobFolder, MemoryStore]:
+    destination = MemoryStore()
+    collection = collected(MemoryStore())
+    export(collection, destination, format)
+    return collection, destination
+
+
+def delivered(format: str) -> tuple[JobFolder, MemoryStore]:
+    """Return a collection of a test's own, in a store that has an export of it too, and what that delivered."""
+    collection, destination = _delivered(format)
+    assert isinstance(collection.store, MemoryStore)
+    return JobFolder(collection.store.copy(), collection.job_id), destination
+
+
 def canceled(hang: Hang, collection: JobFolder, destination: Store, format: str) -> tuple[JobFolder, TaskResult]:
     """Return an export that is canceled when it hangs, with its result while it still hangs."""
     stop = Stop()
@@ -122,8 +138,8 @@ def let_go(hang: Hang) -> None:
 )
 def test_a_destination_that_hangs(format: str, operation: str, ending: str) -> None:
     """Wherever it hangs, the export ends as Canceled with a warning of what may be left; Start delivers the package."""
-    collection, destination, wanted = collected(MemoryStore()), MemoryStore(), MemoryStore()
-    export(collection, wanted, format)
+    collection, wanted = delivered(format)
+    destination = MemoryStore()
     hang = Hang(StoreUnavailable("The connection was lost. [test]"))
 
     def fault(done: str, key: str) -> None:
@@ -179,8 +195,12 @@ def test_a_late_last_piece() -> None:
 
 
 @pytest.mark.parametrize("operation", ["remove", "delete"])
-def test_a_removal_that_hangs(operation: str) -> None:
-    """Once its attempt is closed, the removal of what a canceled export has written does not continue."""
+def test_a_removal_that_hangs(operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once its attempt is closed, the removal of what a canceled export has written does not continue.
+
+    The removal begins within the grace after the cancel, also on a busy machine.
+    """
+    monkeypatch.setattr(stop_module, "GRACE", 2.0)
     collection, destination, hang, stop = collected(MemoryStore()), MemoryStore(), Hang(), Stop()
 
     def fault(done: str, key: str) -> None:

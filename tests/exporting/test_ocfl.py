@@ -14,9 +14,9 @@ import pytest
 
 from prefect_collect.blocks import FileSource
 from prefect_collect.codes import Failure
-from prefect_collect.errors import StoreNameTooLong
+from prefect_collect.errors import PackageError, StoreNameTooLong
 from prefect_collect.job_folder.folder import JobFolder
-from prefect_collect.packages import FolderZip, verify
+from prefect_collect.packages import FolderZip, fetch_package, folder_zip, verify, version_remark
 from prefect_collect.packages.file_sets.lists import SetLists
 from prefect_collect.packages.ocfl.names import object_name
 from prefect_collect.statuses import JobStatus
@@ -86,7 +86,8 @@ def test_later_exports_are_versions_that_share_files(tmp_path: Path) -> None:
         assert (found.problems, found.warnings, found.items) == ([], [], len(files))
         assert found.bytes == sum(map(len, files.values()))
         assert found.fingerprint == result.fingerprint
-    assert verify(root).problems[0].what.startswith("it is an OCFL storage root")
+    with pytest.raises(PackageError, match="an OCFL storage root"):
+        verify(root)
 
 
 def test_odd_names(tmp_path: Path) -> None:
@@ -222,3 +223,31 @@ def test_a_downloaded_object_is_verified_as_one_file(tmp_path: Path) -> None:
     file.write_bytes(b"".join(FolderZip(DirectoryStore(tmp_path / "root"), NAME).chunks()))
     here, there = verify(tmp_path / "root" / NAME), verify(file)
     assert (there.problems, there.items, there.fingerprint) == ([], here.items, here.fingerprint)
+
+
+def test_an_earlier_export_is_fetched_as_it_was(tmp_path: Path) -> None:
+    """The result names the version. The copy of an object with later ones is the object up to that of the export, also
+    while another export writes, and as one file.
+    """
+    root, home = DirectoryStore(tmp_path / "root"), tmp_path / "home"
+    _, first = export(collected(tmp_path, FIRST), root, "ocfl")
+    later = collected(tmp_path, {"a.txt": b"changed"})
+    _, second = export(later, root, "ocfl")
+    _, again = export(later, root, "ocfl")
+    assert first.message.endswith(" The export is version v1 of the object.")
+    assert second.message.endswith(" The export is version v2 of the object.")
+    assert again.message.endswith(" The object has just these files as its version v2, so none was added.")
+    (tmp_path / "root" / NAME / "v3" / "content").mkdir(parents=True)
+    (tmp_path / "root" / NAME / "v3" / "content" / "begun.txt").touch()
+    for result, items in ((first, len(FIRST)), (second, 1)):
+        name = home / str(items)
+        copy = fetch_package(root, NAME, name, NAME, result.fingerprint, "ocfl")
+        assert (verify(copy).problems, verify(copy).items, verify(copy).fingerprint) == ([], items, result.fingerprint)
+        (name / "object.zip").write_bytes(b"".join(folder_zip(root, NAME, result.fingerprint, "ocfl").chunks()))
+        file = verify(name / "object.zip")
+        assert (file.problems, file.fingerprint) == ([], result.fingerprint)
+    assert version_remark(root, NAME, first.fingerprint, "ocfl").startswith("The object has version v2 now; ")
+    assert version_remark(root, NAME, second.fingerprint, "ocfl") == ""
+    with pytest.raises(PackageError, match="no longer has the version that the export made"):
+        fetch_package(root, NAME, home / "none", NAME, "0" * 64, "ocfl")
+    assert not (home / "none" / NAME).exists()

@@ -26,6 +26,6 @@ def test_a_signature_is_the_functions(flow: Any) -> None:
 def test_help_is_for_people() -> None:
     """`help` shows the type of each parameter, as for any function, and nothing of the form in Prefect's UI."""
     shown = pydoc.render_doc(prefect_collect, renderer=pydoc.plaintext)  # type: ignore[attr-defined]  # typeshed leaves it out
-    assert "tries: int = 5, concurrency: int = 32" in shown
+    assert "tries: int = 5, concurrency: int = 128" in shown
     assert "FieldInfo(" not in shown.partition("FUNCTIONS")[2]
     assert "JsonSchema" not in shown.partition("FUNCTIONS")[2]

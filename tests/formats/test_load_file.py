@@ -10,8 +10,9 @@ import pytest
 from prefect_collect.errors import UsageError
 from prefect_collect.flows import AutoExport
 from prefect_collect.formats import FORMATS, OPTION_GROUPS, require_options
+from prefect_collect.formats.facts import FACTS, REQUIRED
 from prefect_collect.formats.load_file import LoadFile
-from prefect_collect.formats.profiles import FACTS, PRESETS, REQUIRED, profile_of
+from prefect_collect.formats.profiles import PRESETS, profile_of
 
 _OWN = "# mine\nDoc ID = control_number\n\nFile = native_path\nA/B = md5\n"
 

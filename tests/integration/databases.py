@@ -24,7 +24,7 @@ from tests.integration.postgres import Postgres, postgres
 from tests.integration.servers import end_process, ending_with_us, free_port
 
 PASSWORD = "not-a-secret:of@any/body"
-_PATIENCE = 60.0
+_PATIENCE = 120.0
 
 
 @dataclass

@@ -9,7 +9,8 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, cast
@@ -48,18 +49,22 @@ class Fault:
 class FaultProxy:
     """A proxy that forwards requests to `target_url` unchanged, except for the requested faults.
 
-    `url` is its address. `requests` lists (method, path with query) in the order of arrival; `bytes_up` and
+    `url` is its address. `requests` lists (method, path with query) in the order of arrival, and `times` when each came
+    by the monotonic clock; `bytes_up` and
     `bytes_down` count the bytes of the forwarded bodies, and `hits` the faults that were caused. A fault hits the next
     `n` requests that match; `method` and `path` are regular expressions, and `path` is searched in the path with its
-    query. `rewrite`, if set, makes the body of an answer to a GET of the path and the server's body. Use the proxy as a
-    context manager, or call `close`.
+    query. `rewrite`, if set, makes the body of an answer to a GET of the path and the server's body; `restate` makes
+    the value of a header of any answer of the path, the header's name in small letters and its value, or leaves it out.
+    Use the proxy as a context manager, or call `close`.
     """
 
     def __init__(self, target_url: str) -> None:
         target = urlsplit(target_url)
         self.target = (target.hostname or "127.0.0.1", target.port or 80)
         self.requests: list[tuple[str, str]] = []
+        self.times: list[float] = []
         self.rewrite: Callable[[str, bytes], bytes] | None = None
+        self.restate: Callable[[str, str, str], str | None] | None = None
         self.hits = 0
         self.bytes_up = 0
         self.bytes_down = 0
@@ -106,11 +111,12 @@ class FaultProxy:
     def hang_next(self, n: int = 1, *, method: str = "", path: str = "") -> threading.Event:
         """Hold the request until `release` or `close`, then reset the connection. Signal when one is held."""
         fault = Fault("hang", n, method=method, path=path)
+        self.released.clear()
         self._add(fault)
         return fault.caused
 
     def release(self) -> None:
-        """End the held requests, and hold no more."""
+        """End the held requests, and hold no more until the next `hang_next`."""
         self.released.set()
 
     def clear(self) -> None:
@@ -118,6 +124,7 @@ class FaultProxy:
         with self.lock:
             self._faults.clear()
             self.requests.clear()
+            self.times.clear()
             self.hits = self.bytes_up = self.bytes_down = 0
 
     def count(self, method: str = "", path: str = "") -> int:
@@ -161,6 +168,7 @@ class FaultProxy:
         """Record a request, and return the fault that hits it."""
         with self.lock:
             self.requests.append((method, path))
+            self.times.append(time.monotonic())
             for fault in self._faults:
                 if fault.hits(method, path):
                     fault.left -= 1
@@ -279,9 +287,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, answer: http.client.HTTPResponse, fault: Fault | None) -> None:
         self.send_response_only(answer.status, answer.reason)
-        for name, value in answer.getheaders():
-            if name.lower() not in _HOP_BY_HOP:
-                self.send_header(name, value)
+        self._pass_back(answer, _HOP_BY_HOP)
         length = answer.getheader("Content-Length")
         without_body = self.command == "HEAD" or answer.status in (204, 304)
         chunked = length is None and not without_body
@@ -305,12 +311,18 @@ class _Handler(BaseHTTPRequestHandler):
     def _rewritten(self, answer: http.client.HTTPResponse, rewrite: Callable[[str, bytes], bytes]) -> None:
         body = rewrite(self.path, answer.read())
         self.send_response_only(answer.status, answer.reason)
-        for name, value in answer.getheaders():
-            if name.lower() not in _HOP_BY_HOP | {"content-length"}:
-                self.send_header(name, value)
+        self._pass_back(answer, _HOP_BY_HOP | {"content-length"})
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def _pass_back(self, answer: http.client.HTTPResponse, without: Set[str]) -> None:
+        restate = self.proxy.restate
+        for name, value in answer.getheaders():
+            if name.lower() not in without:
+                stated = value if restate is None else restate(self.path, name.lower(), value)
+                if stated is not None:
+                    self.send_header(name, stated)
 
     def _fail(self, fault: Fault) -> None:
         text = f"<?xml version='1.0'?><Error><Code>{fault.code}</Code><Message>Asked for by a test.</Message></Error>"

@@ -46,13 +46,13 @@ class File:
 
     Attributes:
         etag: The ETag with its quotes; None for none.
-        modified: The time of Last-Modified, in seconds; None for none.
+        modified: The time of Last-Modified, in seconds, or its text; None for none.
         length: What Content-Length says; None for the truth.
     """
 
     data: bytes | Zeros
     etag: str | None
-    modified: int | None
+    modified: int | str | None
     length: int | None = None
 
 
@@ -217,7 +217,9 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {"Content-Type": "application/octet-stream"}
         if file.etag is not None:
             headers["ETag"] = file.etag
-        if file.modified is not None:
+        if isinstance(file.modified, str):
+            headers["Last-Modified"] = file.modified
+        elif file.modified is not None:
             headers["Last-Modified"] = format_datetime(datetime.fromtimestamp(file.modified, UTC), usegmt=True)
         if self.headers.get("If-Match") not in (None, file.etag):
             self._answer(412, {}, b"")

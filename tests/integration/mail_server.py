@@ -22,7 +22,7 @@ from prefect_collect.blocks import ImapSource
 from tests.integration.servers import free_port
 
 PASSWORD = "not-a-secret-of-anybody"
-_PATIENCE = 30.0
+_PATIENCE = 120.0
 
 _CONFIGURATION = """
 base_dir = {folder}/run

@@ -27,7 +27,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.integration.servers import end_process, ending_with_us, free_port
 
-_PATIENCE = 60.0
+_PATIENCE = 120.0
 _TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 

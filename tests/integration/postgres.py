@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _CACHE: Final = Path(__file__).parents[2] / ".pytest_cache" / "postgres"
 _MIGRATED: Final = "prefect"
 _USER: Final = "prefect"
-_PATIENCE: Final = 60.0
+_PATIENCE: Final = 120.0
 _OPTIONS: Final = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=500"]
 """Durability after a crash of the machine is not needed; each Prefect server has up to 15 connections."""
 

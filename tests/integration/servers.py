@@ -30,7 +30,7 @@ SECRET_KEY = "not-a-secret-of-anybody"
 REGION = "us-east-1"
 DOMAIN = "s3.test"
 """The domain below which SeaweedFS also accepts a bucket in the host name; only a proxy leads to it."""
-_PATIENCE = 60.0
+_PATIENCE = 120.0
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ import psutil
 from tests.integration.servers import end_process, ending_with_us, find_program, free_port, served
 
 _FAULTS = Path(__file__).with_name("sftp_faults.py")
-_PATIENCE = 20.0
+_PATIENCE = 120.0
 
 
 def find_sshd() -> str:

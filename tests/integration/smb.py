@@ -21,7 +21,7 @@ from tests.integration.servers import end_process, ending_with_us, find_program,
 
 PASSWORD = "not-a-secret"
 _USER = "nobody"
-_PATIENCE = 30.0
+_PATIENCE = 120.0
 _SYS_ADMIN = 1 << 21
 """The capability to mount: linux/capability.h."""
 

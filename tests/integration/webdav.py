@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,11 +26,15 @@ class WebDavServer:
         root: The folder.
         auth: What it asks of its users.
         certificate: Certificate and key in one file, for https.
+        kept: How many idle connections it keeps.
+        guard: Stands between the server and its application, which asks for nothing then.
     """
 
     root: Path
     auth: Literal["anonymous", "basic", "digest"] = "anonymous"
     certificate: Path | None = None
+    guard: Callable[[Any], Any] | None = None
+    kept: int = 100
     port: int = field(default_factory=free_port)
     users: dict[str, Any] = field(default_factory=dict, repr=False)
     _server: wsgi.Server | None = field(default=None, repr=False)
@@ -67,8 +71,9 @@ class WebDavServer:
         )
         if self.auth != "anonymous":
             self.users = app.config["simple_dc"]["user_mapping"]["*"]  # its copy
-        self._server = wsgi.Server(("127.0.0.1", self.port), app, numthreads=16)
+        self._server = wsgi.Server(("127.0.0.1", self.port), self.guard(app) if self.guard else app, numthreads=16)
         self._server.shutdown_timeout = 1
+        self._server.keep_alive_conn_limit = self.kept
         if self.certificate is not None:
             self._server.ssl_adapter = BuiltinSSLAdapter(str(self.certificate), str(self.certificate))
         self._server.prepare()

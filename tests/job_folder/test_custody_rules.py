@@ -12,7 +12,7 @@ from prefect_collect.collecting.closing import close_lost_attempts
 from prefect_collect.collecting.incremental import Incremental, since_options
 from prefect_collect.errors import CorruptPart, EvidenceError
 from prefect_collect.exporting.bound_collection import bind_collection
-from prefect_collect.job_folder import custody_events, custody_log, store_keys, table_columns
+from prefect_collect.job_folder import custody_events, custody_log, kept_table, store_keys, table_columns
 from prefect_collect.job_folder.checked_evidence import vouched
 from prefect_collect.job_folder.custody_events import listed_hashes, record_missed_events
 from prefect_collect.job_folder.error_report_reading import reported_items
@@ -191,18 +191,28 @@ def test_only_an_attempt_s_own_entries_vouch(job: JobFolder, name: str) -> None:
     assert bind_collection(job.store, "job").result.counts.succeeded == 4
 
 
-def test_a_file_that_is_changed_after_it_was_checked(job: JobFolder) -> None:
-    """The bytes that are used are those that were checked: a change in between is found before a row is yielded."""
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_file_that_is_changed_after_it_was_checked(
+    job: JobFolder, monkeypatch: pytest.MonkeyPatch, is_kept: bool
+) -> None:
+    """The bytes that are used are those that were checked: a change in between is found before a row is yielded.
+
+    A short manifest is kept in memory as it was checked, so that it does not matter what becomes of its file.
+    """
+    if not is_kept:
+        monkeypatch.setattr(kept_table, "MOST_ROWS", 3)
     bound = bind_collection(job.store, "job")
     evidence = vouched(job, 1)
     evidence.require_attempt(1)
     assert sum(batch.num_rows for batch in bound.manifest(["path"])) == 4
     for key in (MANIFEST, store_keys.result_key("job", 1), store_keys.job_key("job")):
         blobs(job)[key] += b" "
-    for use in (
-        lambda: next(iter(bound.manifest(["path"]))), lambda: next(iter(evidence.batches(MANIFEST))),
-        lambda: evidence.result(1), evidence.record,
-    ):  # fmt: skip
+    if is_kept:
+        assert sum(batch.num_rows for batch in bound.manifest(["path", "size"])) == 4
+    else:
+        with pytest.raises(CorruptPart, match="vouches for"):
+            next(iter(bound.manifest(["path"])))
+    for use in (lambda: next(iter(evidence.batches(MANIFEST))), lambda: evidence.result(1), evidence.record):
         with pytest.raises(CorruptPart, match="vouches for"):
             use()
 

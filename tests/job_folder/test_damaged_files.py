@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from prefect_collect.collecting import enumeration
 from prefect_collect.errors import AttemptSuperseded, CollectError, CorruptPart
 from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.folder import JobFolder, now
@@ -180,15 +181,27 @@ def test_an_attempt_that_is_being_worked_on_cannot_be_taken_over() -> None:
     assert claim_attempt(folder) == 2
 
 
+@pytest.fixture(scope="module")
+def retried(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a collection of two attempts in a store, its id, and exports of it; tests copy the store."""
+    root = tmp_path_factory.mktemp("retried")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(enumeration, "SHARD_ITEMS", 3)  # as `small_shards`, which is of each test
+        folder, source = collected(DirectoryStore(root / "store"))
+        source.things["denied/0"].kind = "good"
+        attempt(folder, source)
+    (root / "job").write_text(folder.job_id)
+    for format in ("bagit", "directory"):
+        export(folder, DirectoryStore(root / format), format)
+    return root
+
+
 @pytest.mark.parametrize("format", ["bagit", "directory"])
 @pytest.mark.parametrize("how", ["flipped", "cut", "deleted"])
-def test_a_damaged_segment(how: str, format: str, tmp_path: Path) -> None:
+def test_a_damaged_segment(how: str, format: str, retried: Path, tmp_path: Path) -> None:
     """Only its items fail; the rest is exported; after the repair a retry delivers the complete package."""
-    store = DirectoryStore(tmp_path / "store")
-    folder, source = collected(store)
-    source.things["denied/0"].kind = "good"
-    attempt(folder, source)
-    export(folder, DirectoryStore(tmp_path / "wanted"), format)
+    store = DirectoryStore(shutil.copytree(retried / "store", tmp_path / "store"))
+    folder = JobFolder(store, (retried / "job").read_text())
     name = store_keys.segment_key(folder.job_id, store_keys.segment_name(1, 1))
     segment, backup = Path(store.locate(name)), tmp_path / "backup"
     shutil.copy(segment, backup)
@@ -214,7 +227,7 @@ def test_a_damaged_segment(how: str, format: str, tmp_path: Path) -> None:
     shutil.copy(backup, segment)
     job, result = export(folder, destination, format, job)
     assert (result.attempt, result.status) == (2, JobStatus.SUCCESSFULLY_COMPLETED)
-    assert tree(tmp_path / "out") == tree(tmp_path / "wanted")
+    assert tree(tmp_path / "out") == tree(retried / format)
     assert job.result(1).status is JobStatus.PARTIALLY_COMPLETED  # type: ignore[union-attr]
 
 

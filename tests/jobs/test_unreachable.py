@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import httpx
@@ -16,7 +18,6 @@ from prefect.client.orchestration import get_client
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_CLIENT_MAX_RETRIES,
-    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
     temporary_settings,
 )
 
@@ -25,7 +26,8 @@ from prefect_collect.cli._exits import FAILED
 from prefect_collect.cli._run_command import explain
 from prefect_collect.errors import PrefectError, PrefectUnavailable
 from prefect_collect.runs.queries import kinds_of_flows
-from prefect_collect.runs.refusals import prefect_errors
+from prefect_collect.runs.refusals import prefect_error, prefect_errors
+from tests.forked import run
 from tests.integration.servers import free_port
 from tests.support.local_http import serving
 
@@ -106,23 +108,57 @@ def test_a_closed_port(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert explain(caught.value) == (explain(caught.value.__cause__)[0], FAILED)
 
 
+@pytest.mark.parametrize(
+    ("url", "variable", "says"),
+    [
+        ("http://127.0.0.1:4200/api", True, "unset PREFECT_API_URL, then `prefect-collect serve` (or `prefect server"),
+        ("http://127.0.0.1:4711/api", True, "then `prefect-collect serve --port 4711` (or `prefect server start --po"),
+        (
+            "http://localhost:4711/api",
+            False,
+            "again: `prefect server start --port 4711`. Or go on without it, after `p",
+        ),
+        ("http://prefect.example/api", True, "See that it runs there: `prefect-collect serve` (or `prefect server st"),
+    ],
+)
+def test_how_to_go_on(url: str, variable: bool, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says how to start the server again, and how to look at jobs without it, as it was configured."""
+    if variable:
+        monkeypatch.setenv("PREFECT_API_URL", url)
+    else:
+        monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with temporary_settings({PREFECT_API_URL: url}):
+        error = prefect_error(httpx.ConnectError("refused", request=httpx.Request("GET", f"{url}/health")))
+    assert isinstance(error, PrefectUnavailable)
+    assert says in str(error)
+    assert "`show`, `jobs`, `preview`, `report` and `download` then read the staging store" in str(error)
+
+
+_SLOW: Final = """
+import sys
+from prefect.server.api.server import SubprocessASGIServer
+from prefect_collect.errors import PrefectUnavailable
+from prefect_collect.runs.refusals import prefect_errors
+
+server = SubprocessASGIServer(port=int(sys.argv[1]))
+try:
+    with prefect_errors():
+        server.start()
+except PrefectUnavailable as error:
+    print(error)
+finally:
+    server.stop()
+"""
+
+
 def test_a_server_of_its_own_that_is_slow() -> None:
     """A server that Prefect starts for the call, and that does not answer in time, is told from one at an address.
 
-    The server is this test's own: Prefect's other threads must not find it, as they would wait for it and go on.
+    It runs in a process that has imported Prefect's server, which takes a second.
     """
-    from prefect.server.api.server import SubprocessASGIServer  # takes a second, which all tests would wait for
-
-    server = SubprocessASGIServer(port=free_port())
-    try:
-        with (
-            temporary_settings({PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 0}),
-            pytest.raises(PrefectUnavailable, match=r"STARTUP_TIMEOUT_SECONDS=0\]"),
-            prefect_errors(),
-        ):
-            server.start()
-    finally:
-        server.stop()
+    environment = {**os.environ, "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "0"}
+    done = run([sys.executable, "-c", _SLOW, str(free_port())], env=environment, capture_output=True, check=True)
+    assert b"STARTUP_TIMEOUT_SECONDS=0]" in done.stdout
 
 
 def test_a_server_that_refuses(refusing: str) -> None:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from prefect_collect.archive.problems import Damaged
 from prefect_collect.escaping import csv_text
+from prefect_collect.formats.facts import FACTS
 from prefect_collect.formats.load_file import Encoding
-from prefect_collect.formats.profiles import FACTS
 from prefect_collect.packages.load_files.description import read_description
 from prefect_collect.packages.load_files.reading import read_csv, read_dat
 from prefect_collect.packages.load_files.text import MARKS, RowWriter

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from prefect_collect.cli._exits import FAILED, OK
-from prefect_collect.cli._verifying import verify_package
-from prefect_collect.errors import PackageExists
+from prefect_collect.cli import run
+from prefect_collect.cli._exits import OK, WRONG_USE
+from prefect_collect.errors import PackageError, PackageExists
 from prefect_collect.exporting.delivery import Delivery
 from prefect_collect.packages import PACKAGE_FORMATS, PackageInput, PackagePlace, PackageSpec, check_items, verify
 from prefect_collect.packages.ocfl.inventory import next_version, parsed_inventory
@@ -111,11 +111,21 @@ def test_an_earlier_version_that_says_otherwise(made: Path) -> None:
 
 
 def test_the_command_takes_the_folder_of_an_object(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It says that the object is valid; of a storage root, it says what to verify."""
-    assert verify_package(f"{made}/", json=False) == OK
+    """It says that the object is valid; a storage root stands for the objects in it, and the API refuses it."""
+    assert run(["verify", f"{made}/"]) == OK
     assert capsys.readouterr().out.startswith("Valid")
-    assert verify_package(str(made.parent), json=False) == FAILED
-    assert "an OCFL storage root" in "".join(capsys.readouterr())
+    assert run(["verify", f"{made.parent}/"]) == OK
+    shown = capsys.readouterr().out
+    assert (shown.splitlines()[0], shown.splitlines()[-1]) == (str(made), "1 verified: 1 valid, 0 not valid.")
+    assert run(["verify", str(made.parent), "--json"]) == OK
+    [found] = json.loads(capsys.readouterr().out)
+    assert (found["location"], found["valid"]) == (str(made), True)
+    with pytest.raises(PackageError, match="an OCFL storage root, which has an object for each source; verify each"):
+        verify(made.parent)
+    made.rename(made.parent / "0=other")
+    (made.parent / "0=other" / "0=ocfl_object_1.1").unlink()
+    assert run(["verify", str(made.parent)]) == WRONG_USE
+    assert "none of the folders in it is an OCFL object" in capsys.readouterr().err
 
 
 INVENTORY = next_version(None, "object", {ONE: ["v1/content/a"]}, {"a": ONE, "b": ONE}, SAID)

@@ -58,9 +58,9 @@ def test_prefect_starts_no_thread_for_a_job() -> None:
     """In the context that a job's flow has for the engine there is no thread that the flow's end would wait for."""
     with in_run() as context:
         engine: FlowRunEngine[Any, Any] = FlowRunEngine(flow=collect, flow_run=context.flow_run)
-        before = threading.active_count()
+        before = {*threading.enumerate()}
         with _send_heartbeats(engine):
-            assert threading.active_count() == before
+            assert {*threading.enumerate()} <= before
 
 
 @pytest.mark.parametrize("seconds", [180, 45, None])

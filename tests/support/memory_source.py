@@ -20,11 +20,11 @@ from prefect_collect.sources import Content, Item, Listed, ListingEnd
 
 Kind = Literal[
     "good", "unknown_size", "empty", "denied", "flaky", "down", "skipped", "changed", "checksum", "truncated", "breaks",
-    "unlisted_failure",
+    "unlisted_failure", "elsewhere",
 ]  # fmt: skip
 KINDS: tuple[Kind, ...] = (
     "good", "unknown_size", "empty", "denied", "flaky", "down", "skipped", "changed", "checksum", "truncated", "breaks",
-    "unlisted_failure",
+    "unlisted_failure", "elsewhere",
 )  # fmt: skip
 SUCCEEDS = frozenset({"good", "unknown_size", "empty", "flaky"})
 """Kinds that succeed within an attempt of three tries."""
@@ -64,6 +64,8 @@ class MemorySource:
             return replace(item, skipped=Failure("special_file", f"A socket. [{id_}]"))
         if thing.kind == "unlisted_failure":
             return replace(item, failure=Failure("access_denied", f"Not allowed to look. [{id_}]"))
+        if thing.kind == "elsewhere":
+            return replace(item, elsewhere=Failure("linked_file", f"A link. [{id_}]"))
         return item
 
     def items(self) -> Iterator[Listed]:

@@ -166,6 +166,9 @@ def check_account(folder: JobFolder, contents: dict[str, bytes] | None = None) -
         outcomes = [row["outcome"] for row in reported.values()]
         for outcome in ("failed", "skipped", "not_attempted"):
             assert outcomes.count(outcome) == getattr(counts, outcome)
+        linked = [row for row in reported.values() if row["error_code"] == "linked_file"]
+        assert {row["outcome"] for row in linked} <= {"not_attempted"}
+        assert (len(linked), counts.left) == (counts.elsewhere, counts.not_attempted - counts.elsewhere)
         assert sum(row["size"] for row in rows.values()) == counts.bytes
         canceled = result.status.value == "Canceled"
         assert result.status is computed_status(counts, incomplete=bool(job_rows(folder, number)), canceled=canceled)

@@ -55,6 +55,10 @@ class Damaged(Exception):
     """A file cannot be read as it should be; its readers turn this into a problem, or an error of their own."""
 
 
+class NotAnArchive(Damaged):
+    """A file has nothing of an archive: neither the end of a ZIP file, nor the beginning of an archive of any kind."""
+
+
 def shown(text: str) -> str:
     """Return text that any output accepts: what is not Unicode text is escaped."""
     return text.encode("utf-8", "backslashreplace").decode()

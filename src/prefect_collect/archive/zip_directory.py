@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from prefect_collect.archive import zip64 as z
-from prefect_collect.archive.problems import Damaged, Problems
+from prefect_collect.archive.problems import Damaged, NotAnArchive, Problems
 from prefect_collect.archive.random_access import Bytes
 from prefect_collect.archive.unsafe_names import unsafe
 
@@ -32,6 +32,9 @@ _OTHER_ARCHIVES: Final = {
     "tar": (257, b"ustar"), "gzip": (0, b"\x1f\x8b"), "bzip2": (0, b"BZh"), "xz": (0, b"\xfd7zXZ\0"),
     "Zstandard": (0, b"\x28\xb5\x2f\xfd"), "7z": (0, b"7z\xbc\xaf\x27\x1c"), "RAR": (0, b"Rar!\x1a\x07"),
 }  # fmt: skip
+_PDF: Final = b"%PDF-"
+_FIRST: Final = b"PK"
+"""How every ZIP file begins, also one that was cut off."""
 
 
 @dataclass(slots=True)
@@ -67,12 +70,12 @@ class Directory:
 
 
 def find_directory(source: Bytes, problems: Problems) -> Directory:
-    """Find the central directory from the file's end. Raise Damaged if there is none."""
+    """Find the central directory from the file's end. Raise Damaged, or NotAnArchive, if there is none."""
     tail_start = max(0, source.size - _TAIL)
     tail = source.read(tail_start, source.size)
     at, fitting = _find_end(tail)
     if at < 0:
-        raise Damaged(_not_a_zip(source.read(0, _HEAD)))
+        raise _not_a_zip(source.read(0, _HEAD))
     if fitting > 1:
         problems.add(END, f"{fitting} end records fit the end of the file, so that readers may see other files in it")
     fields = z.END.unpack_from(tail, at)
@@ -109,14 +112,17 @@ def find_directory(source: Bytes, problems: Problems) -> Directory:
     return Directory(start, end, entries, shift, form)
 
 
-def _not_a_zip(head: bytes) -> str:
-    """Return why a file without an end record is not a ZIP file."""
+def _not_a_zip(head: bytes) -> Damaged:
+    """Return the error of a file without an end record, which says why it is not a ZIP file."""
     if not head:
-        return "it is an empty file"
+        return Damaged("it is an empty file")
     kind = next((name for name, (at, mark) in _OTHER_ARCHIVES.items() if head.startswith(mark, at)), None)
     if kind is not None:
-        return f"it is a {kind} archive, of which nothing is read: unpack it, and verify the folder"
-    return "it is not a ZIP file, or it was cut off: it has no end record"
+        return Damaged(f"it is a {kind} archive, of which nothing is read: unpack it, and verify the folder")
+    if head.startswith(_PDF):
+        return NotAnArchive("it is a PDF document; a chain of custody document is checked with its package")
+    what = "it is not a ZIP file, or it was cut off: it has no end record"
+    return Damaged(what) if head.startswith(_FIRST) else NotAnArchive(what)
 
 
 def _find_end(tail: bytes) -> tuple[int, int]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from prefect_collect.cli._places import is_saved, saved_destination
-from prefect_collect.formats import require_source
+from prefect_collect.errors import StoreError
+from prefect_collect.formats import FORMATS, require_source
 from prefect_collect.stores import Store, open_store
 
 if TYPE_CHECKING:
@@ -20,7 +22,8 @@ def require_apart(
 ) -> None:
     """Raise InvalidLocation if the source and the staging store overlap, or the export would go into one of them.
 
-    Raise UsageError if the export's format cannot be made of a collection from the source.
+    Raise UsageError if the export's format cannot be made of a collection from the source; PackageExists or
+    PackageError if the destination is no place for a format that grows.
 
     Args:
         source: The data source.
@@ -40,6 +43,11 @@ def require_apart(
         require_destination(source, staging, open_store(goal))
     elif saved:
         require_destination(source, staging, store_of(saved_destination(goal)))
+    if FORMATS[auto_export.get("format", "bagit")].grows and not is_saved(goal):
+        from prefect_collect.packages import require_possible
+
+        with suppress(StoreError):  # it may be there when the export starts
+            require_possible(open_store(goal))
 
 
 def store_of(block: Block) -> Store:

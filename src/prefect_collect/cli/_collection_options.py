@@ -13,11 +13,12 @@ from typing import Annotated, Any, Final
 import typer
 
 from prefect_collect.cli._export_options import ExportOptions, declarations, flag_of
-from prefect_collect.cli._format_options import resolved
+from prefect_collect.cli._format_options import grouped, resolved
 from prefect_collect.cli._option_groups import Of, groups_of
 from prefect_collect.cli._what_to_collect import WhatToCollect
 from prefect_collect.errors import UsageError
-from prefect_collect.formats import FORMAT_WORDS, Format, fitting_options, grouped_options
+from prefect_collect.formats import FORMAT_WORDS, Format, fitting_options
+from prefect_collect.formats.incremental import require_possible_since
 from prefect_collect.parameters import ON_THIS_MACHINE, When
 from prefect_collect.sources.pattern_files import read_patterns
 from prefect_collect.sources.query import Query
@@ -45,7 +46,7 @@ class _ExportToMake(WhatToCollect):
     ] = "completed"
     export_format: Annotated[
         Format,
-        typer.Option("--export-format", "--format", help=f"For that export: {FORMAT_WORDS}"),
+        typer.Option("--format", "--export-format", help=f"For that export: {FORMAT_WORDS}"),
         Of("export", "format"),
     ] = "bagit"
 
@@ -83,6 +84,8 @@ class CollectionOptions(ExportOptions, _ExportToMake):
         if self.runner_address is not None and self.runner in ON_THIS_MACHINE:
             raise UsageError(f"--runner-address needs --runner dask or ray; {self.runner} runs on the job's machine.")
         export = self.auto_export(store=store)
+        if export is not None:
+            require_possible_since(self.export_format, since=self.since, deduplicate=self.deduplicate)
         return {"query": Query.of(self.query).to_json(), "auto_export": export, **self._of("flow")}
 
     def changes(self) -> dict[str, Any]:
@@ -106,10 +109,10 @@ class CollectionOptions(ExportOptions, _ExportToMake):
             changed["duplicates_of"] = found_jobs(changed["duplicates_of"], store)
         given = resolved(self._of("format", only_given=True), store)
         format = changed.get("format") or (present or {}).get("format") or self.export_format
-        grouped = grouped_options(format, given)
+        fitting = grouped(format, given)
         if present is not None:
-            present = fitting_options(format, present, grouped)
-        for name, group in grouped.items():
+            present = fitting_options(format, present, fitting)
+        for name, group in fitting.items():
             changed[name] = {**((present or {}).get(name) or {}), **group}
         if not changed:
             return present

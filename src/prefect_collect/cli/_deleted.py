@@ -82,7 +82,9 @@ def _counts(one: Listed) -> tuple[str, str]:
 
 def to_json(job: DeletedJob) -> dict[str, Any]:
     """Return a job of which only the record of the last look is known, as JSON, with the fields of a listed job."""
-    unknown = ("attempt", "found", "failed", "skipped", "not_attempted", "success_rate", "error_report")
+    unknown = (
+        "attempt", "found", "failed", "skipped", "not_attempted", "elsewhere", "success_rate", "error_report",
+    )  # fmt: skip
     return {
         **dict.fromkeys(unknown), "codes": {}, "outcomes": {}, "warnings": [], "status_from": "staging store",
         "job_id": job.job_id, "kind": job.kind and job.kind.value, "name": job.name, "source": job.source,

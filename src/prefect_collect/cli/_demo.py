@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from prefect_collect.cli._demo_tree import Damage, copy_tree, damage, prepare, standard_library
 from prefect_collect.cli._exits import FAILED, OK, PROGRAM
 from prefect_collect.cli._output import Output
+from prefect_collect.cli._package_verdict import print_verification, verification_json
 from prefect_collect.cli._report import first_rows, print_report
 from prefect_collect.cli._server import prefect_server
 from prefect_collect.cli._summary import print_job_summary
-from prefect_collect.cli._verifying import print_verification, verification_json
 from prefect_collect.errors import JobFailed
 from prefect_collect.pages.text import items
 from prefect_collect.statuses import JobStatus, NextStep

@@ -39,6 +39,8 @@ def estimate_source(named: str, options: CollectionOptions, store: str | None, *
     out.json({"source": source.name, "location": source.location(), "store": location, **made.to_json()})
     out.line(f"{source.name}: {source.location()}")
     out.line(f"  items    {made.items:,}")
+    if made.failed:
+        out.line(f"  failed   {made.failed:,} cannot be read; `prefect-collect sources test` shows why", style="yellow")
     out.line(f"  size     {size_text(made)}")
     if time := time_text(made):
         out.line(f"  time     {time}, by {counted(len(made.jobs), 'earlier job')}: {', '.join(made.jobs)}")

@@ -226,9 +226,19 @@ def declarations(options: Any) -> dict[str, Any]:
 
 
 def _of_that_export(hint: Any) -> Any:
+    words = option_in(hint).help or ""
+    return _declared_anew(hint, help=f"For that export: {words[:1].lower()}{words[1:]}", show_default=False)
+
+
+def without_default(hint: Any) -> Any:
+    """Return a declaration whose help names no default, as where an option that is not given changes nothing."""
+    return _declared_anew(hint, show_default=False)
+
+
+def _declared_anew(hint: Any, **changed: Any) -> Any:
     option = copy.copy(option_in(hint))
-    words = option.help or ""
-    option.help, option.show_default = f"For that export: {words[:1].lower()}{words[1:]}", False
+    for name, value in changed.items():
+        setattr(option, name, value)
     return Annotated[hint.__origin__, option, *(said for said in hint.__metadata__ if not isinstance(said, OptionInfo))]
 
 

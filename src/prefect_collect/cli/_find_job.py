@@ -63,6 +63,8 @@ def find_job(text: str, store: str | None, *, served: bool = False) -> Found:
         StoreError: The store cannot be read, and Prefect has no such job.
         InvalidLocation: The store cannot be opened.
     """
+    from prefect_collect.cli._server import configured_api
+
     location = store_location(store)
     wanted = _normal(text)
     opened = open_store(location)
@@ -71,7 +73,8 @@ def find_job(text: str, store: str | None, *, served: bool = False) -> Found:
         fitting = _in_store(opened, wanted)
     except StoreError as error:
         fitting, refused = [], error
-    if not fitting:
+    asked = not fitting and configured_api() is not None
+    if asked:
         fitting = _in_prefect(wanted, None if store is None else opened.url)
     if not fitting and refused is not None:
         raise refused
@@ -83,9 +86,10 @@ def find_job(text: str, store: str | None, *, served: bool = False) -> Found:
     if not fitting:
         if store is not None:
             require_store(location)
+        where = "Prefect, nor in the staging store" if asked else "the staging store"
         raise JobNotFound(
-            f"There is no such job in the staging store {location}; list the jobs with `prefect-collect jobs`, or name "
-            f"the job's store with --store. [job={text}]"
+            f"There is no such job in {where} {location}; list the jobs with `prefect-collect jobs`, or name the job's "
+            f"store with --store. [job={text}]"
         )
     found = Found(fitting[0], location, refused is None and JobFolder(opened, fitting[0]).exists())
     if not found.in_store and not served:
@@ -140,18 +144,12 @@ def _is_deleted(folder: JobFolder) -> bool:
 
 def _in_prefect(wanted: str, url: str | None) -> list[str]:
     """Return the ids of the jobs in Prefect that fit; with a store's URL, only of jobs with that store."""
-    from prefect_collect.cli._server import configured_api
-
-    if configured_api() is None:
-        return []
     from prefect_collect import jobs
 
     if len(wanted) == _WHOLE:
         try:
             found = [jobs.get(wanted)]
         except JobNotFound:
-            if url is None:
-                raise
             found = []
     else:
         found = [job for job in jobs.list_jobs(None) if job.id.startswith(wanted)]

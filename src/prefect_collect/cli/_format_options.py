@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from prefect_collect.errors import UsageError
-from prefect_collect.formats import grouped_options, parsed_options
+from prefect_collect.formats import FORMATS, OPTION_GROUPS, grouped_options, parsed_options
 from prefect_collect.formats.bag_profile import LONGEST
 from prefect_collect.formats.profiles import PRESETS
 
 _LONGEST: Final = 64 << 10
+_FLAGS: Final = {"volume_bytes": "--volume-size"}
+"""The options that are not called as the fields that they set."""
 
 
 def format_options_of(format: str, given: dict[str, Any], store: str | None) -> dict[str, dict[str, Any]]:
@@ -24,9 +26,26 @@ def format_options_of(format: str, given: dict[str, Any], store: str | None) -> 
         {name: value for name, value in given.items() if value is not None and value is not False and value != []},
         store,
     )
-    made = grouped_options(format, fields)
+    made = grouped(format, fields)
     parsed_options(made)
     return made
+
+
+def grouped(format: str, given: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the given options in the groups that carry them. Raise UsageError if the format does not take one."""
+    for name in given:
+        taking = [each for each, facts in FORMATS.items() if any(name in _names(group) for group in facts.options)]
+        if format not in taking:
+            flag = _FLAGS.get(name, f"--{name.replace('_', '-')}")
+            raise UsageError(
+                f"{flag} is no option of the format {format}; leave it out, or export with --format "
+                f"{' or '.join(taking)}. [format={format}]"
+            )
+    return grouped_options(format, given)
+
+
+def _names(group: str) -> dict[str, str]:
+    return OPTION_GROUPS[group].option_names() if group in OPTION_GROUPS else {}
 
 
 def resolved(given: dict[str, Any], store: str | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Final
 
 import typer
@@ -18,6 +19,7 @@ from prefect_collect.cli._options import (
 )
 from prefect_collect.cli._with_options import with_options
 from prefect_collect.formats import FORMAT_WORDS, Format
+from prefect_collect.parameters import Concurrency, Percentage, bounds
 
 
 @with_options
@@ -48,7 +50,7 @@ def draft(
     return save_draft(source, options, store, single_writer=single_writer, json=json)
 
 
-@with_options
+@partial(with_options, defaults=False)
 def edit(
     job: JobArgument,
     options: CollectionOptions,
@@ -97,6 +99,19 @@ def retry(
     report: Annotated[
         str | None, typer.Option(metavar="FILE", help="Retry exactly the items of this error report (CSV or Parquet).")
     ] = None,
+    allow_private: Annotated[
+        bool,
+        typer.Option("--allow-private", help="From now on, a list of URLs may lead to private or local addresses."),
+    ] = False,
+    tolerated_failure_percentage: Annotated[
+        float | None,
+        typer.Option(
+            **bounds(Percentage), help="From now on, stop when more than this percentage of the items has failed."
+        ),
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(**bounds(Concurrency), help="From now on, small items of a shard to read at once.")
+    ] = None,
     detach: DetachOption = False,
     store: StoreOption = None,
     single_writer: SingleWriterOption = False,
@@ -105,7 +120,14 @@ def retry(
     """Retry only the items that have not succeeded: by a worker if one is running, else in this process."""
     from prefect_collect.cli._job_steps import run_again
 
-    return run_again(job, "Retry", store, report=report, detach=detach, single_writer=single_writer, json=json)
+    settings = {
+        "allow_private": allow_private,
+        "tolerated_failure_percentage": tolerated_failure_percentage,
+        "concurrency": concurrency,
+    }
+    return run_again(
+        job, "Retry", store, settings, report=report, detach=detach, single_writer=single_writer, json=json
+    )
 
 
 def start(

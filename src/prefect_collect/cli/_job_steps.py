@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from prefect_collect.cli._deleted import recorded
 from prefect_collect.cli._exits import CANCELED, OK, STOPPED_WAITING
@@ -32,9 +34,10 @@ if TYPE_CHECKING:
 
 
 def run_again(
-    text: str, step: str, store: str | None, *, report: str | None = None, detach: bool, single_writer: bool, json: bool
-) -> int:
-    """Run ``retry`` or ``start``."""
+    text: str, step: str, store: str | None, settings: Mapping[str, Any] = MappingProxyType({}), *,
+    report: str | None = None, detach: bool, single_writer: bool, json: bool,
+) -> int:  # fmt: skip
+    """Run ``retry`` or ``start``; `settings` are those that ``retry`` changes."""
     out = Output(as_json=json)
     rows = None if report is None else _report(report)
     found = find_job(text, store, served=True)
@@ -47,7 +50,7 @@ def run_again(
 
         job = jobs.get(found.id, found.store)
         if with_others and jobs.has_worker(job):
-            job = again(found.id, NextStep(step), staging, report=rows, here=False)
+            job = again(found.id, NextStep(step), staging, settings, report=rows, here=False)
             if not should_poll(job.task_status):  # its process was gone, and the job has been settled
                 return end(out, job, job.folder.store.url)
             if detach:
@@ -62,7 +65,7 @@ def run_again(
             _say_here(out, found)
         with one_interrupt():
             with shown_jobs():
-                job = again(found.id, NextStep(step), staging, report=rows, here=True)
+                job = again(found.id, NextStep(step), staging, settings, report=rows, here=True)
             return end(out, job, job.folder.store.url, export_made_with(job, out.say))
 
 
@@ -87,14 +90,15 @@ def _begun(out: Output, job: Job) -> int:
 
 
 def again(
-    job_id: str, step: NextStep, store: StoreNamed, *, report: str | None = None, here: bool | None = None
-) -> Job:
+    job_id: str, step: NextStep, store: StoreNamed, settings: Mapping[str, Any] = MappingProxyType({}), *,
+    report: str | None = None, here: bool | None = None,
+) -> Job:  # fmt: skip
     """Start or retry a job, and return its new state."""
     from prefect_collect import jobs
 
     if step is NextStep.START:
         return jobs.start(job_id, store=store, here=here)
-    return jobs.retry(job_id, only=report, store=store, here=here)
+    return jobs.retry(job_id, only=report, store=store, here=here, **settings)
 
 
 def again_here(job_id: str, step: NextStep, store: StoreNamed) -> Job:

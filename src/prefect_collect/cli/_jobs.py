@@ -162,7 +162,7 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
         require_comparable(bound.folder.store, found.id, options["duplicates_of"] or ())
         if not is_saved(goal):
             require_apart_from_folder(bound.record, found.location, goal)
-            delivery.require_free(delivery.base(bound.record))
+            delivery.require_free(delivery.base(bound.record), bound.folder)
         if single_writer:
             require_bucket(*_unsaved(found.location, goal))
     with one_interrupt():

@@ -29,11 +29,11 @@ def download(
 
 def verify(
     what: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            metavar="JOB|PACKAGE",
-            help="A job's id, or its beginning; or a package: a ZIP or TAR file, a folder, or the URL of one in a "
-            "bucket (s3://, gs://, az://).",
+            metavar="JOB|PACKAGE...",
+            help="One or more: a job's id, or its beginning; or a package: a ZIP or TAR file, a folder, or the URL of "
+            "one in a bucket (s3://, gs://, az://). An OCFL storage root stands for the objects in it.",
         ),
     ],
     public_key: Annotated[
@@ -68,17 +68,18 @@ def verify(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Check a package or a job offline. Exit code 0 if it is valid, 4 if not.
+    """Check packages and jobs offline. Exit code 0 if all are valid, 4 if one is not.
 
     A package is complete, has no extra files, and every hash is right. A job's custody log is unbroken, every file that
     it vouches for is unchanged, the counts agree, and every byte of the staged items is as recorded. A signature and a
     time stamp of a package are checked if their key and root are given.
     """
+    from prefect_collect.cli._package_verdict import PackageChecks
     from prefect_collect.cli._seals import Seals
-    from prefect_collect.cli._verifying import PackageChecks, verify_anything
+    from prefect_collect.cli._verifying import verify_all
 
     seals = Seals(public_key, signature, trusted_root, timestamp)
-    return verify_anything(what, store, PackageChecks(seals, profile, passphrase_from), json=json)
+    return verify_all(what, store, PackageChecks(seals, profile, passphrase_from), json=json)
 
 
 def sign(

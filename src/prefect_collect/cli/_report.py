@@ -108,7 +108,9 @@ def _csv_location(result: TaskResult) -> str:
 def _require_new_report(to: Path) -> None:
     """Raise UsageError unless the name ends in .csv or .parquet, and no file has it yet."""
     if to.suffix.lower() not in (*_PARQUET, ".csv"):
-        raise UsageError(f"A report is written as .csv or .parquet; give the file such a name. [{to}]")
+        document = to.suffix.lower() in (".pdf", ".html")
+        also = f"; --{to.suffix[1:].lower()} {to} writes the chain of custody document" if document else ""
+        raise UsageError(f"A report is written as .csv or .parquet; give the file such a name{also}. [{to}]")
     if os.path.lexists(to):
         raise UsageError(f"The file exists, and is not overwritten; give another name. [{to}]")
     if not to.absolute().parent.is_dir():

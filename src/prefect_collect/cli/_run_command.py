@@ -65,7 +65,8 @@ def explain(error: BaseException) -> tuple[str, int]:
     if hasattr(error, "format_message"):  # every error of click, which typer may carry within itself
         # typer repeats the messages of pydantic, by which it checks choices.
         message = error.format_message().replace("Value error, ", "")
-        return f"{message} See `{_help_of(error)}`.", WRONG_USE
+        stop = "" if message.endswith((".", "?", "!")) else "."
+        return f"{message}{stop} See `{_help_of(error)}`.", WRONG_USE
     if type(error).__name__ == "Abort":
         return "Canceled.", CANCELED
     if (refused := _refused(error)) is not None:

@@ -49,13 +49,27 @@ class Seals:
         """Whether there is anything to check."""
         return self.public_key is not None or self.trusted_root is not None
 
+    def require_many(self) -> None:
+        """Raise UsageError if a file is named that belongs to one package, and several are verified."""
+        for option, given in (("--signature", self.signature), ("--timestamp", self.timestamp)):
+            if given is not None:
+                raise UsageError(
+                    f"{option} names the file of one package; verify that one alone, or leave it out where the file "
+                    f"of each is beside it. [{given}]"
+                )
+
     def require_files(self, package: str) -> None:
         """Raise UsageError if a file that is to be checked is missing, before a large package is read."""
         wanted = ((SIGNATURE, self.public_key, self.signature), (TIMESTAMP, self.trusted_root, self.timestamp))
         for ending, trusted, named in wanted:
-            if trusted is not None:
-                read_small(named or _found(package, ending))
-                read_small(trusted)
+            if trusted is None:
+                continue
+            found = named or _found(package, ending)
+            if named is None and not os.path.lexists(found):
+                what, option = ("signature", "--signature") if ending == SIGNATURE else ("time stamp", "--timestamp")
+                raise UsageError(f"The package has no {what} beside it; name its file with {option}. [{found}]")
+            read_small(found)
+            read_small(trusted)
 
     def check(self, package: str, fingerprint: str) -> list[Seal]:
         """Return what is found of the package with that fingerprint (hex). Raise UsageError if a file is missing."""

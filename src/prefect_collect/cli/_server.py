@@ -157,7 +157,8 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: IO[bytes]) -> None:
     last = log.read().decode(errors="replace").rstrip(". \n").splitlines()[-1:]
     raise JobError(
         f"Prefect's server did not start: {why}.{' The last line of its log: ' if last else ''}{''.join(last)}"
-        f"{'.' if last else ''} Try `prefect server start`, and set PREFECT_API_URL to its address."
+        f"{'.' if last else ''} Try `prefect-collect serve` or `prefect server start`, "
+        "and set PREFECT_API_URL to the address that it prints."
     )
 
 

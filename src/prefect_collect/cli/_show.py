@@ -12,7 +12,7 @@ from prefect_collect.cli._following import queue_line
 from prefect_collect.cli._listing import Listed, listed_jobs, shortest
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._passphrases import new_passphrase
-from prefect_collect.cli._places import require_store, store_location
+from prefect_collect.cli._places import require_store, require_usable, store_location
 from prefect_collect.cli._server import configured_api, quieten
 from prefect_collect.cli._summary import print_job_summary, shown_json
 from prefect_collect.cli._words import tidy
@@ -64,9 +64,8 @@ def show_jobs(limit: int, store: str | None, *, kind: str | None, statuses: set[
     out = Output(as_json=json)
     if store is not None:
         require_store(store_location(store))
-    all_of_them = store is None and not statuses
     wanted = None if kind is None else JobKind(kind)
-    listed, status_from = _listed(limit if all_of_them else None, store, wanted)
+    listed, status_from = _listed(limit if store is None else None, store, wanted, statuses)
     found = [one for one in listed if not statuses or one.status in statuses][:limit]
     deleted = recorded_jobs(listed, store and store_location(store), wanted, statuses)
     kept = {job.job_id for job in deleted if job.is_kept}
@@ -106,11 +105,11 @@ def _json_of(one: Listed, status_from: str, kept: set[str]) -> dict[str, Any]:
     return {**one.to_json(), "status_from": status_from, **(state if one.job.is_deleted_in_prefect else {})}
 
 
-def _listed(limit: int | None, store: str | None, kind: JobKind | None) -> tuple[list[Listed], str]:
+def _listed(limit: int | None, store: str | None, kind: JobKind | None, statuses: set[str]) -> tuple[list[Listed], str]:
     if configured_api() is not None:
         from prefect_collect import jobs
 
-        return listed_jobs(jobs.list_jobs(limit, store, kind)), "prefect"
+        return listed_jobs(jobs.list_jobs(limit, store, kind, [*map(JobStatus, statuses)])), "prefect"
     from prefect_collect.cli._listing import listed_evidence
 
     found = listed_evidence(open_store(store_location(store)))
@@ -158,7 +157,7 @@ def _remark(out: Output, text: str) -> None:
 
 
 def _minute(time: Any) -> str:
-    return f"{time:%Y-%m-%d %H:%M}" if time is not None else ""
+    return f"{time:%Y-%m-%d %H:%M}".zfill(16) if time is not None else ""
 
 
 def _store_of(found: Found, step: NextStep) -> str:
@@ -174,6 +173,7 @@ def download_package(
     from prefect_collect import jobs
 
     out = Output(as_json=json)
+    require_usable(str(to.absolute()))
     found = find_job(text, store)
     where = _store_of(found, NextStep.DOWNLOAD)
     passphrase = new_passphrase(passphrase_from, out.say) if encrypt or passphrase_from is not None else None

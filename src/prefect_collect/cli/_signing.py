@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from prefect_collect.cli._exits import FAILED, OK
 from prefect_collect.cli._new_file import new_file
 from prefect_collect.cli._output import Output
+from prefect_collect.cli._package_verdict import no_package, print_verification, require_package, verification_json
 from prefect_collect.cli._passphrases import known_passphrase
 from prefect_collect.cli._progress import shown_files
 from prefect_collect.cli._seals import SIGNATURE, TIMESTAMP, beside, read_small
-from prefect_collect.cli._verifying import print_verification, require_package, verification_json
 from prefect_collect.errors import UsageError
 from prefect_collect.packages import is_encrypted_package, verify
 from prefect_collect.signatures import ed25519, timestamps
@@ -32,14 +32,15 @@ def sign_package(
         _place(package, to, ending) for ending, given in ((SIGNATURE, key), (TIMESTAMP, server)) if given is not None
     ]
     out = Output(as_json=json)
-    require_package(package)
+    with no_package():
+        require_package(package)
     if is_encrypted_package(package):
         raise UsageError(
             "This is an encrypted copy, and has the fingerprint of its package; sign the package itself, and hand its "
             f"signature over with the copy. [{package}]"
         )
     private = None if key is None else _private_key(key, lambda: known_passphrase(passphrase_from, out.say))
-    with shown_files("Verifying", by_thread="://" in package) as count:
+    with no_package(), shown_files("Verifying", by_thread="://" in package) as count:
         found = verify(package, progress=count)
     if not found.valid or not found.fingerprint:
         if json:

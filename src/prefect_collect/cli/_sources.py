@@ -14,10 +14,11 @@ from prefect_collect.codes import CODES
 from prefect_collect.job_folder.result import counts_by_outcome
 from prefect_collect.pages.text import bytes_text
 from prefect_collect.sources.query import Query
-from prefect_collect.sources.sampling import Sample, Taken, outcome_of, take_sample, taken
+from prefect_collect.sources.sampling import Sample, Taken, take_sample, taken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from prefect_collect.blocks import DataSource
     from prefect_collect.cli._collection_options import CollectionOptions
@@ -102,13 +103,19 @@ def _print_first(out: Output, items: Sequence[Item]) -> None:
     if not items:
         return
     rows = [
-        (one.path, "" if one.size is None else f"{one.size:,}",
-         "" if one.modified is None else f"{one.modified:%Y-%m-%d %H:%M}", outcome_of(one), _code(one) or "")
+        (
+            one.path, "" if one.size is None else f"{one.size:,}", _time(one.modified), one.outcome or "",
+            _code(one) or "",
+        )
         for one in items
     ]  # fmt: skip
     out.table(
         ("path", "bytes", "modified", "outcome", "code"), rows, right=("bytes",), fold={"path": 24}, spare=("modified",)
     )  # fmt: skip
+
+
+def _time(modified: datetime | None) -> str:
+    return "" if modified is None else f"{modified:%Y-%m-%d %H:%M}".zfill(16)  # of the year 1, Python writes "1"
 
 
 def _estimate(sample: Sample, count: Taken) -> str:
@@ -120,6 +127,8 @@ def _estimate(sample: Sample, count: Taken) -> str:
         items += f"; {count.failed:,} cannot be read"
     if count.skipped:
         items += f"; {count.skipped:,} {'is' if count.skipped == 1 else 'are'} skipped"
+    if count.elsewhere:
+        items += f"; {count.elsewhere:,} {'is' if count.elsewhere == 1 else 'are'} elsewhere, and not attempted"
     if sample.failure is not None:
         return f"Before the listing failed: {items}."
     if count.is_whole:
@@ -129,8 +138,7 @@ def _estimate(sample: Sample, count: Taken) -> str:
 
 
 def _code(item: Item) -> str | None:
-    why = item.failure or item.skipped
-    return None if why is None else why.code
+    return None if item.unread is None else item.unread.code
 
 
 def _failure_as_json(failure: Failure | None) -> dict[str, str] | None:
@@ -150,11 +158,11 @@ def _as_json(source: DataSource, sample: Sample, count: Taken) -> dict[str, Any]
     return {
         "source": source.name, "location": source.location(), "listed": count.listed, "items": count.items,
         "bytes": count.bytes, "without_size": count.unsized, "failed": count.failed, "skipped": count.skipped,
-        "outcomes": count.outcomes, "is_whole": count.is_whole,
+        "elsewhere": count.elsewhere, "outcomes": count.outcomes, "is_whole": count.is_whole,
         "timed_out": sample.timed_out, "failure": _failure_as_json(sample.failure),
         "first": [
             {"id": one.id, "path": one.path, "size": one.size, "modified": one.modified,
-             "outcome": outcome_of(one) or None, "code": _code(one)}
+             "outcome": one.outcome, "code": _code(one)}
             for one in sample.items[:FIRST]
         ],
     }  # fmt: skip

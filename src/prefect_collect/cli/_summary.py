@@ -113,6 +113,7 @@ def _print_result(out: Output, job: Job, result: TaskResult) -> None:
     out.line(
         f"  items    {counts.found:,} found = {counts.succeeded:,} succeeded + {counts.failed:,} failed + "
         f"{counts.skipped:,} skipped + {counts.not_attempted:,} not attempted"
+        f"{f' ({counts.elsewhere:,} of them elsewhere)' if counts.elsewhere else ''}"
     )
     seconds = (result.ended - result.started).total_seconds()
     again = f" ({items(result.this_attempt.found)} tried)" if result.attempt > 1 else ""

@@ -1,24 +1,30 @@
-"""The command `verify`: check a package or a job, without a Prefect server."""
+"""The command `verify`: check packages and jobs, without a Prefect server."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from prefect_collect.cli._exits import FAILED, OK, WRONG_USE
+from prefect_collect.cli._exits import FAILED, OK, error_exit_code
 from prefect_collect.cli._output import Output
-from prefect_collect.cli._passphrases import known_passphrase
+from prefect_collect.cli._package_verdict import (
+    PackageChecks,
+    Verdict,
+    package_verdict,
+    print_findings,
+    print_fingerprint,
+)
 from prefect_collect.cli._places import require_store, store_location
 from prefect_collect.cli._progress import shown_files
 from prefect_collect.cli._run_command import print_error
-from prefect_collect.cli._seals import SIGNATURE, Seals
-from prefect_collect.errors import JobNotFound, PackageError, UsageError
-from prefect_collect.formats import FORMATS
-from prefect_collect.packages import Problem, Verification, is_encrypted_package, verify
+from prefect_collect.cli._seals import SIGNATURE, TIMESTAMP
+from prefect_collect.cli._storage_roots import objects_in
+from prefect_collect.errors import CollectError, JobNotFound, UsageError
 from prefect_collect.pages.text import bytes_text, counted, items
 from prefect_collect.stores import open_store
 
@@ -26,33 +32,68 @@ if TYPE_CHECKING:
     from prefect_collect.job_folder.folder import JobFolder
     from prefect_collect.verification import JobVerification
 
-_SHOWN: Final = 100
-_THREADS: Final = "OPENBLAS_NUM_THREADS"
-"""The variable of numpy's threads, which are unused here and would keep the process from forking."""
-
 _ID: Final = re.compile(r"[0-9a-f]{6}[0-9a-f-]{0,30}")
-_DESCRIPTIONS: Final = tuple(dict.fromkeys(facts.description for facts in FORMATS.values()))
-_OF_PACKAGES: Final = (*_DESCRIPTIONS, "bag-info.txt", "data", "0=ocfl_1.1")
-_MANIFEST: Final = re.compile(r"(tag)?manifest-.+\.txt")
 
 
-@dataclass(frozen=True, slots=True)
-class PackageChecks:
-    """What a package is held to beside itself.
+def verify_all(named: Sequence[str], store: str | None, checks: PackageChecks, *, json: bool) -> int:
+    """Run ``verify``, and return the worst exit code. In JSON, one package or job is an object, several are a list.
 
-    Attributes:
-        seals: Its signature and time stamp.
-        profile: The file of a BagIt profile; None for none.
-        passphrase_from: The Secret block with the passphrase of an encrypted package; None to ask for it.
+    An OCFL storage root stands for the objects in it. Signatures and time stamps beside packages are left out.
+
+    Args:
+        named: Paths, URLs, and ids (or their beginnings) of jobs in a staging store.
+        store: The staging store; None for the default one.
+        checks: What packages are held to beside themselves.
+        json: Whether to print JSON.
+
+    Raises:
+        UsageError: What is named alone is no package, or a check is given that cannot be one of all.
+        JobNotFound, StoreError: The same, of a job.
     """
+    out = Output(as_json=json)
+    inside = {place: objects_in(place) for place in named}
+    if len(named) == 1 and inside[named[0]] is None:
+        verdict = _verdict(named[0], store, checks, out)
+        out.json(verdict.document)
+        return verdict.code
+    checks.seals.require_many()
+    places = [each for place in named if not _is_seal(place) for each in inside[place] or [place]]
+    verdicts = [_one_of_many(place, store, checks, out) for place in places]
+    out.json([verdict.document for verdict in verdicts])
+    _print_sum(out, verdicts)
+    return max((verdict.code for verdict in verdicts), default=OK)
 
-    seals: Seals = field(default_factory=Seals)
-    profile: str | None = None
-    passphrase_from: str | None = None
+
+def _is_seal(place: str) -> bool:
+    """Return whether a local file is the signature or time stamp beside a package, as ``packages/*`` names it too."""
+    return any(place.endswith(ending) and os.path.lexists(place[: -len(ending)]) for ending in (SIGNATURE, TIMESTAMP))
 
 
-def verify_anything(what: str, store: str | None, checks: PackageChecks, *, json: bool) -> int:
-    """Run ``verify`` on a path, a URL, or the id (or its beginning) of a job in a staging store.
+def _one_of_many(place: str, store: str | None, checks: PackageChecks, out: Output) -> Verdict:
+    """Return the verdict on one of several; an error is its own, and the others are verified all the same."""
+    out.line(place, style="bold")
+    try:
+        verdict = _verdict(place, store, checks, out)
+    except CollectError as error:
+        print_error(str(error))
+        verdict = Verdict(error_exit_code(error), {"location": place, "valid": None, "error": str(error)})
+    out.line()
+    return verdict
+
+
+def _print_sum(out: Output, verdicts: Sequence[Verdict]) -> None:
+    valid = sum(verdict.code == OK for verdict in verdicts)
+    wrong = sum(verdict.code == FAILED and verdict.document["valid"] is not None for verdict in verdicts)
+    unread = len(verdicts) - valid - wrong
+    out.line(
+        f"{len(verdicts):,} verified: {valid:,} valid, {wrong:,} not valid"
+        f"{f', {unread:,} could not be verified' if unread else ''}.",
+        style="bold",
+    )
+
+
+def _verdict(what: str, store: str | None, checks: PackageChecks, out: Output) -> Verdict:
+    """Verify a path, a URL, or the id (or its beginning) of a job in a staging store, and print what was found.
 
     Raise UsageError if there are checks of packages alone, but it is a job.
     """
@@ -60,14 +101,14 @@ def verify_anything(what: str, store: str | None, checks: PackageChecks, *, json
     if folder is None and not os.path.lexists(what) and _ID.fullmatch(what.strip().lower()):
         folder = find_folder(what, store)
     if folder is None:
-        return verify_package(what, checks, json=json)
+        return package_verdict(what, checks, out)
     if checks.profile is not None:
         raise UsageError(f"--profile is for packages, and this is a job; name the package's path. [{what}]")
     if checks.seals.wanted:
         raise UsageError(f"Packages have signatures and time stamps, and jobs have none. [job={folder.job_id}]")
     if checks.passphrase_from is not None:
         raise UsageError(f"--passphrase-from is for encrypted packages, and this is a job. [job={folder.job_id}]")
-    return verify_folder(folder, json=json)
+    return _job_verdict(folder, out)
 
 
 def job_at(path: str) -> JobFolder | None:
@@ -108,21 +149,16 @@ def find_folder(text: str, store: str | None) -> JobFolder:
     return JobFolder(opened, fitting[0])
 
 
-def verify_folder(folder: JobFolder, *, json: bool) -> int:
-    """Verify a job by its folder, print the findings, and return the exit code."""
+def _job_verdict(folder: JobFolder, out: Output) -> Verdict:
     from prefect_collect.verification import verify_job
 
-    out = Output(as_json=json)
     with shown_files("Verifying", by_thread=True) as count:
         found = verify_job(folder, progress=count)
-    if json:
-        out.json(job_json(found))
-    else:
-        print_job_verification(out, found)
-    return OK if found.valid else FAILED
+    print_job_verification(out, found)
+    return Verdict(OK if found.valid else FAILED, job_json(found))
 
 
-def job_json(found: JobVerification) -> dict[str, object]:
+def job_json(found: JobVerification) -> dict[str, Any]:
     """Return the JSON of ``verify JOB``."""
     values = asdict(found)
     values["problems"] = [asdict(problem) for problem in found.problems]
@@ -132,95 +168,9 @@ def job_json(found: JobVerification) -> dict[str, object]:
 
 def print_job_verification(out: Output, found: JobVerification) -> None:
     """Print the findings of ``verify JOB``."""
-    _print_findings(out, found.warnings, found.problems)
+    print_findings(out, found.warnings, found.problems)
     verdict = "Valid" if found.valid else f"Not valid, {counted(len(found.problems), 'problem')}"
     log = f"custody log with {found.entries:,} {'entry' if found.entries == 1 else 'entries'}"
     held = "" if found.deleted else f", {counted(found.files, 'file')}, {items(found.items)}, {bytes_text(found.bytes)}"
     out.line(f"{verdict}: {log}{held}.", style="bold")
-    if found.fingerprint:
-        out.line(f"fingerprint {found.fingerprint}")
-
-
-def _print_findings(out: Output, warnings: list[Problem], problems: list[Problem]) -> None:
-    for style, listed in (("yellow", warnings), ("red", problems)):
-        for problem in listed[:_SHOWN]:
-            out.line(str(problem), style=style)
-        if len(listed) > _SHOWN:
-            out.line(f"… and {len(listed) - _SHOWN:,} more (--json lists them)")
-
-
-def verify_package(path: str, checks: PackageChecks | None = None, *, json: bool) -> int:
-    """Verify a package and what it is held to beside itself, print the findings, and return the exit code."""
-    os.environ.setdefault(_THREADS, "1")
-    checks = checks or PackageChecks()
-    seals = checks.seals
-    out = Output(as_json=json)
-    profile = None
-    if checks.profile is not None:
-        from prefect_collect.cli._format_options import bag_profile_text
-
-        profile = bag_profile_text(checks.profile)
-    try:
-        require_package(path)
-        seals.require_files(path)
-        encrypted = is_encrypted_package(path)
-        passphrase = known_passphrase(checks.passphrase_from, out.say) if encrypted else None
-        with shown_files("Verifying", by_thread=encrypted or "://" in path) as count:
-            found = verify(path, progress=count, passphrase=passphrase, profile=profile)
-    except PackageError as error:
-        # There is no package to judge, so the answer is not "Not valid".
-        print_error(str(error))
-        return WRONG_USE
-    checked = seals.check(path, found.fingerprint)
-    if json:
-        out.json({**verification_json(found), **({"seals": [asdict(seal) for seal in checked]} if checked else {})})
-    else:
-        print_verification(out, found)
-        for seal in checked:
-            out.line(f"{seal.name}: {seal.what}", style="" if seal.valid else "red")
-        for left in seals.unchecked(path):
-            option = "--public-key" if left.suffix == SIGNATURE else "--trusted-root"
-            out.line(f"{left}: not checked; {option} names what checks it")
-    return OK if found.valid and all(seal.valid for seal in checked) else FAILED
-
-
-def require_package(path: str) -> None:
-    """Raise PackageError for a folder without any file of a package: else each of its files would be a problem."""
-    if not os.path.isdir(path):
-        return
-    try:
-        names = os.listdir(path)
-    except OSError as error:
-        raise PackageError(f"The package's folder cannot be read ({error.strerror}). [{path}]") from error
-    if not any(name in _OF_PACKAGES or _MANIFEST.fullmatch(name) for name in names):
-        raise PackageError(
-            f"The folder is no package: it has neither {', '.join(_DESCRIPTIONS[:-1])} nor {_DESCRIPTIONS[-1]}, no "
-            f"manifest and no data folder. [{path}]"
-        )
-
-
-def verification_json(found: Verification) -> dict[str, object]:
-    """Return the JSON of ``verify PACKAGE``."""
-    return {
-        "location": found.location,
-        "valid": found.valid,
-        "problems": [{"path": problem.path, "what": problem.what} for problem in found.problems],
-        "warnings": [{"path": warning.path, "what": warning.what} for warning in found.warnings],
-        "items": found.items,
-        "bytes": found.bytes,
-        "not_delivered": found.not_delivered,
-        "fingerprint": found.fingerprint,
-        "tool": found.tool,
-    }
-
-
-def print_verification(out: Output, found: Verification) -> None:
-    """Print the findings of ``verify PACKAGE``."""
-    _print_findings(out, found.warnings, found.problems)
-    verdict = "Valid" if found.valid else f"Not valid, {counted(len(found.problems), 'problem')}"
-    missing = (
-        f", {found.not_delivered:,} more of the collection are listed as not delivered" if found.not_delivered else ""
-    )
-    out.line(f"{verdict}: {items(found.items)}, {bytes_text(found.bytes)}{missing}.", style="bold")
-    if found.fingerprint:
-        out.line(f"fingerprint {found.fingerprint}")
+    print_fingerprint(out, found.fingerprint, valid=found.valid)

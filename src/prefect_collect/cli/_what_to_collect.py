@@ -137,8 +137,13 @@ class WhatToCollect:
         Tries, typer.Option(**bounds(Tries), help="How often to try an item that fails by a temporary error."), FLOW
     ] = 5
     concurrency: Annotated[
-        Concurrency, typer.Option(**bounds(Concurrency), help="Small items of a shard to read at once."), FLOW
-    ] = 32
+        Concurrency,
+        typer.Option(
+            **bounds(Concurrency),
+            help="The most small items of a shard to read at once: 32 to begin with, more as long as that is faster.",
+        ),
+        FLOW,
+    ] = 128
     since: Annotated[
         Since | None,
         typer.Option(help="last: only items that are new or changed since this source was collected last."),

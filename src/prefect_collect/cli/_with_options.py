@@ -9,15 +9,18 @@ from typing import Any
 
 import typer
 
-from prefect_collect.cli._export_options import declarations
+from prefect_collect.cli._export_options import declarations, without_default
 from prefect_collect.cli._option_groups import GROUPS, groups_of
 from prefect_collect.cli._what_to_collect import FILES
 
 
-def with_options(command: Callable[..., Any], *, groups: Container[str] = GROUPS) -> Callable[..., Any]:
+def with_options(
+    command: Callable[..., Any], *, groups: Container[str] = GROUPS, defaults: bool = True
+) -> Callable[..., Any]:
     """Replace a command's parameter `options` by an option for each field of its class in the groups.
 
-    The class's field `given`, if there is one, gets the names of the options that are on the command line.
+    The class's field `given`, if there is one, gets the names of the options that are on the command line. Without
+    `defaults`, the help names none: what is not given stays as it is.
     """
     own = inspect.signature(command, eval_str=True)
     options = own.parameters["options"].annotation
@@ -25,6 +28,8 @@ def with_options(command: Callable[..., Any], *, groups: Container[str] = GROUPS
     group_of = FILES | {name: of.group for name, of in groups_of(options).items()}
     chosen = [each for each in fields(options) if group_of.get(each.name) in groups]
     names = [each.name for each in chosen]
+    if not defaults:
+        hints |= {name: without_default(hints[name]) for name in names}
     tells_given = any(each.name == "given" for each in fields(options))
     ours = [
         inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=hints[each.name])

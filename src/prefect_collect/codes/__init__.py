@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from prefect_collect.codes._code import Category, Code, Who
 from prefect_collect.codes._failure import CANCELED, LONGEST_MESSAGE, WORKER_LOST, Failure
-from prefect_collect.codes._table import CODES
+from prefect_collect.codes._table import CODES, ELSEWHERE
 
-__all__ = ["CANCELED", "CODES", "LONGEST_MESSAGE", "WORKER_LOST", "Category", "Code", "Failure", "Who"]
+__all__ = ["CANCELED", "CODES", "ELSEWHERE", "LONGEST_MESSAGE", "WORKER_LOST", "Category", "Code", "Failure", "Who"]

@@ -42,6 +42,7 @@ class Code:
         who: The role that has to act.
         retryable: True if a later try may succeed without any change by a user.
         tried_again: True if an item that fails with this code is tried again within the attempt.
+        elsewhere: True if the source only names the item, which is kept elsewhere: no attempt can collect it.
         stops_job: True if the cause affects all items, so that a job stops after twenty such failures in a row.
         whole_meaning: What happened if the code is of the source, the store or the job as a whole; "" if `meaning`
             says that.
@@ -55,6 +56,7 @@ class Code:
     who: Who
     retryable: bool = False
     tried_again: bool = False
+    elsewhere: bool = False
     stops_job: bool = False
     whole_meaning: str = ""
     whole_action: str = ""

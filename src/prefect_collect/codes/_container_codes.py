@@ -57,9 +57,11 @@ CONTAINER_TABLE = (
     Code(
         "linked_file",
         Category.CONTENT,
-        "The export has only a link to the file, which is kept in the system that it was exported from.",
-        "Collect the file from that system while it is there.",
+        "The export has only a link to the file, which is kept in the system that it was exported from, so it was not "
+        "attempted.",
+        "Collect the file from that system while it is there; no retry of this job can bring it.",
         Who.JOB_OWNER,
+        elsewhere=True,
     ),
     Code(
         "empty_channel",

@@ -46,6 +46,11 @@ class Failure:
         """True if a later try may succeed without any change by a user."""
         return CODES[self.code].retryable
 
+    @property
+    def elsewhere(self) -> bool:
+        """True if the source only names the item, which is kept elsewhere: no attempt can collect it."""
+        return CODES[self.code].elsewhere
+
 
 CANCELED: Final = Failure("canceled", "The job was canceled before it came to this item.")
 """The reason why an item was not attempted in a canceled job."""

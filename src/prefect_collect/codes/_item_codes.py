@@ -28,8 +28,8 @@ TABLE = (
         "address_refused",
         Category.PERMISSION,
         "The URL, or a redirect of its server, leads to an address that the data source's rules do not allow.",
-        "If it is a private address that may be read, allow it (--allow-private, or the source's field allow_private); "
-        "otherwise exclude the item.",
+        "If it is a private address that may be read, allow it (`retry JOB --allow-private`, or the saved source's "
+        "field allow_private); otherwise exclude the item.",
         Who.JOB_OWNER,
     ),
     Code(
@@ -105,7 +105,7 @@ TABLE = (
         "throttled",
         Category.NETWORK,
         "The data source refused the request because of too many requests, at every try.",
-        "Retry later, or lower the job's concurrency.",
+        "Retry later, or with a lower concurrency (`retry JOB --concurrency 4`).",
         Who.NOBODY,
         retryable=True,
         tried_again=True,

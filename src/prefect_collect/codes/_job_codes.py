@@ -63,7 +63,8 @@ JOB_TABLE = (
         "threshold_exceeded",
         Category.JOB,
         "More items failed than tolerated_failure_percentage allows, so the job stopped early.",
-        "Remove the cause of the failures, or raise tolerated_failure_percentage; then retry.",
+        "Remove the cause of the failures, and retry; or raise the percentage, as in "
+        "`retry JOB --tolerated-failure-percentage 50`.",
         Who.JOB_OWNER,
         retryable=True,
     ),

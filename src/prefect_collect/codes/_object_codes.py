@@ -1,17 +1,10 @@
-"""The codes of what only objects of a bucket have: their keys, archive tiers and encryption."""
+"""The codes of what only objects of a bucket have: archive tiers and encryption."""
 
 from __future__ import annotations
 
 from prefect_collect.codes._code import Category, Code, Who
 
 OBJECT_TABLE = (
-    Code(
-        "unreadable_key",
-        Category.NAME,
-        "The object has a key that no request can name.",
-        "Copy or rename the object to another key (the message says why), then collect it with a new job.",
-        Who.SOURCE_OWNER,
-    ),
     Code(
         "archived_object",
         Category.CONTENT,

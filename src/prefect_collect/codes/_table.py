@@ -17,3 +17,6 @@ def _whole(code: Code) -> Code:
 
 CODES: Final[dict[str, Code]] = {code.name: _whole(code) for code in TABLE}
 """Every code by its name."""
+
+ELSEWHERE: Final = frozenset(code.name for code in TABLE if code.elsewhere)
+"""The codes of items that a source only names, as they are kept elsewhere."""

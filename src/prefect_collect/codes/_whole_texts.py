@@ -12,8 +12,8 @@ WHOLE_TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "address_refused": (
         "The data source's address, or a redirect of its server, is one that its rules do not allow.",
-        "If it is a private address that may be read, allow it (--allow-private, or the source's field "
-        "allow_private); otherwise correct the source's address.",
+        "If it is a private address that may be read, allow it (`retry JOB --allow-private`, or the saved source's "
+        "field allow_private); otherwise correct the source's address.",
     ),
     "not_found": (
         "The folder, bucket, mailbox, database or list that is the data source does not exist, or no longer.",

@@ -72,7 +72,7 @@ def run_attempt(
         evidence.require_attempt(closed[-1])
     previous = None if evidence is None else evidence.result(closed[-1])
     before = Counts() if previous is None else previous.counts
-    progress.settled = before.succeeded + before.skipped
+    progress.settled = before.succeeded + before.skipped + before.elsewhere
     running = ShardsInFlight(folder, attempt, submit, policy, in_flight, stop, progress)
     work = _Work(folder, record, attempt, source, evidence, previous, only)
     ending = Ending()
@@ -111,8 +111,8 @@ def run_attempt(
         ending.warnings += work.custodians.warnings(progress.found)
     if left_out := work.left_out:
         ending.warnings.append(
-            f"{left_out} items of the report were left out: they were collected in the meantime, or belong to another "
-            "job."
+            f"{left_out} items of the report were left out: they were collected in the meantime, cannot be "
+            "retried, or belong to another job."
         )
     ending.warnings += [*work.said, *work.doubled.warnings()]
     _conclude(ending, stop, policy, is_empty=before.found + progress.found == 0)

@@ -9,8 +9,8 @@ from typing import Any, Final
 from prefect_collect.codes import CODES, Failure
 from prefect_collect.errors import SourceError, TransientSourceError
 from prefect_collect.sources import Content, Item, Source
+from prefect_collect.sources.content_checks import flat, require_sound, whole
 from prefect_collect.sources.digests import Digest
-from prefect_collect.sources.item_checks import flat, require_sound, whole
 from prefect_collect.stores import Buffer
 from prefect_collect.threads.stop import Stop
 

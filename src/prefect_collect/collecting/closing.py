@@ -29,7 +29,7 @@ from prefect_collect.job_folder.error_report import ReportWriter, error_rows, jo
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.job_folder.id_sets import IdSet
 from prefect_collect.job_folder.ledger import inventory_table, ledger_bytes, manifest_rows, read_inventory
-from prefect_collect.job_folder.ledger_counts import counts_by_holder, cut_off, ledger_counts
+from prefect_collect.job_folder.ledger_counts import count_elsewhere, counts_by_holder, cut_off, ledger_counts
 from prefect_collect.job_folder.lifecycle import record_result
 from prefect_collect.job_folder.parquet import PartWriter, part_bytes
 from prefect_collect.job_folder.process_identity import is_alive, is_gone
@@ -108,7 +108,7 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
         if inventory.lost:
             ending.job_failures.append(inventory.lost_failure())
             complete = False
-        if ending.early is not None and (this.not_attempted or not complete):
+        if ending.early is not None and (this.left or not complete):
             ending.job_failures.append(ending.early)
         if not complete and ending.canceled:
             ending.warnings.append("The source was not listed to its end, so it may hold more items than were found.")
@@ -161,6 +161,7 @@ def _carry(
             failed=outcomes.count("failed"),
             skipped=outcomes.count("skipped"),
             not_attempted=outcomes.count("not_attempted"),
+            elsewhere=count_elsewhere(kept),
         )
         report.write([kept])
     return counts

@@ -103,6 +103,7 @@ def expected(counted: Counted, store: Store, described: Mapping[str, Any]) -> Es
         items=counted.items,
         bytes=counted.bytes,
         unsized=counted.unsized,
+        failed=sum(counted.outcomes.get("failed", {}).values()),
         shortest=min(times, default=None),
         longest=max(times, default=None),
         jobs=tuple(run.job_id for run in found),

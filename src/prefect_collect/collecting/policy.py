@@ -19,7 +19,7 @@ class CollectionPolicy:
             never.
         on_empty: Whether it is a success or a failure that nothing matches.
         compress: Whether to deflate staged items that become smaller by it.
-        concurrency: How many small items of a shard to read at once.
+        concurrency: The most small items of a shard to read at once; fewer where more are not faster.
         hashes: The hashes to compute of each item beside SHA-256.
         retry: How often to try an item that fails with a temporary error, and how long to wait in between.
     """
@@ -27,7 +27,7 @@ class CollectionPolicy:
     tolerated_failure_percentage: float = 100.0
     on_empty: OnEmpty = "succeed"
     compress: bool = False
-    concurrency: int = 32
+    concurrency: int = 128
     hashes: tuple[Hash, ...] = ()
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 

@@ -13,6 +13,7 @@ from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.checked_evidence import Vouched
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.id_sets import IdSet
+from prefect_collect.job_folder.ledger_rules import is_settled
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.sources import Item, Listed, ListingEnd, Source
 from prefect_collect.sources.item_checks import NO_ID
@@ -52,7 +53,7 @@ class RetryItems:
     def again(self, only: IdSet | None = None) -> Iterator[Listed]:
         """Yield what failed or was not attempted (of that, what is in `only`), as it is now.
 
-        Skipped items stay skipped.
+        Skipped items stay skipped, and items that are elsewhere stay not attempted.
         """
         seen = IdSet()
         folders = self._folders
@@ -95,11 +96,11 @@ class RetryItems:
         yield from ends
 
     def _unsuccessful(self) -> Iterator[Item]:
-        """Yield the items that the attempt before left failed or not attempted.
+        """Yield the items that the attempt before left failed or not attempted, without those that are elsewhere.
 
         Of their listing only the size is known.
         """
-        return (item for item, outcome, _ in self._reported() if outcome != "skipped")
+        return (item for item, outcome, code in self._reported() if not is_settled(outcome, code))
 
     def _reported(self) -> Iterator[tuple[Item, str, str | None]]:
         """Yield the items of the error report of the attempt before, with outcome and code."""

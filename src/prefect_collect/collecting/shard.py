@@ -25,11 +25,12 @@ from prefect_collect.job_folder.ledger import read_ledger
 from prefect_collect.job_folder.ledger_counts import ledger_counts
 from prefect_collect.job_folder.result import Counts
 from prefect_collect.sources import SMALL_ITEM, Content, Item, Source
-from prefect_collect.sources.item_checks import whole
+from prefect_collect.sources.content_checks import whole
 from prefect_collect.threads.pool import Pool, in_background
 from prefect_collect.threads.progress import Progress
 from prefect_collect.threads.stop import Stop, finished, stopped_by
 from prefect_collect.threads.turns import in_turns
+from prefect_collect.threads.window import FIRST
 
 UNKNOWN_ITEM: Final = 2 << 20
 """Bytes of memory reserved for an item of unknown size; a larger one gets its own segment."""
@@ -96,8 +97,8 @@ class ShardReader:
         todo = self.staging.undecided()
         decided = len(self.items) - len(todo)
         if decided:
-            failed = self.staging.count("failed")
-            self.progress.add(failed=failed, skipped=decided - failed)
+            failed, skipped = self.staging.count("failed"), self.staging.count("skipped")
+            self.progress.add(failed=failed, skipped=skipped, elsewhere=decided - failed - skipped)
         small = [row for row in todo if _is_small(self.items[row])]
         try:
             if small:
@@ -106,7 +107,9 @@ class ShardReader:
             while not is_done:
                 rest = self.staging.undecided()
                 if rest and not self.stop:
-                    with Pool(min(_STREAMS if len(rest) < 64 else self.policy.concurrency, len(rest)), "item") as pool:
+                    with Pool(
+                        min(_STREAMS if len(rest) < 64 else min(self.policy.concurrency, FIRST), len(rest)), "item"
+                    ) as pool:
                         for done in [pool.submit(self._read_one, row) for row in rest]:
                             done.result()
                 is_done = self.staging.committed()

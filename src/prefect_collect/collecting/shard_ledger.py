@@ -7,15 +7,16 @@ from datetime import datetime
 from time import time_ns
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from prefect_collect.archive.segments import Entry
 from prefect_collect.codes import Failure
 from prefect_collect.job_folder import table_columns
 from prefect_collect.job_folder.folder import now
-from prefect_collect.job_folder.ledger import ledger_table
+from prefect_collect.job_folder.ledger import ledger_table, time_values
 from prefect_collect.sources.digests import Digest
-from prefect_collect.sources.metadata import metadata_text
+from prefect_collect.sources.metadata import CREATED, MODIFIED, metadata_text, with_times
 
 _HELD = [field.name for field in table_columns.HELD if field.name != "size"]
 _WHY = [("error_code", "code"), ("message", "message"), ("http_status", "http_status")]
@@ -44,6 +45,8 @@ class ShardLedger:
         self._held: dict[str, list[Any]] = {name: [None] * rows for name in _HELD}
         self._columns = tuple(self._held.values())
         self._metadata: dict[int, str] = {}
+        self._created = _times_of(inventory["source_created"])
+        self._undated = _nulls_of(inventory["source_modified"])
 
     def tried(self, row: int) -> None:
         """Count a try at the item."""
@@ -66,8 +69,15 @@ class ShardLedger:
         collected_at[row] = time_ns() // 1000
         md5[row] = digest.asked("md5")
         sha1[row] = digest.asked("sha1")
-        if digest.metadata is not None:
+        if (self._created or self._undated) and (times := self._times_beside(row, digest)):
+            self._metadata[row] = with_times(digest.metadata, times)
+        elif digest.metadata is not None:
             self._metadata[row] = metadata_text(digest.metadata)
+
+    def _times_beside(self, row: int, digest: Digest) -> dict[str, datetime]:
+        """Return the times of an item that the ledger has no column for: its creation, and a change not listed."""
+        times = {CREATED: self._created[row]} if row in self._created else {}
+        return times | {MODIFIED: digest.modified} if row in self._undated and digest.modified is not None else times
 
     def failed(self, row: int, failure: Failure, at: datetime, outcome: str | None = "failed") -> None:
         """Record that a try at the item failed, or that it is skipped; `outcome` is None if it will be tried again."""
@@ -147,6 +157,18 @@ class ShardLedger:
     def _times(self, times: dict[int, datetime]) -> Any:
         rows = self.inventory.num_rows
         return [times.get(row) for row in range(rows)] if times else pa.nulls(rows)
+
+
+def _times_of(column: pa.ChunkedArray) -> dict[int, datetime]:
+    """Return the times of a column by row."""
+    if column.null_count == len(column):
+        return {}
+    return {row: at for row, at in enumerate(time_values(column)) if at is not None}
+
+
+def _nulls_of(column: pa.ChunkedArray) -> frozenset[int]:
+    """Return the rows in which a column is null."""
+    return frozenset(np.flatnonzero(column.is_null().to_numpy()).tolist()) if column.null_count else frozenset()
 
 
 def not_attempted(inventory: pa.Table, why: Failure) -> pa.Table:

@@ -76,7 +76,7 @@ class ShardsInFlight:
         except BaseException as error:
             self.stop.set(Failure("unexpected_error", f"A shard ended with {type(error).__name__}: {error}"))
             counts = Counts()
-        if counts.not_attempted and not self.stop:
+        if counts.left and not self.stop:
             self._stop_like(shard)
         with self.lock:
             self.done += counts

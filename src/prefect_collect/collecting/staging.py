@@ -141,7 +141,7 @@ class Staging:
             self.stop.met(None)
             self.progress.add(succeeded=1, bytes=digest.size)
         else:
-            self.stage_alone(row, item, Content((memoryview(data),), metadata=digest.metadata), digest.size)
+            self.stage_alone(row, item, digest.as_content(data), digest.size)
 
     def _new_segment(self, name: str) -> SegmentWriter:
         writer = self.folder.store.writer(store_keys.segment_key(self.folder.job_id, name))

@@ -164,8 +164,9 @@ class _Worker:
             return Ended(None, error)
         while not wait([shard], timeout=_TELL_EVERY).done:
             done = Counts(
-                succeeded=progress.succeeded, failed=progress.failed, skipped=progress.skipped, bytes=progress.bytes
-            )
+                succeeded=progress.succeeded, failed=progress.failed, skipped=progress.skipped, bytes=progress.bytes,
+                elsewhere=progress.elsewhere,
+            )  # fmt: skip
             if done != told:
                 self._send(done)
                 told = done

@@ -155,6 +155,7 @@ class WorkerProcesses:
             failed=present.failed - before.failed,
             skipped=present.skipped - before.skipped,
             bytes=present.bytes - before.bytes,
+            elsewhere=present.elsewhere - before.elsewhere,
         )
         # A worker cannot judge: it does not know how many items the attempt has found.
         if why := self._work.policy.collection.too_many(progress.failed, progress.found + progress.settled):

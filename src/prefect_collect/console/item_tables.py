@@ -15,6 +15,7 @@ from prefect_collect.codes import CODES
 from prefect_collect.console.item_query import SUCCEEDED, ItemQuery, Rows, held_rows, reported_rows
 from prefect_collect.console.recent import Recent
 from prefect_collect.job_folder.checked_files import CheckedFiles
+from prefect_collect.job_folder.ledger_rules import is_settled
 from prefect_collect.statuses import JobKind
 
 PAGE_ROWS: Final = 50
@@ -149,7 +150,7 @@ def _reported_row(before: int, number: int, row: dict[str, Any]) -> ItemRow:
         action=row["suggested_action"] or "",
         who=row["who_must_act"] or "",
         tries=row["tries"],
-        can_retry=row["item_id"] is not None and row["outcome"] != "skipped",
+        can_retry=row["item_id"] is not None and not is_settled(row["outcome"], row["error_code"]),
     )
 
 

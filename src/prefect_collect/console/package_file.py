@@ -13,7 +13,6 @@ from typing import Final
 from prefect_collect.console.recent import Recent
 from prefect_collect.errors import KeyMissing, PackageError, StoreError
 from prefect_collect.jobs import DeliveredPackage
-from prefect_collect.packages import FolderZip
 from prefect_collect.stores import Store
 
 LINK_SECONDS: Final = 3600
@@ -114,7 +113,7 @@ def _one_file(package: DeliveredPackage) -> PackageFile:
 
 
 def _folder_file(package: DeliveredPackage) -> PackageFile:
-    folder = FolderZip(package.store, package.key)
+    folder = package.folder_zip()
     name = f"{package.key.rpartition('/')[2]}.zip"
     return PackageFile(name, folder.size, _tag(package.fingerprint, folder.etag), folder.chunks)
 

@@ -29,7 +29,7 @@ _STATUS_CLASSES: Final = {
 
 def time_text(when: datetime | None) -> str:
     """Return a time with its zone, as ``2026-01-31 12:00:00 UTC``; "–" for None."""
-    return "–" if when is None else f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return "–" if when is None else f"{f'{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}'.zfill(19)} UTC"
 
 
 def iso_time_text(when: str) -> str:

@@ -73,8 +73,9 @@ def package_routes(index: JobIndex, pages: Pages) -> APIRouter:
         spec = PACKAGE_FORMATS.get(cast("Format", package.format))
         seal = "list of files" if spec is None else spec.seal
         return pages.answer(
-            request, "_download.html", package=package, file=found, linked=linked, lasting=_HOURS, seal=seal
-        )
+            request, "_download.html", package=package, file=found, linked=linked, lasting=_HOURS, seal=seal,
+            remark=package.version_remark(),
+        )  # fmt: skip
 
     @routes.api_route("/jobs/{job_id}/package", methods=["GET", "HEAD"])
     def download(request: Request, job_id: str, through: str = "") -> Response:

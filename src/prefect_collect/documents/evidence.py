@@ -104,12 +104,14 @@ def _result(result: TaskResult) -> dict[str, Any]:
     whole = sorted(code for code, items in result.codes.items() if not items and code not in listed)
     meanings = meanings_of(whole, whole=True)
     outcomes = {outcome: dict([*codes.items()][:MOST_CODES]) for outcome, codes in result.outcomes.items() if codes}
+    counts = asdict(result.counts)
+    del counts["elsewhere"]  # the codes of what was not attempted say it, also to readers of earlier versions
     return {
         "attempt": result.attempt,
         "status": str(result.status),
         "started": result.started.isoformat(),
         "ended": result.ended.isoformat(),
-        **asdict(result.counts),
+        **counts,
         "outcomes": outcomes,
         "job_codes": {code: meanings.get(code, "") for code in whole},
         "warnings": [clipped(warning) for warning in result.warnings[:MOST_WARNINGS]],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from dataclasses import replace as replaced
 from datetime import datetime
@@ -24,6 +25,7 @@ from prefect_collect.exporting.control_numbers import claim_numbers, continued_b
 from prefect_collect.exporting.delivery import Delivery, spec_of
 from prefect_collect.exporting.duplicates import mark_duplicates, with_duplicates
 from prefect_collect.exporting.export_ledger import ExportLedger
+from prefect_collect.exporting.family_order import in_family_order
 from prefect_collect.exporting.portability import report_names
 from prefect_collect.exporting.unchanged import part_warnings, unchanged_of, with_shared
 from prefect_collect.formats import FORMATS
@@ -132,8 +134,18 @@ def run_export(
     it without a package: between items and parts, or after a grace period at any point. Raise AttemptSuperseded if
     another process has taken over, StoreError if the result cannot be written.
     """
+    with ExitStack() as held:
+        return _run(
+            folder, record, attempt, bound, delivery, steps, Stop() if stop is None else stop, progress or Progress(),
+            held,
+        )  # fmt: skip
+
+
+def _run(
+    folder: JobFolder, record: JobRecord, attempt: int, bound: BoundCollection, delivery: Delivery,
+    steps: Steps, stop: Stop, progress: Progress, held: ExitStack,
+) -> TaskResult:  # fmt: skip
     started = now()
-    stop, progress = Stop() if stop is None else stop, progress or Progress()
     progress.add(found=bound.result.counts.succeeded, found_bytes=bound.result.counts.bytes)
     progress.listing = False
     close_lost_exports(folder, record, attempt, bound, delivery)
@@ -141,6 +153,7 @@ def run_export(
     try:
         with stopped_by(stop):
             delivery = replace(delivery, owner=_owner(folder, delivery, delivery.base(bound.record)))
+            account.bound = bound = held.enter_context(in_family_order(bound, delivery, folder, stop))
             account.checked = checked = steps.check(bound, delivery, progress)
             stop.require_going()
             if checked.items == 0 or checked.failed < checked.items:
@@ -227,5 +240,7 @@ def _close(
     )
     result = with_duplicates(result, account.checked, delivery.deduplicate)
     result = with_shared(result, bound, delivery.format)
+    if built is not None and built.remark:
+        result = replace(result, message=f"{result.message} {built.remark}")
     record_result(folder, result)
     return replace(result, store=folder.store)

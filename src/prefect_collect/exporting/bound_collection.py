@@ -38,6 +38,8 @@ class BoundCollection:
     result: TaskResult
     vouched: Vouched
     """What the custody log of the collection vouches for."""
+    in_order: Batches | None = None
+    """The items held, in the order in which a package has them; None: that of the manifest."""
 
     @property
     def late(self) -> str:
@@ -62,6 +64,8 @@ class BoundCollection:
     @cached_property
     def manifest(self) -> Batches:
         """The items held."""
+        if self.in_order is not None:
+            return self.in_order
         key = store_keys.manifest_key(self.folder.job_id, self.result.attempt)
         return KeptTable(
             lambda columns: self.vouched.batches(key, columns, _PART_ROWS),
@@ -89,7 +93,7 @@ class BoundCollection:
     def warnings(self, listed: str) -> tuple[str, ...]:
         """Return the warnings about what the collection lacks, which a package lists in its file `listed`."""
         counts = self.result.counts
-        missing = counts.failed + counts.not_attempted
+        missing = counts.failed + counts.left
         late = (self.late,) if self.late else ()
         if self.result.status is JobStatus.SUCCESSFULLY_COMPLETED:
             return late

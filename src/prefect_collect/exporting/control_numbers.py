@@ -1,6 +1,6 @@
 """The control numbers that an export as a load file gave, kept for the exports that continue it.
 
-    reports/0001/numbers.parquet    source, item_id, sha256, number
+    reports/0001/numbers.parquet    source, item_id, sha256, number, and family where items state any
 
 They are kept in the export's folder, whose custody log vouches for them, because a package may be gone when it is
 continued. An item keeps its number if its source, id and bytes are the same; an item with other bytes gets a new one.
@@ -24,12 +24,14 @@ from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.job_folder import custody_log, store_keys, table_columns
 from prefect_collect.job_folder.checked_evidence import Vouched, vouched
 from prefect_collect.job_folder.folder import JobFolder
-from prefect_collect.job_folder.parquet import PartWriter
-from prefect_collect.packages import Continued, number_key, plan_of
+from prefect_collect.job_folder.parquet import PartWriter, read_schema
+from prefect_collect.packages import Continued, Plan, number_key, plan_of
 from prefect_collect.stores import Store
 
 NUMBERS: Final = "numbers.parquet"
 """The report that lists the numbers."""
+
+_FAMILY: Final = "family"
 
 CONTINUED: Final = "continued"
 """The action of the custody entry that names the export by which this one is continued."""
@@ -81,12 +83,16 @@ def continued_by(bound: BoundCollection, options: LoadFile, job_id: str) -> Cont
     """
     if options.continue_from is None:
         return None
-    known, last, source = dict[bytes, int](), 0, source_of(bound)
+    known, last, source, families = dict[bytes, int](), 0, source_of(bound), dict[bytes, tuple[int, int]]()
     for batch in _earlier(bound, options, job_id):
         last = max([last, *batch["number"].to_pylist()])
-        rows = zip(*(batch[name].to_pylist() for name in ("source", "item_id", "sha256", "number")), strict=True)
-        known |= {number_key(item_id, sha256 or b""): number for of, item_id, sha256, number in rows if of == source}
-    return Continued(known, last)
+        rows = [*zip(*(batch[name].to_pylist() for name in table_columns.NUMBERS.names), strict=True)]
+        known |= {number_key(item_id, sha256 or b""): number for of, item_id, sha256, number, _ in rows if of == source}
+        for of, _, _, number, family in rows:
+            if family is not None and of == source:
+                low, high = families.get(family, (number, number))
+                families[family] = min(low, number), max(high, number)
+    return Continued(known, last, families)
 
 
 def write_numbers(folder: JobFolder, attempt: int, bound: BoundCollection, options: LoadFile) -> None:
@@ -96,22 +102,47 @@ def write_numbers(folder: JobFolder, attempt: int, bound: BoundCollection, optio
     """
     continued, source = continued_by(bound, options, folder.job_id), source_of(bound)
     plan = plan_of(bound.manifest, options, continued)
-    with PartWriter(table_columns.NUMBERS) as written:
+    names = _columns(plan, bound, options, folder.job_id)
+    with PartWriter(pa.schema(map(table_columns.NUMBERS.field, names))) as written:
         if continued is not None:
-            written.write(_earlier(bound, options, folder.job_id))
+            written.write(batch.select(names) for batch in _earlier(bound, options, folder.job_id))
         start = 0
         for batch in bound.manifest(["item_id", "sha256"]):
-            numbers = [plan.number(row) for row in range(start, start + batch.num_rows)]
+            rows = range(start, start + batch.num_rows)
             start += batch.num_rows
-            columns = [[source] * len(numbers), batch["item_id"], batch["sha256"], pa.array(numbers, pa.int64())]
-            table = pa.Table.from_arrays(
-                [one if isinstance(one, pa.Array) else pa.array(one, pa.string()) for one in columns],
-                schema=table_columns.NUMBERS,
-            )
+            numbers = [plan.number(row) for row in rows]
+            columns = {
+                "source": pa.array([source] * len(numbers), pa.string()),
+                "item_id": batch["item_id"],
+                "sha256": batch["sha256"],
+                "number": pa.array(numbers, pa.int64()),
+            }
+            if _FAMILY in names:
+                families = None if plan.families is None else plan.families.families
+                columns[_FAMILY] = pa.array([families and families.key_of(row) for row in rows], pa.binary(16))
+            table = pa.Table.from_arrays([columns[name] for name in names], schema=written.schema)
             if continued is not None:  # the others are there already
                 table = table.filter(pa.array([number > continued.last for number in numbers], pa.bool_()))
             written.write(table.to_batches())
         written.store(folder.store, store_keys.report_key(folder.job_id, attempt, NUMBERS), replace=True)
+
+
+def _columns(plan: Plan, bound: BoundCollection, options: LoadFile, job_id: str) -> list[str]:
+    """Return the columns of the list: with families if an item states one, or the export that is continued has them."""
+    every: list[str] = table_columns.NUMBERS.names
+    if plan.families is not None:
+        return every
+    if options.continue_from is not None:
+        _, key = _evidence(bound.folder.store, options, job_id)
+        if _FAMILY in read_schema(bound.folder.store, key).names:
+            return every
+    return [name for name in every if name != _FAMILY]
+
+
+def has_numbers_without_families(folder: JobFolder) -> bool:
+    """Return whether an attempt of this export gave numbers without looking for families, as earlier versions did."""
+    own = _own_numbers(folder)
+    return own is not None and _FAMILY not in read_schema(folder.store, own[1]).names
 
 
 def _earlier(bound: BoundCollection, options: LoadFile, job_id: str) -> Iterator[pa.RecordBatch]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from prefect_collect.errors import KeyMissing, PackageExists
+from prefect_collect.errors import KeyMissing
 from prefect_collect.exporting.bound_collection import BoundCollection
+from prefect_collect.exporting.taken_name import taken_name
 from prefect_collect.exporting.unchanged import count_unchanged, since_text
 from prefect_collect.formats import FORMATS, LIMITED, OPTION_GROUPS, Format, require_options
 from prefect_collect.formats.bag_options import BagOptions
 from prefect_collect.formats.dataset import Dataset
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.formats.mail_set import MailSet
-from prefect_collect.job_folder.folder import JobRecord
+from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.packages import Owner, PackageSpec, package_base, package_key, require_possible
 from prefect_collect.parameters import Deduplicate
 from prefect_collect.stores import DirectoryStore, Store
@@ -54,8 +55,11 @@ class Delivery:
         """Return the package's key at the destination."""
         return package_key(base, self.format)
 
-    def require_free(self, base: str) -> None:
-        """Raise PackageExists if the package's name is taken at the destination, StoreError if it is no folder."""
+    def require_free(self, base: str, collection: JobFolder | None = None) -> None:
+        """Raise PackageExists if the package's name is taken at the destination, StoreError if it is no folder.
+
+        The message names the export of the `collection` that wrote what is there.
+        """
         if isinstance(self.destination, DirectoryStore):
             self.destination.require_folder()
         if FORMATS[self.format].grows:
@@ -67,10 +71,7 @@ class Delivery:
         except KeyMissing:
             if not FORMATS[self.format].is_folder or next(iter(self.destination.list(f"{key}/")), None) is None:
                 return
-        raise PackageExists(
-            "Something else already has the package's name; name another destination, or remove it. "
-            f"[{self.destination.locate(key)}]"
-        )
+        raise taken_name(self.destination.locate(key), collection)
 
 
 def spec_of(bound: BoundCollection, delivery: Delivery) -> PackageSpec:

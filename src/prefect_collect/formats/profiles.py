@@ -29,52 +29,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from prefect_collect.errors import UsageError
-
-FACTS: Final[Mapping[str, str]] = {
-    "control_number": "the item's number",
-    "end_number": "the same number again, for receivers who want a first and a last one",
-    "custodian": "whose data it is",
-    "source": "the data source that it was collected from",
-    "item_id": "the source's id of it",
-    "original_path": "its path in the source",
-    "file_name": "the last part of that path",
-    "extension": "the extension of that name, without the dot",
-    "size": "its bytes",
-    "md5": "the MD5 of its bytes, if the collection computed it",
-    "sha1": "the SHA-1 of its bytes, if the collection computed it",
-    "sha256": "the SHA-256 of its bytes",
-    "created": "when the source says it was created, with the zone that it states",
-    "created_utc": "the same in UTC, as YYYY-MM-DD HH:MM:SS",
-    "modified": "when the source says it was modified, with its zone (manifests keep UTC)",
-    "modified_utc": "the same in UTC, as YYYY-MM-DD HH:MM:SS",
-    "modified_date": "the date of it in UTC, as YYYYMMDD",
-    "modified_time": "the time of it in UTC, as HH:MM:SS",
-    "collected_utc": "when it was collected, in UTC, as YYYY-MM-DD HH:MM:SS",
-    "from": "of a message: its sender",
-    "to": "of a message: its receivers, with ; between them",
-    "cc": "of a message: who got a copy",
-    "bcc": "of a message: who got a blind copy",
-    "subject": "of a message: its subject",
-    "sent": "of a message: its date, with the zone that it states",
-    "sent_utc": "the same in UTC, as YYYY-MM-DD HH:MM:SS",
-    "sent_date": "the date of it in UTC, as YYYYMMDD",
-    "sent_time": "the time of it in UTC, as HH:MM:SS",
-    "message_id": "of a message: its Message-ID",
-    "edrm_mih": "of a message: the EDRM message identification hash, which is the MD5 of its Message-ID",
-    "family": "what a list of another system's export says which items belong together, such as Purview's Family_ID",
-    "duplicate_of": "the control number of the item that has the same bytes, or JOB/ID of an item of an earlier job",
-    "all_custodians": "the custodians of the item and of those that are not delivered because it is, with ; between",
-    "all_paths": "the original paths of these, with ; between",
-    "native_path": "the path of the item's file from the volume's folder",
-    "text_path": "the path of its text from the volume's folder, if the item is text",
-}
-"""What a column can hold, and what it is."""
-
-METADATA: Final = "metadata."
-"""What a fact of a profile of one's own may begin with: the rest is a name in what the source states of items."""
-
-REQUIRED: Final = ("control_number", "native_path")
-"""The facts of which a profile needs a column: by them the package is verified."""
+from prefect_collect.formats.facts import FACTS, FAMILY_RANGE, METADATA, REQUIRED, is_fact
 
 _LONGEST: Final = 64 << 10
 _COLUMN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_ .()/#&-]{0,99}")
@@ -95,10 +50,11 @@ class Profile:
     columns: tuple[tuple[str, str], ...]
     encodings: tuple[str, ...] = ("utf-8", "utf-16", "cp1252")
 
-
-def is_fact(text: str) -> bool:
-    """Return whether a column can hold that: one of `FACTS`, or a name in what the source states of items."""
-    return text in FACTS or (text.startswith(METADATA) and len(METADATA) < len(text) <= 110)
+    def columns_for(self, *, has_families: bool) -> tuple[tuple[str, str], ...]:
+        """Return the columns of a load file in which an item states a family, or none does."""
+        if has_families or not self.name:
+            return self.columns
+        return tuple(column for column in self.columns if column[1] not in FAMILY_RANGE)
 
 
 def profile_of(text: str) -> Profile:
@@ -181,6 +137,8 @@ PRESETS: Final[Mapping[str, Profile]] = {
             Message ID = message_id
             EDRM MIH = edrm_mih
             Group Identifier = family
+            Begin Attachment = family_begin
+            End Attachment = family_end
             Duplicate Of = duplicate_of
             All Custodians = all_custodians
             All Paths/Locations = all_paths
@@ -213,6 +171,8 @@ PRESETS: Final[Mapping[str, Profile]] = {
             Date Sent With Zone = sent
             Message ID = message_id
             EDRM MIH = edrm_mih
+            Begin Family = family_begin
+            End Family = family_end
             Duplicate Of = duplicate_of
             All Custodians = all_custodians
             All Paths = all_paths
@@ -234,7 +194,9 @@ PRESETS: Final[Mapping[str, Profile]] = {
             MD5HASH = md5
             SHA1HASH = sha1
             SHA256HASH = sha256
-            DATECREATED = created_utc
+            DATECREATED = created_date
+            TIMECREATED = created_time
+            CREATEDUTC = created_utc
             DATELASTMOD = modified_date
             TIMELASTMOD = modified_time
             MODIFIEDUTC = modified_utc
@@ -248,6 +210,8 @@ PRESETS: Final[Mapping[str, Profile]] = {
             SENTZONED = sent
             MESSAGEID = message_id
             EDRMMIH = edrm_mih
+            BEGATTACH = family_begin
+            ENDATTACH = family_end
             DUPLICATEOF = duplicate_of
             ALLCUST = all_custodians
             ALLPATHS = all_paths
@@ -269,7 +233,8 @@ PRESETS: Final[Mapping[str, Profile]] = {
             MD5 hash = md5
             SHA1 hash = sha1
             SHA256 hash = sha256
-            Create date = created_utc
+            Create date = created_date
+            Create time = created_time
             Date last modified = modified_date
             Time last modified = modified_time
             From = from
@@ -282,6 +247,8 @@ PRESETS: Final[Mapping[str, Profile]] = {
             Sent with zone = sent
             Message ID = message_id
             EDRM MIH = edrm_mih
+            Begattach = family_begin
+            Endattach = family_end
             Duplicate of = duplicate_of
             All custodians = all_custodians
             All paths = all_paths

@@ -70,8 +70,8 @@ def describe(
 ) -> str:  # fmt: skip
     """Return one line for the state of a job: a canceled job's receipt, the counts, then what went wrong."""
     if receipt is not None and not job_failures:
-        same = Receipt(counts.succeeded, receipt.cut_off, counts.not_attempted - receipt.cut_off, counts.bytes)
-        if receipt == same and not counts.failed and not counts.skipped:
+        same = Receipt(counts.succeeded, receipt.cut_off, counts.left - receipt.cut_off, counts.bytes)
+        if receipt == same and not (counts.failed or counts.skipped or counts.elsewhere):
             return str(receipt)
     parts = [f"{counts.succeeded:,} of {counts.found:,} items succeeded"]
     rest = (counts.failed, "failed"), (counts.skipped, "skipped"), (counts.not_attempted, "not attempted")

@@ -2,8 +2,8 @@
 
 A report is Parquet, or CSV with any of the usual separators (comma, semicolon, tab, bar) in UTF-8, UTF-16 with a byte
 order mark, or Windows-1252; the content decides, not the file's name. Only the column `item_id` is needed; `job_id`,
-`outcome` and `path` are used if they exist. A row is used only if its id is, character for character, that of an item
-in the job's own reports: an id that a spreadsheet has rewritten is refused, not guessed.
+`outcome`, `path` and `error_code` are used if they exist. A row is used only if its id is, character for character,
+that of an item in the job's own reports: an id that a spreadsheet has rewritten is refused, not guessed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.checked_evidence import vouched
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.id_sets import IdSet
+from prefect_collect.job_folder.ledger_rules import is_settled
 from prefect_collect.job_folder.selections import is_selection, read_selection
 from prefect_collect.sources import Item
 from prefect_collect.stores import open_store
@@ -30,6 +31,7 @@ from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
 MAX_BYTES: Final = 2 << 30
 """Bytes of the largest report that is read: ten million rows."""
 
+_USED: Final = ("item_id", "job_id", "outcome", "path", "error_code")
 _SEPARATORS: Final = ",;\t|"
 _NAMED: Final = 3
 _SHOWN: Final = 60
@@ -58,6 +60,7 @@ class _Row:
     job_id: str
     outcome: str
     path: str
+    code: str
 
 
 class _NotAReport(ValueError):
@@ -65,7 +68,7 @@ class _NotAReport(ValueError):
 
 
 def reported_items(location: str, folder: JobFolder | None = None) -> list[Item]:
-    """Return the items of an error report for a retry; skipped items are left out.
+    """Return the items of an error report for a retry; those that no retry works on are left out.
 
     The report is a path, an ``s3://`` URL, or what `save_selection` returned, for which the job's `folder` is needed.
     With the folder, every row is compared with the reports of the job's attempts.
@@ -77,7 +80,7 @@ def reported_items(location: str, folder: JobFolder | None = None) -> list[Item]
     """
     data = read_selection(folder, location) if folder is not None and is_selection(location) else _read(location)
     try:
-        rows = [row for row in _rows(data) if row.item_id and row.outcome != "skipped"]
+        rows = [row for row in _rows(data) if row.item_id and not is_settled(row.outcome, row.code)]
     except (_NotAReport, BadParquet, csv.Error) as error:
         raise UsageError(f"The file cannot be read as an error report: {error}. {_HOW}. [{location}]") from error
     if folder is not None:
@@ -105,7 +108,7 @@ def _rows(data: bytes) -> Iterator[_Row]:
 
 def _parquet_rows(data: bytes) -> Iterator[_Row]:
     file = BoundedParquet(io.BytesIO(data))
-    present = [name for name in ("item_id", "job_id", "outcome", "path") if name in file.schema.names]
+    present = [name for name in _USED if name in file.schema.names]
     if "item_id" not in present:
         raise _NotAReport(f"it is Parquet without a column item_id; it has {_list(file.schema.names)}")
     number = 0
@@ -139,8 +142,8 @@ def _csv_rows(data: bytes) -> Iterator[_Row]:
 
 def _row(place: str, cells: dict[str, Any], meant: Callable[[str], str]) -> _Row:
     """Return the row; `meant` returns the text that the cell stands for."""
-    cell, job_id, outcome, path = (str(cells.get(name) or "") for name in ("item_id", "job_id", "outcome", "path"))
-    return _Row(place, meant(cell), cell, job_id, outcome, meant(path))
+    cell, job_id, outcome, path, code = (str(cells.get(name) or "") for name in _USED)
+    return _Row(place, meant(cell), cell, job_id, outcome, meant(path), code)
 
 
 def _header(line: str, separator: str) -> list[str]:

@@ -36,6 +36,7 @@ class Estimate:
         items: The items that would be read.
         bytes: The bytes that the source states for them.
         unsized: How many of them have no stated size.
+        failed: The items that the listing already says cannot be read, which are not among `items`.
         shortest: The fewest seconds that earlier jobs of the source let expect; None without earlier jobs.
         longest: The most seconds.
         jobs: The ids of those jobs, the latest first.
@@ -45,6 +46,7 @@ class Estimate:
     items: int
     bytes: int
     unsized: int = 0
+    failed: int = 0
     shortest: float | None = None
     longest: float | None = None
     jobs: tuple[str, ...] = ()

@@ -33,7 +33,8 @@ JOB: Final = text(200, r"(?!\.)[^/\0]+")
 _ATTEMPT: Final = whole(1, MAX_ATTEMPT)
 _SHA256: Final = text(64, "[0-9a-f]{64}")
 _COUNTS: Final = fields(
-    {name: whole() for name in ("found", "succeeded", "failed", "skipped", "not_attempted", "bytes")}
+    {name: whole() for name in ("found", "succeeded", "failed", "skipped", "not_attempted", "bytes")},
+    {"elsewhere": whole()},
 )
 
 
@@ -57,7 +58,7 @@ def _seconds(value: Any, name: str) -> None:
 ESTIMATE: Final = fields(
     {"made_at": moment, "items": whole(), "bytes": whole()},
     {
-        "unsized": whole(), "shortest": or_none(_seconds), "longest": or_none(_seconds),
+        "unsized": whole(), "failed": whole(), "shortest": or_none(_seconds), "longest": or_none(_seconds),
         "jobs": list_of(JOB),
     },
 )  # fmt: skip

@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_collect.archive.item_paths import safe_path
-from prefect_collect.codes import CODES, Failure
+from prefect_collect.codes import CODES, ELSEWHERE, Failure
 from prefect_collect.errors import CorruptPart, KeyMissing
 from prefect_collect.job_folder import json_fields, store_keys, table_columns
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.ledger_rules import inventory_fault, ledger_fault, staged_fault, succeeded_rows
 from prefect_collect.job_folder.parquet import part_bytes, read_part
 from prefect_collect.sources import Item
+from prefect_collect.sources.created import known_creation
 from prefect_collect.stores import Blob, Buffer
 from prefect_collect.untrusted.bounded_json import BadValue, parse_json
 
@@ -28,8 +29,8 @@ _OF_ITEMS = [name for name in table_columns.INVENTORY.names if name not in table
 
 def inventory_table(items: Sequence[Item], custodians: Sequence[str | None] | None = None) -> pa.Table:
     """Return the items as rows of an inventory part, with the safe path and the custodian of each."""
-    decided = [item.failure or item.skipped for item in items]
-    outcomes = ["failed" if i.failure else "skipped" if i.skipped else None for i in items]
+    decided = [item.unread for item in items]
+    outcomes = [item.outcome for item in items]
     columns: list[list[Any]] = [
         [i.id for i in items],
         [safe_path(i.path, i.id) for i in items],
@@ -46,6 +47,7 @@ def inventory_table(items: Sequence[Item], custodians: Sequence[str | None] | No
         [i.expands for i in items],
         [i.failed_since for i in items],
         [i.is_current for i in items],
+        [known_creation(i.created) for i in items],
     ]
     arrays = [pa.array(column, field.type) for column, field in zip(columns, table_columns.INVENTORY, strict=False)]
     arrays += [pa.nulls(len(items), field.type) for field in list(table_columns.INVENTORY)[len(columns) :]]
@@ -59,7 +61,7 @@ def _text(path: str) -> str:
 
 def table_items(table: pa.Table) -> list[Item]:
     """Return the items of an inventory part; `path` is the source's own."""
-    rows = zip(*(_values(table[name]) for name in _OF_ITEMS), strict=True)
+    rows = zip(*(time_values(table[name]) for name in _OF_ITEMS), strict=True)
     items = []
     for id_, _, path, size, modified, etag, version, outcome, code, message, status, expands, since, is_current in rows:
         why = Failure(code, message, status) if outcome else None
@@ -68,6 +70,7 @@ def table_items(table: pa.Table) -> list[Item]:
                 id_, path, size, modified, etag, version,
                 skipped=why if outcome == "skipped" else None,
                 failure=why if outcome == "failed" else None,
+                elsewhere=why if outcome == "not_attempted" else None,
                 expands=expands,
                 failed_since=since,
                 is_current=is_current,
@@ -76,7 +79,7 @@ def table_items(table: pa.Table) -> list[Item]:
     return items
 
 
-def _values(column: pa.ChunkedArray) -> list[Any]:
+def time_values(column: pa.ChunkedArray) -> list[Any]:
     """Return a column as Python's values; Arrow itself takes six times as long for times."""
     if not pa.types.is_timestamp(column.type) or column.null_count == len(column):
         return column.to_pylist()  # type: ignore[no-any-return]
@@ -151,13 +154,16 @@ def _required(folder: JobFolder, key: str, table: pa.Table, fault: str | None) -
 
 
 def why_not_attempted(folder: JobFolder, attempt: int, part: int) -> Failure | None:
-    """Return why a shard did not attempt its first unattempted item; None if it attempted all.
+    """Return why a shard did not attempt the first item that it left; None if it left none.
 
-    Raise as `read_ledger`.
+    Items that are elsewhere are not left. Raise as `read_ledger`.
     """
     table = read_ledger(folder, attempt, part)
-    left = None if table is None else table.filter(pc.equal(table["outcome"], "not_attempted"))
-    if left is None or not left.num_rows:
+    if table is None:
+        return None
+    left = table.filter(pc.equal(table["outcome"], "not_attempted"))
+    left = left.filter(pc.invert(pc.is_in(left["error_code"], pa.array(sorted(ELSEWHERE), pa.string()))))
+    if not left.num_rows:
         return None
     code, message, status = (left[name][0].as_py() for name in ("error_code", "message", "http_status"))
     return Failure(code, message, status) if code in CODES else None

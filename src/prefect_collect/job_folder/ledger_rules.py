@@ -13,16 +13,22 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from prefect_collect.codes import ELSEWHERE
 from prefect_collect.job_folder import json_fields, store_keys, table_columns
 from prefect_collect.job_folder.manifest_rules import CHECKED, bad_paths, row_faults
 from prefect_collect.untrusted.bounded_json import BadValue
 
-_DECIDED: Final = ("failed", "skipped")
+_DECIDED: Final = ("failed", "skipped", "not_attempted")
 """Outcomes that a listing can already decide."""
 
-_OUTCOMES: Final = ("succeeded", *_DECIDED, "not_attempted")
+_OUTCOMES: Final = ("succeeded", *_DECIDED)
 _CODE: Final = re.compile("[a-z][a-z0-9_]{0,63}")
 _LISTED: Final = [field.name for field in table_columns.LISTED]
+
+
+def is_settled(outcome: str, code: str | None) -> bool:
+    """Return whether no retry works on an item again: it succeeded, was skipped, or is elsewhere."""
+    return outcome in ("succeeded", "skipped") or (outcome == "not_attempted" and code in ELSEWHERE)
 
 
 def inventory_fault(inventory: pa.Table) -> str | None:

@@ -27,7 +27,11 @@ UNSUCCESSFUL: Final = ("failed", "not_attempted", "skipped")
 
 @dataclass(slots=True)
 class Counts:
-    """How many items were found, and how many have each outcome; `bytes` are those of the items that succeeded."""
+    """How many items were found, and how many have each outcome.
+
+    `bytes` are those of the items that succeeded. `elsewhere` counts, of those not attempted, the items that the source
+    only names: they are kept elsewhere, and no attempt can collect them.
+    """
 
     found: int = 0
     succeeded: int = 0
@@ -35,6 +39,7 @@ class Counts:
     skipped: int = 0
     not_attempted: int = 0
     bytes: int = 0
+    elsewhere: int = 0
 
     def check(self) -> None:
         """Raise CorruptPart unless ``found = succeeded + failed + skipped + not_attempted``."""
@@ -47,9 +52,14 @@ class Counts:
             )
 
     @property
+    def left(self) -> int:
+        """How many items were not attempted that a later attempt can collect."""
+        return self.not_attempted - self.elsewhere
+
+    @property
     def success_rate(self) -> float:
-        """The percentage of the items not skipped on purpose that succeeded; 100 if there were none."""
-        wanted = self.found - self.skipped
+        """The percentage of the items neither skipped on purpose nor elsewhere that succeeded; 100 if of none."""
+        wanted = self.found - self.skipped - self.elsewhere
         return 100.0 if wanted == 0 else 100.0 * self.succeeded / wanted
 
     def __add__(self, other: Counts) -> Counts:
@@ -63,7 +73,7 @@ class Receipt:
     Attributes:
         kept: The items it collected, which stay held, with `kept_bytes` bytes. A canceled export keeps none.
         cut_off: The items that it was working on when it stopped.
-        never_started: The items that it had not started; with `cut_off`, these are the items not attempted.
+        never_started: The items that it had not started; with `cut_off`, these are the items that Start takes up.
     """
 
     kept: int = 0
@@ -78,18 +88,19 @@ class Receipt:
 
 def receipt_of(counts: Counts, cut_off: int) -> Receipt:
     """Return the receipt of an attempt with these counts, `cut_off` of whose unattempted items had been begun."""
-    return Receipt(counts.succeeded, cut_off, counts.not_attempted - cut_off, counts.bytes)
+    return Receipt(counts.succeeded, cut_off, counts.left - cut_off, counts.bytes)
 
 
 def computed_status(counts: Counts, *, incomplete: bool = False, canceled: bool = False) -> JobStatus:
     """Return the status that follows from the counts of a ledger; no status is ever set by hand.
 
     `incomplete` means that the counts do not cover everything, because something went wrong with the job as a whole,
-    such as a listing that broke off.
+    such as a listing that broke off. Items that are elsewhere change no status: nothing of them failed, and nothing is
+    left to do.
     """
     if canceled:
         return JobStatus.CANCELED
-    if not incomplete and counts.failed == 0 and counts.not_attempted == 0:
+    if not incomplete and counts.failed == 0 and counts.left == 0:
         return JobStatus.SUCCESSFULLY_COMPLETED
     return JobStatus.PARTIALLY_COMPLETED if counts.succeeded else JobStatus.FAILED
 
@@ -213,8 +224,8 @@ class TaskResult:
 
     @property
     def success_rate(self) -> float:
-        """The percentage of the items not skipped that succeeded; of no items, 0 if the job failed, else 100."""
-        nothing = self.counts.found == self.counts.skipped
+        """The percentage of `Counts.success_rate`; of no items, 0 if the job failed."""
+        nothing = self.counts.found == self.counts.skipped + self.counts.elsewhere
         return 0.0 if nothing and self.status is JobStatus.FAILED else self.counts.success_rate
 
     @property

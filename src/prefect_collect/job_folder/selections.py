@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_collect.errors import CorruptPart, KeyExists, KeyMissing, UsageError
@@ -22,6 +23,7 @@ from prefect_collect.job_folder import custody_log, store_keys, table_columns
 from prefect_collect.job_folder.checked_files import CheckedFiles
 from prefect_collect.job_folder.custody_events import SELECTED, below
 from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.job_folder.ledger_rules import is_settled
 from prefect_collect.job_folder.parquet import PartWriter, put_file
 from prefect_collect.untrusted.bounded_json import changed
 
@@ -41,7 +43,7 @@ def is_selection(location: str) -> bool:
 def save_selection(files: CheckedFiles, rows: Iterable[int]) -> str:
     """Save rows of an attempt's error report, by their numbers from 0, and return what names them in a retry.
 
-    Skipped items, and rows about the job as a whole, are left out: they cannot be retried.
+    Items that are settled, and rows about the job as a whole, are left out: they cannot be retried.
 
     Raises:
         UsageError: None of the rows is left, or the report has no row of such a number.
@@ -55,7 +57,9 @@ def save_selection(files: CheckedFiles, rows: Iterable[int]) -> str:
                 chosen = report.take(numbers[start : start + _BATCH])
             except IndexError as error:
                 raise UsageError(f"The error report has no row {error}. [job={folder.job_id}]") from error
-            chosen = chosen.filter(pc.and_(pc.is_valid(chosen["item_id"]), pc.not_equal(chosen["outcome"], "skipped")))
+            chosen = chosen.filter(pc.is_valid(chosen["item_id"]))
+            known = zip(chosen["outcome"].to_pylist(), chosen["error_code"].to_pylist(), strict=True)
+            chosen = chosen.filter(pa.array([not is_settled(*one) for one in known], pa.bool_()))
             part.write(chosen.combine_chunks().to_batches())
         if not part.rows:
             raise UsageError(f"No item that can be retried is selected. [job={folder.job_id}]")

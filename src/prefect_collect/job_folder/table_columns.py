@@ -62,14 +62,16 @@ INVENTORY: Final = pa.schema(
         pa.field("expands", pa.string()),
         pa.field("failed_since", _TIME),
         pa.field("is_current", pa.bool_(), nullable=False),
+        pa.field("source_created", _TIME),
         pa.field("held_sha256", pa.binary(32)),
         pa.field("held_by", pa.string()),
     ]
 )
-"""Items found. `outcome` is set (failed, skipped) for those that the listing already decided.
+"""Items found. `outcome` is set (failed, skipped, not_attempted) for those that the listing already decided.
 
 In an incremental collection, `held_by` is the earlier job that holds the item as it was then, and `held_sha256` the
-item's hash there.
+item's hash there. `source_created` is when the source says that the item was created; the ledger and the manifest have
+it in `metadata`.
 """
 
 LEDGER: Final = pa.schema(
@@ -87,7 +89,7 @@ LEDGER: Final = pa.schema(
 )
 """One row per item of the inventory part: its outcome. `held_by` is the inventory's."""
 
-ADDED: Final = frozenset({"held_sha256", "held_by", "metadata", "md5", "sha1", "custodian"})
+ADDED: Final = frozenset({"held_sha256", "held_by", "metadata", "md5", "sha1", "custodian", "source_created", "family"})
 """Columns that files of earlier versions lack; they are read as null."""
 
 MANIFEST: Final = pa.schema([*LISTED, *HELD, DESCRIBED, pa.field("attempt", pa.int16(), nullable=False)])
@@ -123,7 +125,9 @@ NUMBERS: Final = pa.schema(
         pa.field("item_id", pa.string(), nullable=False),
         pa.field("sha256", pa.binary(32)),
         pa.field("number", pa.int64(), nullable=False),
+        pa.field("family", pa.binary(16)),
     ]
 )
 """Of an export as a load file: the control number of each item of a source with these bytes, also of those that the
-exports before it numbered which it continues."""
+exports before it numbered which it continues; and what stands for its family, a column that is there only if items
+state families."""

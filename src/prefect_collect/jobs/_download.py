@@ -17,7 +17,16 @@ from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs._preview import folder_offering, log_warning, vouched_result
 from prefect_collect.jobs._stores import opened
-from prefect_collect.packages import encrypt_package, fetch_package, package_base, package_key, require_fingerprint
+from prefect_collect.packages import (
+    FolderZip,
+    encrypt_package,
+    fetch_package,
+    folder_zip,
+    package_base,
+    package_key,
+    require_fingerprint,
+    version_remark,
+)
 from prefect_collect.sources.overlaps import require_destination
 from prefect_collect.statuses import NextStep
 from prefect_collect.stores import DirectoryStore, Store
@@ -62,6 +71,19 @@ class DeliveredPackage:
             StoreError: It cannot be read.
         """
         require_fingerprint(self.store, self.key, self.base, self.fingerprint, self.format)
+
+    def folder_zip(self) -> FolderZip:
+        """Return the ZIP file of a package that is a folder; of an OCFL object, as this export left it.
+
+        Raises:
+            PackageError: It is gone.
+            StoreError: It cannot be read.
+        """
+        return folder_zip(self.store, self.key, self.fingerprint or None, self.format)
+
+    def version_remark(self) -> str:
+        """Return a sentence if it is an OCFL object that has later versions now; else "". Raise StoreError."""
+        return version_remark(self.store, self.key, self.fingerprint or None, self.format)
 
     def record_download(self, to: str, *, required: bool = False, encrypted: bool = False) -> None:
         """Record in the export's custody log that the package goes `to` a place.
@@ -135,12 +157,15 @@ def download(
     With a passphrase the copy is encrypted, to be handed over: a file NAME.aes.zip with the package in WinZip's
     AES-256, which `verify` checks with the passphrase, and 7-Zip, WinZip and others open.
 
+    Of an OCFL object that has later versions by now, the copy is the object as this export left it.
+
     Args:
         job_id: The job's id.
         to: The local folder.
         store: The job's staging store; by default the one in the job's parameters, or the default store.
         passphrase: The passphrase, of at least 12 characters; by default the copy is not encrypted.
-        warn: Called with a sentence if the custody log vouched for the result only later; by default it is logged.
+        warn: Called with a sentence if the custody log vouched for the result only later, or if an OCFL object has
+            later versions now; by default it is logged.
 
     Raises:
         UsageError: `to` is a URL, the passphrase is too short, or the extra ``encryption`` is not installed.
@@ -160,5 +185,7 @@ def download(
         fetched = encrypt_package(
             *where, passphrase, package.base, package.fingerprint or None, package.format, is_folder=package.is_folder
         )
+    if remark := package.version_remark():
+        warn(remark)
     package.record_download(str(fetched.absolute()), encrypted=passphrase is not None)
     return fetched

@@ -22,7 +22,7 @@ from prefect_collect.flows.auto_exports import AutoExport, ensure_export, export
 from prefect_collect.flows.deploying import ensure_deployment
 from prefect_collect.flows.draft_estimates import draft_estimate
 from prefect_collect.flows.long_parameters import travelling, unless_refused
-from prefect_collect.flows.places import require_places
+from prefect_collect.flows.places import require_growing, require_places
 from prefect_collect.flows.stores import place_of, store_of
 from prefect_collect.job_folder import custody_log
 from prefect_collect.job_folder.long_queries import discard
@@ -102,7 +102,8 @@ def checked_collection(source: DataSource, given: dict[str, Any], store: StorePa
     parameters["store"] = _pinned(store)
     staging, export = store_of(parameters["store"]), parameters.get("auto_export")
     require_places(source, staging, export)
-    require_possible(staging, "", export)
+    require_possible(staging, "", export, parameters.get("since"))
+    require_growing(export)
     return parameters
 
 
@@ -127,8 +128,13 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
     checked = _checked({"source": job.parameters["source"], **changes})
     block = checked["source"]
     source = block.name if "source" in changes else job.source
-    _require_places(job, checked)
-    require_possible(job.folder.store, job.id, checked.get("auto_export"))
+    export = checked["auto_export"] if "auto_export" in checked else job.parameters.get("auto_export")
+    wanted = None if export is None else AutoExport.model_validate(export)
+    require_places(checked["source"], place_of(job.parameters.get("store")), wanted)
+    if {"auto_export", "since"} & checked.keys():
+        since = checked["since"] if "since" in checked else job.parameters.get("since")
+        require_possible(job.folder.store, job.id, wanted, since)
+        require_growing(wanted)
     asked = checked["query"] if "query" in changes else job.parameters.get("query")
     if "source" not in changes:
         del checked["source"]
@@ -164,13 +170,6 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
         elif renamed or "custodian" in changes:
             _rename_exports(client, run, labels, source)
     return get(job_id)
-
-
-def _require_places(job: Job, changed: dict[str, Any]) -> None:
-    """Raise InvalidLocation if the changed draft would write into its own source."""
-    export = changed["auto_export"] if "auto_export" in changed else job.parameters.get("auto_export")
-    wanted = None if export is None else AutoExport.model_validate(export)
-    require_places(changed["source"], place_of(job.parameters.get("store")), wanted)
 
 
 def _require_draft(job_id: str, status: JobStatus | None, *, edited: bool = False) -> None:

@@ -130,7 +130,7 @@ def start_export(
     require_whole(bound, format)
     require_export_apart(bound.record, staging, opened)
     delivery = Delivery(opened, format, sha512, portable_names=portable_names, **options)
-    delivery.require_free(delivery.base(bound.record))
+    delivery.require_free(delivery.base(bound.record), bound.folder)
     require_continuable(staging, delivery.load_file)
     require_profile(bound, delivery)
     require_comparable(staging, collection.id, duplicates_of or ())

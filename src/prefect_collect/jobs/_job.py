@@ -127,7 +127,7 @@ class Job:
             "created": self.created and self.created.isoformat(),
             "attempt": result and result.attempt,
         }
-        counts = ("found", "succeeded", "failed", "skipped", "not_attempted", "bytes")
+        counts = ("found", "succeeded", "failed", "skipped", "not_attempted", "elsewhere", "bytes")
         values |= {name: getattr(result.counts, name) if result else None for name in counts}
         values |= {
             "success_rate": result and result.success_rate,

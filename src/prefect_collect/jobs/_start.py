@@ -25,6 +25,7 @@ from prefect_collect.job_folder.custody_rules import require_whole
 from prefect_collect.job_folder.error_report_reading import reported_items
 from prefect_collect.job_folder.process_identity import is_gone
 from prefect_collect.job_folder.selections import is_selection
+from prefect_collect.jobs._changed_settings import RetrySettings
 from prefect_collect.jobs._job import Job
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs.lookup import get, read_run
@@ -48,13 +49,16 @@ from prefect_collect.storable import require_storable
 if TYPE_CHECKING:
     from prefect_collect.jobs._stores import StoreLike
 
+_AS_THE_JOB: Final = RetrySettings()
 _UNDER_WAY: Final = (JobStatus.IN_PROGRESS, JobStatus.QUEUED)
 
 
 @mapped
 def retry(
-    job_id: str | UUID, *, only: str | os.PathLike[str] | None = None, store: StoreLike = None, here: bool | None = None
-) -> Job:
+    job_id: str | UUID, *, only: str | os.PathLike[str] | None = None, store: StoreLike = None,
+    here: bool | None = None, allow_private: bool = False, tolerated_failure_percentage: float | None = None,
+    concurrency: int | None = None,
+) -> Job:  # fmt: skip
     """Start another attempt on the items that have not succeeded yet, and return the job's new state.
 
     A job whose deployment has a worker (or `serve`) is queued for it; any other job is run to its end in this process.
@@ -69,18 +73,24 @@ def retry(
             exactly its items.
         store: The job's staging store, if it is not the one in the job's parameters. A block replaces that one.
         here: True to run the job in this process, False to queue it for a worker.
+        allow_private: True: from now on a list of URLs may lead to private addresses; else as the job has it.
+        tolerated_failure_percentage: The share of failed items at which it stops, from now on; None: as the job has it.
+        concurrency: How many small items of a shard to read at once, from now on; None: as the job has it.
 
     Raises:
         ActionNotAllowed: The job's status does not offer Retry.
         JobNotFound: There is no such job, or its evidence is not in the store.
-        UsageError: The report cannot be read, or has rows that are not this job's; the job is not changed.
+        UsageError: The report cannot be read, or has rows that are not this job's, or a setting cannot be changed; the
+            job is not changed.
     """
-    if only is None:
-        return _again(job_id, NextStep.RETRY, store, {}, here)
-    require_storable(only, "only")
-    if not is_selection(os.fspath(only)):  # a selection can be read only in the job's folder
-        reported_items(os.fspath(only))
-    return _again(job_id, NextStep.RETRY, store, {"only": os.path.abspath(only) if _is_path(only) else only}, here)
+    changed: dict[str, Any] = {}
+    if only is not None:
+        require_storable(only, "only")
+        if not is_selection(os.fspath(only)):  # a selection can be read only in the job's folder
+            reported_items(os.fspath(only))
+        changed = {"only": os.path.abspath(only) if _is_path(only) else only}
+    settings = RetrySettings(allow_private, tolerated_failure_percentage, concurrency)
+    return _again(job_id, NextStep.RETRY, store, changed, here, settings)
 
 
 def _is_path(location: str | os.PathLike[str]) -> bool:
@@ -119,7 +129,10 @@ def _is_served(client: SyncPrefectClient, run: FlowRun) -> bool:
     return deployment is not None and is_served(deployment)
 
 
-def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[str, Any], here: bool | None) -> Job:
+def _again(
+    job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[str, Any], here: bool | None,
+    settings: RetrySettings = _AS_THE_JOB,
+) -> Job:  # fmt: skip
     job = get(job_id, store)
     settled = job.status in _UNDER_WAY and _settled(job)
     if settled:
@@ -147,6 +160,7 @@ def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[s
     if changed.get("only") is not None:
         reported_items(changed["only"], job.folder)
     job.folder.require_idle()
+    changed = {**changed, **settings.parameters(job)}
     if isinstance(store, Block):
         changed = {**changed, "store": {"$ref": {"block_document_id": str(saved(store))}}}
     with get_client(sync_client=True) as client:
@@ -155,7 +169,7 @@ def _again(job_id: str | UUID, step: NextStep, store: StoreLike, changed: dict[s
         run = read_run(client, job.id)
         _leave_lost(client, run)
         by_worker = _is_served(client, run) if here is None else not here
-    _record_asked(job, step, changed.get("only"))
+    _record_asked(job, step, changed.get("only"), settings)
     run_or_queue(job, by_worker=by_worker)
     return get(job_id, store)
 
@@ -191,12 +205,12 @@ def _is_stranded(job: Job) -> bool:
         return not held and not _is_served(client, run)
 
 
-def _record_asked(job: Job, step: NextStep, report: object) -> None:
+def _record_asked(job: Job, step: NextStep, report: object, settings: RetrySettings) -> None:
     """Record in the custody log who asked for the step; if the store cannot be written to, the job itself fails."""
+    details: dict[str, Any] = {} if report is None else {"report": str(report)}
+    details |= {"settings": settings.given} if settings.given else {}
     with suppress(CollectError):
-        custody_log.append(
-            job.folder, f"{step.value.lower()}-requested", {} if report is None else {"report": str(report)}
-        )
+        custody_log.append(job.folder, f"{step.value.lower()}-requested", details)
 
 
 def _settled(job: Job) -> bool:

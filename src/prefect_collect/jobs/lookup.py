@@ -82,7 +82,7 @@ def _uuid(job_id: str | UUID) -> UUID:
 
 
 def _no_run(run_id: UUID) -> JobNotFound:
-    return JobNotFound(f"Prefect has no flow run {run_id}. List the jobs with `prefect-collect jobs`.")
+    return JobNotFound(f"There is no such job in Prefect; list the jobs with `prefect-collect jobs`. [job={run_id}]")
 
 
 def job_of(runs: JobRuns, run: JobRun, store: StoreLike, kind: JobKind | None = None) -> Job:

@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from prefect_collect.archive.problems import Problem
     from prefect_collect.job_folder.manifest_rules import Batches
     from prefect_collect.packages._encrypt import encrypt_package
-    from prefect_collect.packages._fetch import fetch_package, package_base, package_key, require_fingerprint
+    from prefect_collect.packages._fetch import (
+        fetch_package,
+        folder_zip,
+        package_base,
+        package_key,
+        require_fingerprint,
+        version_remark,
+    )
     from prefect_collect.packages._folder_zip import FolderZip
     from prefect_collect.packages._format import PackageFormat
     from prefect_collect.packages._registry import PACKAGE_FORMATS
@@ -39,10 +46,12 @@ if TYPE_CHECKING:
     from prefect_collect.packages.building.earlier_items import Earlier
     from prefect_collect.packages.building.held_item import HeldItem, held_item
     from prefect_collect.packages.building.order import PackageInput, PackagePlace
+    from prefect_collect.packages.building.reordered import reordered
     from prefect_collect.packages.building.replacing import Owner
     from prefect_collect.packages.building.spec import DUPLICATE, NOT_DELIVERED, Built, PackageSpec, outcome_of
     from prefect_collect.packages.building.whole_segment import check_segment, segments_of
-    from prefect_collect.packages.load_files.plan import plan_of
+    from prefect_collect.packages.load_files.families import family_order
+    from prefect_collect.packages.load_files.plan import Plan, plan_of
     from prefect_collect.packages.ocfl.storage_root import require_possible
     from prefect_collect.packages.problems import Verification
 
@@ -63,6 +72,7 @@ __all__ = [
     "PackageInput",
     "PackagePlace",
     "PackageSpec",
+    "Plan",
     "Problem",
     "Verification",
     "build_directory",
@@ -70,9 +80,11 @@ __all__ = [
     "check_items",
     "check_segment",
     "encrypt_package",
+    "family_order",
     "fetch_package",
     "find_clashes",
     "find_duplicates",
+    "folder_zip",
     "held_item",
     "is_encrypted_package",
     "number_key",
@@ -80,10 +92,12 @@ __all__ = [
     "package_base",
     "package_key",
     "plan_of",
+    "reordered",
     "require_fingerprint",
     "require_possible",
     "segments_of",
     "verify",
+    "version_remark",
 ]
 
 _HOMES: Final = {
@@ -99,9 +113,11 @@ _HOMES: Final = {
     "Duplicates": "packages.building.duplicates",
     "Earlier": "packages.building.earlier_items",
     "encrypt_package": "packages._encrypt",
+    "family_order": "packages.load_files.families",
     "fetch_package": "packages._fetch",
     "find_clashes": "packages.building.clashes",
     "find_duplicates": "packages.building.duplicates",
+    "folder_zip": "packages._fetch",
     "FolderZip": "packages._folder_zip",
     "held_item": "packages.building.held_item",
     "HeldItem": "packages.building.held_item",
@@ -117,13 +133,16 @@ _HOMES: Final = {
     "PackageInput": "packages.building.order",
     "PackagePlace": "packages.building.order",
     "PackageSpec": "packages.building.spec",
+    "Plan": "packages.load_files.plan",
     "plan_of": "packages.load_files.plan",
     "Problem": "archive.problems",
+    "reordered": "packages.building.reordered",
     "require_fingerprint": "packages._fetch",
     "require_possible": "packages.ocfl.storage_root",
     "segments_of": "packages.building.whole_segment",
     "Verification": "packages.problems",
     "verify": "packages._verify",
+    "version_remark": "packages._fetch",
 }
 
 __getattr__, __dir__ = names_later(__name__, _HOMES)

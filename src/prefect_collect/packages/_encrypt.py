@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from prefect_collect.errors import PackageError, PackageExists
-from prefect_collect.packages._fetch import require_fingerprint
-from prefect_collect.packages._folder_zip import FolderZip
+from prefect_collect.packages._fetch import folder_zip, require_fingerprint
 from prefect_collect.packages.contents.encrypted import SUFFIX, checked_passphrase, write_encrypted
 from prefect_collect.stores import Store
 from prefect_collect.stores.os_errors import os_errors
@@ -58,7 +57,7 @@ def encrypt_package(
         if os.path.lexists(target):
             raise PackageExists(f"Something already has the package's name there; name another folder. [{target}]")
     require_fingerprint(source, key, base, fingerprint, format)
-    pieces = FolderZip(source, key).chunks() if is_folder else _read(source, key)
+    pieces = folder_zip(source, key, fingerprint, format).chunks() if is_folder else _read(source, key)
     inner = f"{name}.zip" if is_folder else key.rpartition("/")[2]
     with os_errors(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)

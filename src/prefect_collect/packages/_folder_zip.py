@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from isal import isal_zlib
@@ -12,6 +12,9 @@ from isal import isal_zlib
 from prefect_collect.archive.zip64 import EARLIEST, central_record_at, end_of_directory, local_header_at
 from prefect_collect.errors import PackageError
 from prefect_collect.stores import Blob, Store
+
+Files = Callable[[], Iterator[tuple[str, Blob]]]
+"""Yields the files of a folder: their keys, in order, and the blobs that have their bytes."""
 
 _STEP: Final = 4 << 20
 """Bytes that are read at a time; a file up to this size is read once."""
@@ -35,14 +38,14 @@ class FolderZip:
         etag: A hash of the names and sizes, 32 hex digits.
     """
 
-    def __init__(self, store: Store, base: str) -> None:
-        """List the folder `base` of the store.
+    def __init__(self, store: Store, base: str, files: Files | None = None) -> None:
+        """List the folder `base` of the store, or the `files` that are given in its place, in the order of their keys.
 
         Raises:
             PackageError: There is no such folder.
             StoreError: The store cannot be read.
         """
-        self._store, self._base = store, base
+        self._store, self._base, self._given = store, base, files
         digest = hashlib.sha256()
         self._has_payload, is_bag = False, False
         entries = position = central = 0
@@ -70,8 +73,9 @@ class FolderZip:
         return f"{self._base}/data/".encode()
 
     def _listed(self) -> Iterator[tuple[bytes, Blob]]:
-        for blob in self._store.list(f"{self._base}/"):
-            yield blob.key.encode("utf-8", "surrogateescape"), blob
+        listed = ((blob.key, blob) for blob in self._store.list(f"{self._base}/"))
+        for key, blob in listed if self._given is None else self._given():
+            yield key.encode("utf-8", "surrogateescape"), blob
 
     def _files(self) -> Iterator[tuple[int, bytes, Blob, int]]:
         """Yield each entry's number, name, file and offset; the folder ``data`` is an entry if it is empty.

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from prefect_collect.archive.problems import Damaged, Problem
+from prefect_collect.archive.problems import Damaged, NotAnArchive, Problem
 from prefect_collect.archive.random_access import Bytes
 from prefect_collect.errors import CollectError, KeyMissing, PackageError, StoreError
 from prefect_collect.formats.bag_profile import BagProfile, read_profile
@@ -19,12 +19,16 @@ from prefect_collect.packages.contents.containers import Container, FolderContai
 from prefect_collect.packages.contents.encrypted import EncryptedBytes, is_encrypted
 from prefect_collect.packages.contents.index import FileIndex, temporary_index
 from prefect_collect.packages.contents.opening import open_file
+from prefect_collect.packages.ocfl.names import ROOT
 from prefect_collect.packages.problems import Findings, Verification
 from prefect_collect.packages.recognising import recognised_format
 from prefect_collect.stores import DirectoryStore, Store, open_store
 from prefect_collect.stores.addresses import require_unsigned
+from prefect_collect.stores.nearest_path import nearest_path
 
 _REMOTE_THREADS: Final = 16
+_ARCHIVES: Final = (".zip", ".tar", ".zst")
+"""How the names of packages end: a file of such a name is one, however damaged it is."""
 
 
 def verify(
@@ -42,8 +46,8 @@ def verify(
     a package made here every byte is accounted for, and its item list is compared with the payload. `progress` is
     called with the files and bytes done since the last call, which may be none. An encrypted copy is checked by its
     `passphrase`. With a BagIt `profile` (its JSON), a bag must conform to it too. Raise PackageError if nothing is
-    there, it cannot be read at all, or it is encrypted and the passphrase is missing or wrong, InvalidLocation, and
-    UsageError if the profile is not a BagIt profile.
+    there, it is no package at all, as a PDF file or a whole OCFL storage root, it cannot be read, or it is encrypted
+    and the passphrase is missing or wrong, InvalidLocation, and UsageError if the profile is not a BagIt profile.
     """
     rules = None if profile is None else read_profile(profile)
     text = os.fspath(location)
@@ -57,6 +61,10 @@ def verify(
         with temporary_index() as index:
             return _verified(text, container, index, findings, threads or _default(remote), progress, rules)
     except Damaged as error:
+        if isinstance(error, NotAnArchive) and not text.lower().endswith(_ARCHIVES):
+            raise PackageError(
+                f"The file is no package: {error}. Name the package: a ZIP or TAR file, or a folder. [{text}]"
+            ) from error
         return Verification(text, [Problem("package", str(error))], 0, 0, "", 0, "")
     finally:
         container.close()
@@ -101,7 +109,12 @@ def _verified(
         return Verification(location, findings.problems.finish(), 0, 0, "", 0, "")
     index.finish()
     files = BagFiles(container, index, findings)
-    check = PACKAGE_FORMATS[recognised_format(index)].check(files, threads, progress)
+    format = recognised_format(index)
+    if format == "ocfl" and index.find(ROOT) is not None:
+        raise PackageError(
+            f"It is an OCFL storage root, which has an object for each source; verify each folder in it. [{location}]"
+        )
+    check = PACKAGE_FORMATS[format].check(files, threads, progress)
     if isinstance(check, ProfiledCheck):
         check.profile = profile
     elif profile is not None:
@@ -136,7 +149,8 @@ def _local(path: str, passphrase: str | None) -> Container:
     if os.path.isdir(path):
         return FolderContainer(path)
     if not os.path.lexists(path):
-        raise PackageError(f"There is no package; check the path. [{path}]")
+        near = nearest_path(path)
+        raise PackageError(f"There is no package; check the path. {near}{' ' if near else ''}[{path}]")
     if not os.path.isfile(path):
         raise PackageError(f"A package is a ZIP file, a TAR file or a folder, and this is none of them. [{path}]")
     try:

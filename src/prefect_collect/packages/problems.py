@@ -13,8 +13,9 @@ class Verification:
     """The result of `verify`.
 
     `problems` make the package invalid; `warnings` do not. `items` and `bytes` count the payload; `not_delivered`
-    counts the items that the package itself lists as not delivered; `fingerprint` is the hex SHA-256 of
-    ``tagmanifest-sha256.txt`` ("" if there is none); `tool` is the software that made the bag, as the bag states.
+    counts the items that the package itself lists as not delivered; `fingerprint` is the hex SHA-256 of the file that
+    seals it, of a bag ``tagmanifest-sha256.txt`` ("" if there is none): of a package that is not valid, it proves
+    nothing. `tool` is the software that made the bag, as the bag states.
     """
 
     location: str

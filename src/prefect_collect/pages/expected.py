@@ -10,6 +10,12 @@ _ALIKE = 1.1
 """The ratio of the longest to the shortest time up to which one time is named."""
 
 
+def items_said(estimate: Estimate) -> str:
+    """Return the expected items: ``5 items``, or ``5 items, and 1 that cannot be read``."""
+    failed = f", and {estimate.failed:,} that cannot be read" if estimate.failed else ""
+    return f"{items(estimate.items)}{failed}"
+
+
 def size_text(estimate: Estimate) -> str:
     """Return the expected bytes: ``1.5 GiB``, or ``1.5 GiB, without 20 items of unknown size``."""
     without = f", without {items(estimate.unsized)} of unknown size" if estimate.unsized else ""
@@ -20,9 +26,10 @@ def time_text(estimate: Estimate) -> str:
     """Return the expected time: ``about 3 minutes``, ``2 minutes to 5 minutes``; "" without earlier jobs."""
     if estimate.shortest is None or estimate.longest is None:
         return ""
-    if estimate.longest <= _ALIKE * estimate.shortest:
-        return f"about {duration_text(estimate.longest)}"
-    return f"{duration_text(estimate.shortest)} to {duration_text(estimate.longest)}"
+    shortest, longest = duration_text(estimate.shortest), duration_text(estimate.longest)
+    if shortest == longest or estimate.longest <= _ALIKE * estimate.shortest:
+        return f"about {longest}"
+    return f"{shortest} to {longest}"
 
 
 def expected_text(estimate: Estimate) -> str:
@@ -30,7 +37,7 @@ def expected_text(estimate: Estimate) -> str:
     time = time_text(estimate)
     by = f"{time}, by {counted(len(estimate.jobs), 'earlier job')}" if time else "no time, without an earlier job"
     return (
-        f"Expected, by a listing of {estimate.made_at:%Y-%m-%d %H:%M} UTC: {items(estimate.items)}, "
+        f"Expected, by a listing of {estimate.made_at:%Y-%m-%d %H:%M} UTC: {items_said(estimate)}, "
         f"{size_text(estimate)}; {by}."
     )
 

@@ -87,6 +87,6 @@ class Pace:
 
 
 def _bytes_left(progress: Progress) -> float:
-    """Return the bytes that are not read yet, assuming that failed and skipped items are of average size."""
-    without = (progress.failed + progress.skipped) * progress.found_bytes / progress.found
+    """Return the bytes that are not read yet, assuming that items without bytes are of average size."""
+    without = (progress.done - progress.succeeded) * progress.found_bytes / progress.found
     return max(0.0, progress.found_bytes - progress.bytes - without)

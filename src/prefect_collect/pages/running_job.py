@@ -106,6 +106,7 @@ def progress_page(
         ("size", f"{bytes_text(progress.bytes)}{_of_bytes(progress)}"),
         ("failed", f"{progress.failed:,}"),
         ("skipped", f"{progress.skipped:,}"),
+        *([("elsewhere, not attempted", f"{progress.elsewhere:,}")] if progress.elsewhere else []),
         ("throughput", f"{rate.items:,.1f} items/s, {bytes_text(rate.bytes)}/s"),
         ("time left", "not known yet" if left is None else left_text(left)),
         ("running for", duration_text(progress.seconds)),

@@ -5,9 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-
-from prefect_collect.runs.unused_imports import without_unused
+from contextlib import contextmanager
 
 
 @contextmanager
@@ -15,17 +13,15 @@ def importing(*, freeze: bool = False) -> Iterator[None]:
     """Import in this context, as long as Prefect is not imported yet.
 
     What is imported stays, so the interpreter does not search it for garbage again and again meanwhile; and with
-    `freeze` not later either, nor when it ends: that is a third of the CPU of a command; and what a command does not
-    use is left out (`unused_imports`). Only the command line may ask for that: the garbage that another program has by
-    then would never be freed, and it may use more of the modules.
+    `freeze` not later either, nor when it ends: that is a third of the CPU of a command. Only the command line may ask
+    for that: the garbage that another program has by then would never be freed.
     """
     if "prefect" in sys.modules or not gc.isenabled():
         yield
         return
     gc.disable()
     try:
-        with without_unused() if freeze else nullcontext():
-            yield
+        yield
     finally:
         if freeze:
             gc.freeze()

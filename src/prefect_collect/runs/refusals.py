@@ -8,6 +8,7 @@ secrets of a block. Therefore only the messages of such an answer are repeated.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,10 @@ itself does not answer; ValueError for an answer that is not JSON or not of the 
 
 _MOST: Final = 300
 """Characters of the server's message that an error message repeats."""
+
+_VARIABLE: Final = "PREFECT_API_URL"
+_PORT: Final = 4200
+"""The port of a server that was started without naming one."""
 
 _SIGN_IN: Final = "set PREFECT_API_KEY or PREFECT_API_AUTH_STRING to what the server expects"
 
@@ -62,8 +67,26 @@ def prefect_error(error: BaseException) -> CollectError | None:
             f"http://127.0.0.1:4200/api. [PREFECT_API_URL={url}]"
         )
     return PrefectUnavailable(
-        f"Prefect's server does not answer: {_words(str(answer)) or type(answer).__name__}. Start it with `prefect "
-        f"server start`, or unset PREFECT_API_URL to have one started for the command. [PREFECT_API_URL={url}]"
+        f"Prefect's server does not answer: {_words(str(answer)) or type(answer).__name__}. {_how_to_go_on(url)} "
+        f"[PREFECT_API_URL={url}]"
+    )
+
+
+def _how_to_go_on(url: str) -> str:
+    """Return what to do if no server answers at that address: how it was probably started, and how to do without."""
+    address = httpx.URL(url)
+    port = "" if address.port in (None, _PORT) else f" --port {address.port}"
+    is_here = address.host in ("127.0.0.1", "localhost", "::1")
+    start = f"`prefect-collect serve{port}` (or `prefect server start{port}`)"
+    if os.environ.get(_VARIABLE):
+        unset = f"unset {_VARIABLE}"
+        again = f"Start it again: {unset}, then {start}." if is_here else f"See that it runs there: {start}."
+    else:
+        unset = f"`prefect config unset {_VARIABLE}`"
+        again = f"{'Start it again' if is_here else 'See that it runs there'}: `prefect server start{port}`."
+    return (
+        f"{again} Or go on without it, after {unset}: `show`, `jobs`, `preview`, `report` and `download` then read the "
+        "staging store (--store), and other commands start a server for as long as they run."
     )
 
 

@@ -6,7 +6,7 @@ from prefect_collect.codes import Failure
 from prefect_collect.errors import SourceError, TransientSourceError
 from prefect_collect.sources._item import STAGING_STORE, Content, FinishCheck, Item, Listed, ListingEnd
 from prefect_collect.sources._overlap import Overlap
-from prefect_collect.sources._source import MOST_AT_ONCE, SMALL_ITEM, Source
+from prefect_collect.sources._source import MOST_AT_ONCE, SMALL_ITEM, Source, expected_bytes
 from prefect_collect.sources.listing import items_of
 from prefect_collect.stores import Lies
 from prefect_collect.threads.stop import current_stop
@@ -27,5 +27,6 @@ __all__ = [
     "SourceError",
     "TransientSourceError",
     "current_stop",
+    "expected_bytes",
     "items_of",
 ]

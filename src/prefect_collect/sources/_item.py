@@ -29,12 +29,16 @@ class Item:
         version: The version that is read.
         skipped: Why the source leaves the item out on purpose; the item is not opened.
         failure: Why the source cannot deliver the item; the item is not opened.
+        elsewhere: Why the item is not attempted: the source only names it, as it is kept elsewhere. The code is one of
+            `prefect_collect.codes.ELSEWHERE`; the item is not opened, and no attempt tries it.
         expands: In a retry, the id of the folder item that could not be listed before and in which this item was
             found.
         failed_since: In a retry, the time at which the item first failed; set by the job.
         is_current: False in a retry if `size` is from an earlier listing; a different size then does not mean that
             the item changed while it was read. Set by the job. A source sets it where its listing does not prove what
             an item is: an incremental job then reads the item.
+        created: When the item was created, with a time zone. It is kept as `created` in the item's metadata, and
+            compared with nothing.
     """
 
     id: str
@@ -48,6 +52,22 @@ class Item:
     expands: str | None = None
     failed_since: datetime | None = None
     is_current: bool = True
+    created: datetime | None = None
+    elsewhere: Failure | None = None
+
+    @property
+    def unread(self) -> Failure | None:
+        """Why the item is not opened, as the listing already decides what comes of it; None if it is to be read."""
+        return self.failure or self.skipped or self.elsewhere
+
+    @property
+    def outcome(self) -> str | None:
+        """The outcome that the listing already decides: failed, skipped, not_attempted; None if it is to be read."""
+        if self.failure is not None:
+            return "failed"
+        if self.skipped is not None:
+            return "skipped"
+        return None if self.elsewhere is None else "not_attempted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,11 @@ MOST_AT_ONCE: Final = 8 * SMALL_ITEM
 """Bytes up to which an item that was listed as small is received in one piece, if it has grown since."""
 
 
+def expected_bytes(item: Item) -> int:
+    """Return the bytes that reading a small item is expected to bring: those of `SMALL_ITEM` if its size is unknown."""
+    return SMALL_ITEM if item.size is None else item.size
+
+
 class Source(Protocol):
     """What a collection needs from a data source; the base class of sources is `prefect_collect.blocks.DataSource`."""
 

@@ -33,10 +33,10 @@ class Digest:
     """The SHA-256, CRC-32 and size of the bytes so far, and every other checksum that the opened `content` states.
 
     `hashes` names more to compute: ``"md5"``, ``"sha1"``. With the bytes' hashes goes what the source states beside
-    the bytes: `metadata`, that of the content.
+    the bytes: `metadata` and `modified`, those of the content.
     """
 
-    __slots__ = ("_asked", "_crcs", "_hashes", "_sha256", "crc32", "metadata", "size")
+    __slots__ = ("_asked", "_crcs", "_hashes", "_sha256", "crc32", "metadata", "modified", "size")
 
     def __init__(self, content: Content | None = None, hashes: Collection[str] = ()) -> None:
         self._sha256 = hashlib.sha256()
@@ -46,6 +46,7 @@ class Digest:
         }
         self._crcs = dict.fromkeys(_stated(content, _CRCS), 0)
         self.metadata = None if content is None else content.metadata
+        self.modified = None if content is None else content.modified
         self.crc32 = 0
         self.size = 0
 
@@ -67,6 +68,10 @@ class Digest:
     def asked(self, name: str) -> bytes | None:
         """Return the hash of that name of the bytes so far; None if it was not asked for."""
         return bytes(self._hashes[name].digest()) if name in self._asked else None
+
+    def as_content(self, data: Buffer) -> Content:
+        """Return the bytes as an opened item, with what the source states beside them."""
+        return Content((memoryview(data),), modified=self.modified, metadata=self.metadata)
 
     def difference(self, content: Content) -> str | None:
         """Return a sentence about the first checksum that differs from the source's; None if all stated ones agree."""

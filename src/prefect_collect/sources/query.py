@@ -36,7 +36,7 @@ class Query:
         patterns: The place of `include` and `exclude` in the staging store if they are too long for a parameter;
             set by jobs or by `jobs.save_query`, and excludes both.
         limit: Take at most this many items that are to be read. Items that the source only reports (a skipped
-            symbolic link, a folder that cannot be listed) are accounted for and do not count.
+            symbolic link, a folder that cannot be listed, a link) are accounted for and do not count.
 
     Raises:
         InvalidQuery: A field cannot be used, or contradicts another; the message names it.
@@ -161,7 +161,7 @@ class Query:
                     yield listed
                 elif self.matches(listed):
                     yield listed
-                    if left is not None and listed.skipped is None and listed.failure is None:
+                    if left is not None and listed.unread is None:
                         left -= 1
                         if left == 0:
                             break
@@ -186,7 +186,9 @@ def _time(name: str, value: object) -> datetime | None:
         try:
             value = datetime.fromisoformat(value)
         except ValueError as error:
-            raise InvalidQuery(f"{name} must be a time like 2026-01-31T12:00:00Z, not {value!r}.") from error
+            raise InvalidQuery(
+                f"{name} must be a day like 2026-01-31, or a time like 2026-01-31T12:00:00Z, not {value!r}."
+            ) from error
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day)
     if not isinstance(value, datetime):

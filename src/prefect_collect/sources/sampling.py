@@ -52,7 +52,7 @@ class Taken:
         bytes: The bytes that the source states for them.
         unsized: How many of them have no stated size.
         outcomes: The items that would be reported without being read, by outcome ("failed": folders that cannot be
-            listed; "skipped": links), and by error code.
+            listed; "skipped": symbolic links; "not_attempted": what is elsewhere), and by error code.
         listed: The items of the sample.
         is_whole: True if the sample is the whole source, or the query's limit was reached in it.
     """
@@ -73,6 +73,11 @@ class Taken:
     def skipped(self) -> int:
         """How many items would be skipped."""
         return sum(self.outcomes.get("skipped", {}).values())
+
+    @property
+    def elsewhere(self) -> int:
+        """How many items the source only names."""
+        return sum(self.outcomes.get("not_attempted", {}).values())
 
 
 def take_sample(source: Source, most: int, seconds: float) -> Sample:
@@ -140,13 +145,6 @@ def failure_of(source: Source, error: Exception) -> Failure:
     return Failure("unexpected_error", f"{type(error).__name__}: {one_line(str(error))}")
 
 
-def outcome_of(item: Item) -> str:
-    """Return what a listed item comes to without being read: "failed" or "skipped"; "" if it is read."""
-    if item.failure is not None:
-        return "failed"
-    return "" if item.skipped is None else "skipped"
-
-
 @dataclass
 class Counted:
     """Counts what a query takes: the items that would be read, and the others by outcome and error code."""
@@ -161,8 +159,8 @@ class Counted:
         """Count an item, or the end of a listing that the query's limit cut short."""
         if isinstance(listed, ListingEnd):
             self.limited = True
-        elif (why := listed.failure or listed.skipped) is not None:
-            codes = self.outcomes.setdefault(outcome_of(listed), {})
+        elif (why := listed.unread) is not None and listed.outcome is not None:
+            codes = self.outcomes.setdefault(listed.outcome, {})
             codes[why.code] = codes.get(why.code, 0) + 1
         else:
             self.items += 1

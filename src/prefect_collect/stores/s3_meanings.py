@@ -96,6 +96,8 @@ _BY_NAME: Final = {
     "EntityTooLarge": M.TOO_LARGE,
     "KeyTooLongError": M.NAME_TOO_LONG,
     "InvalidObjectState": M.ARCHIVED,
+    "BlobArchived": M.ARCHIVED,  # of Azure, as is the next
+    "BlobBeingRehydrated": M.ARCHIVED,
     "KMS.DisabledException": M.ENCRYPTED,
 }
 

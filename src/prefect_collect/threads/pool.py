@@ -14,15 +14,20 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextvars import Context, copy_context
 from functools import partial
+from itertools import islice
 from queue import SimpleQueue
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from prefect_collect.threads.turns import while_waiting
+from prefect_collect.threads.window import Window
 
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
 T = TypeVar("T")
+
+_MOST_BYTES: Final = 64 << 20
+"""Bytes that the calls of `as_completed` read at once, of items that are small by themselves."""
 
 SMALL: Final = 32 << 10
 """Bytes of a file in memory below which one thread hashes files in less time than two.
@@ -153,21 +158,28 @@ def _results(futures: deque[Future[T]]) -> Iterator[T]:
             future.cancel()
 
 
-def as_completed(call: Callable[[T], R], items: Iterable[T], concurrency: int) -> Iterator[tuple[T, R | Exception]]:
+def as_completed(
+    call: Callable[[T], R], items: Iterable[T], concurrency: int, size: Callable[[T], int]
+) -> Iterator[tuple[T, R | Exception]]:
     """Yield each item with the result or exception of `call(item)`, in the order in which the calls end.
 
-    At most `concurrency` calls run at once, and an item is taken from `items` only when a thread is free for it.
-    Closing the iterator waits for the running calls.
+    At most `concurrency` calls run at once, `FIRST` of them to begin with and more as long as that is faster, and an
+    item is taken from `items` only when a thread is free for it. All together have at most some 64 MiB by `size`, the
+    bytes that a call reads. Closing the iterator waits for the running calls.
     """
     waiting = iter(items)
+    taken: list[T] = []
     running: dict[Future[R], T] = {}
+    expected = 0
+    window = Window(concurrency)
     with Pool(concurrency, "read", waits_always=True) as pool:
         while True:
-            while len(running) < concurrency:
-                try:
-                    item = next(waiting)
-                except StopIteration:
+            while len(running) < window.size:
+                taken += islice(waiting, 1 - len(taken))
+                if not taken or (running and expected + size(taken[0]) > _MOST_BYTES):
                     break
+                item = taken.pop()
+                expected += size(item)
                 running[pool.submit(call, item)] = item
             if not running:
                 return
@@ -175,6 +187,8 @@ def as_completed(call: Callable[[T], R], items: Iterable[T], concurrency: int) -
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 item = running.pop(future)
+                expected -= size(item)
+                window.answered()
                 error = future.exception()
                 if error is None:
                     yield item, future.result()

@@ -20,11 +20,14 @@ class Progress:
     found_bytes: int = 0
     listing: bool = True
     settled: int = 0
-    """Items that earlier attempts collected or skipped; the tolerated percentage of failures counts them too."""
+    """Items that earlier attempts collected, skipped or found to be elsewhere; the tolerated percentage of failures
+    counts them too."""
     succeeded: int = 0
     failed: int = 0
     skipped: int = 0
     bytes: int = 0
+    elsewhere: int = 0
+    """Items that the source only names; they are not attempted."""
     started: float = field(default_factory=monotonic)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -37,6 +40,7 @@ class Progress:
         failed: int = 0,
         skipped: int = 0,
         bytes: int = 0,
+        elsewhere: int = 0,
     ) -> None:
         """Add to the counts."""
         with self._lock:
@@ -46,11 +50,12 @@ class Progress:
             self.failed += failed
             self.skipped += skipped
             self.bytes += bytes
+            self.elsewhere += elsewhere
 
     @property
     def done(self) -> int:
         """The number of items with an outcome."""
-        return self.succeeded + self.failed + self.skipped
+        return self.succeeded + self.failed + self.skipped + self.elsewhere
 
     @property
     def seconds(self) -> float:

@@ -25,7 +25,7 @@ from prefect_collect.job_folder.ledger import (
     read_ledger,
     recorded_segments,
 )
-from prefect_collect.job_folder.ledger_counts import ledger_counts
+from prefect_collect.job_folder.ledger_counts import count_elsewhere, ledger_counts
 from prefect_collect.job_folder.ledger_rules import is_of_inventory, succeeded_rows
 from prefect_collect.job_folder.parquet import read_batches
 from prefect_collect.job_folder.result import Counts, TaskResult
@@ -140,13 +140,13 @@ class LedgerCheck:
             self._unreadable(manifest, error)
         report = f"reports/{attempt:04d}/errors.parquet"
         try:
-            outcomes = {"failed": 0, "skipped": 0, "not_attempted": 0}
-            for batch in self._batches(report, ["item_id", "outcome"]):
-                items = batch.filter(pc.is_valid(batch["item_id"]))["outcome"].to_pylist()
-                for outcome in outcomes:
-                    outcomes[outcome] += items.count(outcome)
-            for outcome, number in outcomes.items():
-                agree(getattr(counts, outcome), number, f"items {outcome.replace('_', ' ')}", f"{report} holds")
+            outcomes: Counter[str] = Counter()
+            for batch in self._batches(report, ["item_id", "outcome", "error_code"]):
+                items = batch.filter(pc.is_valid(batch["item_id"]))
+                outcomes["elsewhere"] += count_elsewhere(items)
+                outcomes.update(items["outcome"].to_pylist())
+            for what in ("failed", "skipped", "not_attempted", "elsewhere"):
+                agree(getattr(counts, what), outcomes[what], f"items {what.replace('_', ' ')}", f"{report} holds")
         except (KeyMissing, EvidenceError) as error:
             self._unreadable(report, error)
 

@@ -34,7 +34,7 @@ def source(tmp_path: Path) -> FileSource:
 
 
 def test_a_job_sends_its_statuses_and_is_counted(
-    prefect_server: PrefectServer, source: FileSource, tmp_path: Path
+    prefect_server: PrefectServer, source: FileSource, tmp_path: Path, every_source: None
 ) -> None:
     """Queued, In progress and the end are events; there is one page; the snapshot counts the items and bytes."""
     with prefect_server.used():

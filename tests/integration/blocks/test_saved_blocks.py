@@ -61,12 +61,13 @@ def test_credentials_come_back(tmp_path: Path) -> None:
 
 
 def test_not_found(tmp_path: Path) -> None:
-    """An unknown name is refused; the message says what was tried and what to do."""
+    """An unknown name is refused; the message says what is not there and where to look, and lists no kinds."""
     with pytest.raises(SourceNotFound) as caught:
         source_from("no-such-thing")
     text = str(caught.value)
-    assert "no block is saved as file-source/no-such-thing" in text
-    assert "object-store-source/no-such-thing" in text
+    assert "no data source is saved by that name in Prefect" in text
+    assert "`prefect-collect sources` lists the saved sources" in text
+    assert "object-store-source" not in text
     assert text.endswith("[source=no-such-thing]")
 
 

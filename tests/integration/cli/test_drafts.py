@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+from prefect.client.orchestration import get_client
 
-from prefect_collect import jobs
+from prefect_collect.flows.auto_exports import exports_of
 from tests.integration.cli.conftest import Done
 
 pytestmark = pytest.mark.integration
@@ -51,7 +53,8 @@ def test_a_draft_without_its_export(here: Callable[..., Done], files: Callable[.
     dropped = here("edit", job, "--no-export", *store, "--json")
     assert dropped.code == 0, dropped.err
     assert "auto_export" not in dropped.json["parameters"]
-    assert [one for one in jobs.list_jobs(20) if one.parameters.get("collection_job") == job] == []
+    with get_client(sync_client=True) as client:
+        assert exports_of(client, UUID(job)) == []
     done = here("start", job, *store, "--json")
     assert done.code == 0, done.err
     assert (done.json["found"], "export" in done.json) == (1, False)

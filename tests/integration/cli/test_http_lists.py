@@ -21,7 +21,6 @@ def test_a_list(prefect_server: PrefectServer, here: Callable[..., Done], tmp_pa
     """A list is collected with its names and hashes; local addresses only if allowed; its headers are secrets."""
     path, store = tmp_path / "list.jsonl", ("--store", tmp_path / "store", "--json")
     with http_files() as server:
-        server.token = "hush"
         line = {"url": server.put("a", b"aa"), "name": "letters/a.txt", "sha256": hashlib.sha256(b"aa").hexdigest()}
         path.write_text(f"{json.dumps(line)}\nnonsense\n")
         refused = here("collect", f"urls://{path}", *store)
@@ -29,6 +28,16 @@ def test_a_list(prefect_server: PrefectServer, here: Callable[..., Done], tmp_pa
         assert refused.json["succeeded"] == 0
         report = here("report", refused.json["job_id"], "--store", tmp_path / "store")
         assert "address_refused" in report.out
+        job = refused.json["job_id"]
+        assert here("retry", job, *store).json["succeeded"] == 0
+        allowed = here("retry", job, "--allow-private", *store)
+        assert (allowed.code, allowed.json["succeeded"], allowed.json["attempt"]) == (3, 1, 3)
+        asked = [json.loads(each.read_text()) for each in (tmp_path / "store" / job / "custody").glob("*.json")]
+        settings = [each["details"] for each in asked if each["action"] == "retry-requested"]
+        assert sorted(settings, key=len) == [{}, {"settings": {"allow_private": True}}]
+        unbounded = here("retry", job, "--concurrency", "0", *store)
+        assert (unbounded.code, "'--concurrency'" in unbounded.err) == (2, True)
+        server.token = "hush"
         with prefect_server.used():
             headers = {"127.0.0.1": {"Authorization": "Bearer hush"}}
             block = HttpListSource.model_validate(
@@ -39,6 +48,8 @@ def test_a_list(prefect_server: PrefectServer, here: Callable[..., Done], tmp_pa
         assert first.code == 3, first.err
         assert (first.json["found"], first.json["succeeded"], first.json["failed"]) == (2, 1, 1)
         assert "hush" not in first.out + first.err
+        own = here("retry", first.json["job_id"], "--allow-private", *store)
+        assert (own.code, "set its field allow_private in Prefect" in own.err) == (2, True)
         for file in (tmp_path / "store").rglob("*"):
             assert not file.is_file() or b"hush" not in file.read_bytes()
         tested = here("sources", "test", f"urls://{path}", "--allow-private")

@@ -11,30 +11,38 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pyarrow.parquet as pq
 import pytest
 from prefect.blocks.system import Secret
+from prefect.client.orchestration import get_client
+from prefect.states import Failed
 from pydantic import SecretStr
 
-from prefect_collect import FileSource
+from prefect_collect import FileSource, collect
 from tests.integration.cli.conftest import Command, Done, run_here, used_quietly
 from tests.integration.prefect_server import PrefectServer
 
 pytestmark = pytest.mark.integration
 JOB_FIELDS = {
     "job_id", "kind", "name", "source", "status", "task_status", "next_steps", "found", "succeeded", "failed",
-    "skipped", "not_attempted", "bytes", "success_rate", "error_report",
+    "skipped", "not_attempted", "elsewhere", "bytes", "success_rate", "error_report",
 }  # fmt: skip
+
+
+def broken_tree(root: Path) -> Path:
+    """Put 30 files into the folder, of which one is a link that leads nowhere yet."""
+    for number in range(29):
+        (root / f"{number:02d}.txt").write_text(f"number {number}")
+    (root / "lost.txt").symlink_to("later.bin")
+    return root
 
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory, prefect_server: PrefectServer) -> Path:
     """A saved source, file-source/broken, of 30 files, of which one is a link that leads nowhere yet."""
-    root = tmp_path_factory.mktemp("broken")
-    for number in range(29):
-        (root / f"{number:02d}.txt").write_text(f"number {number}")
-    (root / "lost.txt").symlink_to("later.bin")
+    root = broken_tree(tmp_path_factory.mktemp("broken"))
     with prefect_server.used():
         FileSource(name="broken", root=root, follow_symlinks=True).save("broken", overwrite=True)
     return root
@@ -146,15 +154,22 @@ def test_lists_and_looks_do_not_import_prefect(
 ) -> None:
     """Over a server that the environment simply names, `jobs`, `show` and `preview` say the same without Prefect.
 
-    The list is of one job, as others on this server, of other tests, may have stores that only Prefect's blocks tell.
+    The list is of one job: a newer one of another status has a store that only a block of Prefect's tells, and is not
+    looked at.
     """
     newest = ["jobs", "--kind", "collection", "--status", "Partially completed", "--limit", "1", "--json"]
     commands = [newest, ["show", partial["job_id"], "--json"], ["preview", partial["job_id"], "--json"]]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment = {**kept, "PREFECT_API_URL": used_server.url, "PREFECT_HOME": os.environ["PREFECT_HOME"]}
     argv = [sys.executable, "-c", _PROGRAM, json.dumps(commands)]
-    done = subprocess.run(argv, check=True, capture_output=True, text=True, cwd=tmp_path, env=environment)
-    assert json.loads(done.stdout) == [[here(*command).json for command in commands], []]
+    with get_client(sync_client=True) as client:
+        parameters = {"store": {"$ref": {"block_document_id": str(uuid4())}}}
+        newer = client.create_flow_run(collect, parameters=parameters, state=Failed())
+        try:
+            done = subprocess.run(argv, check=True, capture_output=True, text=True, cwd=tmp_path, env=environment)
+            assert json.loads(done.stdout) == [[here(*command).json for command in commands], []]
+        finally:
+            client.delete_flow_run(newer.id)
 
 
 def test_preview_and_report_need_no_server(
@@ -218,11 +233,12 @@ def test_export_verify_and_download(
     assert here("verify", bag).code == 0
 
 
-def test_retry_works_on_what_failed_only(
-    here: Callable[..., Done], partial: dict[str, Any], broken: Path, store: Path, tmp_path: Path
-) -> None:
+def test_retry_works_on_what_failed_only(here: Callable[..., Done], tmp_path: Path) -> None:
     """After the repair, `retry --report` retries the report's row alone; then there is nothing more to retry."""
-    job = ("--store", str(store))
+    (tmp_path / "broken").mkdir()
+    broken = broken_tree(tmp_path / "broken")
+    job = ("--store", str(tmp_path / "store"))
+    partial = here("collect", broken, "--follow-symlinks", "--json", *job).json
     report = tmp_path / "report.csv"
     assert here("report", partial["job_id"], "--to", report, *job).code == 0
     (broken / "later.bin").write_bytes(b"found again")

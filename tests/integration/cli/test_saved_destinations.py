@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from prefect_collect import jobs
 from prefect_collect.blocks import DirectoryStoreBlock
 from prefect_collect.stores.addresses import STORE_BLOCKS
 from tests.integration.cli.conftest import Done
 from tests.integration.jobs.every_status import Desk, opened_desk
 from tests.integration.prefect_server import PrefectServer
+from tests.integration.shared_server import job_ids
 
 pytestmark = pytest.mark.integration
 
@@ -30,7 +30,7 @@ def test_a_saved_destination_that_is_not_there(
     """A saved block that Prefect does not have is refused before there is a job; no folder of that name is made."""
     monkeypatch.chdir(desk.folder)
     collection = desk.collected()
-    before = {job.id for job in jobs.list_jobs(20)}
+    before = job_ids()
     for slug in STORE_BLOCKS:
         for name in (f"{slug}no-such-block", slug):
             for command in (
@@ -43,7 +43,7 @@ def test_a_saved_destination_that_is_not_there(
                 assert "Prefect has no such block" in done.error
                 assert f"[destination={name}]" in done.error
         assert not Path(slug).exists()
-    assert {job.id for job in jobs.list_jobs(20)} == before
+    assert job_ids() - before == set()
 
 
 def test_a_saved_destination(desk: Desk, here: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:

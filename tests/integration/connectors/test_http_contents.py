@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pycurl
 import pytest
 
+from prefect_collect.connectors.http.engine import Answer, Limits, Loop
+from prefect_collect.connectors.http.fetcher import Fetcher
 from prefect_collect.connectors.http.pace import Pace
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content
@@ -172,3 +177,37 @@ def test_the_pace() -> None:
     assert pace.try_begin()
     assert not pace.try_begin()
     assert not pace.too_many(3_600.0)
+
+
+def test_free_places_are_used_before_answers_are_waited_for(web: HttpFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever the network is waited for, as many requests are under way as may be, as long as there are more to send.
+
+    A place that stayed free until the next answer would double the time of many small items of a server far away.
+    """
+    urls = [web.put(f"{number}", b"x") for number in range(100)]
+    under_way, seen = set[object](), list[int]()
+    add, remove, step = Loop.add, Loop.remove, Loop.step
+
+    def added(self: Loop, handle: pycurl.Curl) -> None:
+        under_way.add(handle)
+        add(self, handle)
+
+    def removed(self: Loop, handle: pycurl.Curl) -> None:
+        under_way.discard(handle)
+        remove(self, handle)
+
+    def waited(self: Loop, seconds: float) -> Iterator[Any]:
+        seen.append(len(under_way))
+        yield from step(self, seconds)
+
+    for name, watched in (("add", added), ("remove", removed), ("step", waited)):
+        monkeypatch.setattr(Loop, name, watched)
+    fetcher = Fetcher(Limits(5, 5, None))
+    answers = fetcher.fetch(iter(urls), 8, prepare=lambda url: (url, []), size=lambda _: 1)
+    for count, (_, answer) in enumerate(answers, 1):
+        assert isinstance(answer, Answer)
+        assert answer.body == [b"x"]
+        if count == 80:
+            assert {*seen} == {8}
+    fetcher.close()
+    assert count == len(urls)

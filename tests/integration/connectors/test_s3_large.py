@@ -13,7 +13,7 @@ import pytest
 from prefect_collect.blocks import ObjectStoreSource
 from prefect_collect.codes import CANCELED
 from prefect_collect.connectors.http import ranges
-from prefect_collect.connectors.s3 import _large
+from prefect_collect.connectors.s3 import large
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item
 from prefect_collect.sources.listing import items_of
@@ -34,20 +34,21 @@ BODY = os.urandom(MIB) * 7 + b"end"
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Objects of 2 MiB are large, and ranges have 1 MiB; afterwards nothing is reserved, and no thread is left."""
-    monkeypatch.setattr(_large, "LARGE", MIB)
+    monkeypatch.setattr(large, "LARGE", MIB)
     monkeypatch.setattr(ranges, "_RANGE", MIB)
     monkeypatch.setattr(ranges, "_PAUSES", RetryPolicy(wait_initial=0.001))
+    before = {*threading.enumerate()}
     yield
     assert RANGES.reserved == 0
-    assert not [thread for thread in threading.enumerate() if thread.name == "stream"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "stream" and thread not in before]
 
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ranges begin after the first piece for which the reader waited."""
-    monkeypatch.setattr(_large, "_LOOK", 0.0)
-    monkeypatch.setattr(_large, "_FAST", 1 << 60)
-    monkeypatch.setattr(_large, "_OVERLAP", MIB // 4)
+    monkeypatch.setattr(large, "_LOOK", 0.0)
+    monkeypatch.setattr(large, "_FAST", 1 << 60)
+    monkeypatch.setattr(large, "_OVERLAP", MIB // 4)
 
 
 @dataclass

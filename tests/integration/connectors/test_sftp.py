@@ -182,11 +182,12 @@ def test_connections_that_are_not_used_are_closed(
     sftp_server: SftpServer, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The processes of ssh end soon after the last use."""
-    monkeypatch.setattr(pool_module, "_IDLE", 0.2)
     source = source_of(sftp_server, root)
     assert list(items_of(source)) == []
     (session,) = source._connection()._pool._sessions
-    deadline = time.monotonic() + 20
+    monkeypatch.setattr(pool_module, "_IDLE", 0.2)
+    assert list(items_of(source)) == []
+    deadline = time.monotonic() + 120
     while session.is_alive and time.monotonic() < deadline:
         time.sleep(0.02)  # polled: the connection is closed by a timer
     assert not session.is_alive

@@ -166,7 +166,7 @@ def test_a_file_that_becomes_something_else(sftp_server: SftpServer, root: Path,
     times = (1_700_000_000, 1_700_000_000)
     for path in (root / "a" / "file", elsewhere / "file"):
         os.utime(path, times)
-    source = source_of(sftp_server, root, read_timeout=1)
+    source = source_of(sftp_server, root, read_timeout=3)
     items = {item.id: item for item in items_of(source)}
     (root / "a" / "file").unlink()
     if what == "pipe":

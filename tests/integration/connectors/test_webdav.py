@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,15 @@ def root(served: WebDavServer, tmp_path: Path) -> Path:
     """A new folder of the server."""
     (served.root / tmp_path.name).mkdir()
     return served.root / tmp_path.name
+
+
+def test_times_of_creation(served: WebDavServer, root: Path) -> None:
+    """What the server states as `creationdate` (wsgidav: when the inode was changed) is listed and found by a retry."""
+    (root / "a").write_bytes(b"a")
+    source = WebDavSource.model_validate({"url": served.url(f"/{root.name}")})
+    [item] = items_of(source)
+    assert item.created == datetime.fromtimestamp(int((root / "a").stat().st_ctime), UTC)
+    assert [*source.relist(Item(item.id, item.path))] == [item]
 
 
 def test_a_redirect_to_another_server(web: HttpFiles, served: WebDavServer) -> None:

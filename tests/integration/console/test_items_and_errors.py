@@ -8,6 +8,7 @@ import hashlib
 import io
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -88,8 +89,14 @@ class Made:
 
 @pytest.fixture(scope="module")
 def made(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
-    """A collection of files of every kind, with two links that lead nowhere."""
-    base = tmp_path_factory.mktemp("items")
+    """A collection of files of every kind, with two links that lead nowhere, which stays as it is."""
+    with collected(prefect_server, tmp_path_factory.mktemp("items")) as made:
+        yield made
+
+
+@contextmanager
+def collected(server: PrefectServer, base: Path) -> Iterator[Made]:
+    """Yield such a collection, while this process uses the server."""
     root = base / "root"
     for name, content in FILES.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +106,7 @@ def made(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory
     app = create_app(
         Access([Grant(role.value, role, token) for role, token in TOKENS.items()]), Place(frozenset({"console.test"}))
     )
-    with prefect_server.used():
+    with server.used():
         source = FileSource(root=root, follow_symlinks=True)
         made = collect(source=source, store=base / "store", hashes=["md5"], custodian=HOSTILE_NAME, return_state=True)
         assert made.state_details.flow_run_id is not None
@@ -295,42 +302,49 @@ def test_the_plot_shows_what_was_collected(made: Made) -> None:
     assert "<script" not in shown
 
 
-def test_z_a_selection_is_retried(made: Made) -> None:
+@pytest.fixture
+def retried(prefect_server: PrefectServer, tmp_path: Path) -> Iterator[Made]:
+    """Such a collection for a test that changes it."""
+    with collected(prefect_server, tmp_path) as made:
+        yield made
+
+
+def test_a_selection_is_retried(retried: Made) -> None:
     """Retry of one selected row works on that item alone: the job's folder holds the selection, so that a worker on
     another machine can read it, and the log names it. A user who may only view cannot retry, and without a worker
     nothing is changed. An export that was made before is shown as lacking that item: of both jobs.
     """
     for name in ("x-gone", "y-gone"):
-        (made.root / name).unlink()
-        (made.root / name).write_text("here now")
-    page, chosen = f"/jobs/{made.job}/errors/retry", {"attempt": "1", "row": "1"}
+        (retried.root / name).unlink()
+        (retried.root / name).write_text("here now")
+    page, chosen = f"/jobs/{retried.job}/errors/retry", {"attempt": "1", "row": "1"}
     for role, status, why in ((Role.VIEW, 403, "Your role"), (Role.OPERATE, 409, "No process runs jobs")):
-        browser = made.browser(role)
+        browser = retried.browser(role)
         found = re.search(r'X-CSRF-Token": "([^"]+)"', browser.get("/no-page").text)
         assert found is not None
         answer = browser.post(page, data=chosen, headers={"Origin": URL, CSRF_HEADER: found[1], "HX-Request": "true"})
         assert answer.status_code == status
         assert why in answer.text
-    assert jobs.get(made.job).status is JobStatus.PARTIALLY_COMPLETED
-    delivered = jobs.start_export(made.job, made.root.parent / "out", here=True)
-    selection = jobs.save_selection(made.job, [1])
-    job = jobs.retry(made.job, only=selection)
+    assert jobs.get(retried.job).status is JobStatus.PARTIALLY_COMPLETED
+    delivered = jobs.start_export(retried.job, retried.root.parent / "out", here=True)
+    selection = jobs.save_selection(retried.job, [1])
+    job = jobs.retry(retried.job, only=selection)
     assert job.result is not None
     assert (job.result.attempt, job.result.this_attempt.found, job.result.counts.succeeded) == (2, 1, 11)
     assert job.parameters["only"] is None
-    asked = {entry.action: entry.details for entry in made.log()}
+    asked = {entry.action: entry.details for entry in retried.log()}
     assert asked["retry-requested"]["report"] == selection
     assert asked["selected"]["files"] == {f"selections/{selection[10:]}.parquet": selection[10:]}
     assert verify_job(job.folder).problems == verify_job(job.folder).warnings == []
-    shown = browser.get(f"/jobs/{made.job}/items").text
+    shown = browser.get(f"/jobs/{retried.job}/items").text
     assert "12 items, after attempt 2" in shown
-    assert "x-gone" in browser.get(f"/jobs/{made.job}/errors").text
+    assert "x-gone" in browser.get(f"/jobs/{retried.job}/errors").text
     note = "made from attempt 1; attempt 2 collected 1 more item: export again."
-    assert f'<span class="message">{note}</span>' in browser.get(f"/jobs/{made.job}").text
+    assert f'<span class="message">{note}</span>' in browser.get(f"/jobs/{retried.job}").text
     assert f"This export was {note}" in browser.get(f"/jobs/{delivered.id}").text
     with get_client(sync_client=True) as client:
-        only = ArtifactFilter(key=ArtifactFilterKey(any_=[f"job-{made.job}"]))
+        only = ArtifactFilter(key=ArtifactFilterKey(any_=[f"job-{retried.job}"]))
         newest = client.read_artifacts(artifact_filter=only, sort=ArtifactSort.CREATED_DESC)[0]
     assert f"{delivered.id}`: {note[:-1]}" in str(newest.data)
-    related = browser.get(f"/api/jobs/{made.job}").json()["related"]
+    related = browser.get(f"/api/jobs/{retried.job}").json()["related"]
     assert [(one["job_id"], one["note"]) for one in related] == [(delivered.id, note[:-1])]

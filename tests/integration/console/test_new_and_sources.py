@@ -28,6 +28,7 @@ from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus
 from tests.integration.console.console_client import VERA, ConsoleClient, new_console
 from tests.integration.jobs.every_status import until
 from tests.integration.prefect_server import PrefectServer
+from tests.integration.shared_server import no_new_jobs
 
 pytestmark = pytest.mark.integration
 
@@ -215,10 +216,11 @@ def test_no_saved_credentials(anna: ConsoleClient, folder: Path) -> None:
 
 def test_nothing_is_started_without_a_worker(anna: ConsoleClient, folder: Path) -> None:
     """Start says what is missing, and leaves neither a draft nor a saved source behind."""
-    before = len(jobs.list_jobs(None)), len(jobs.list_sources())
-    answer = anna.post("/new/start", described(folder, save_as=f"none-{uuid4().hex[:8]}"))
+    name = f"none-{uuid4().hex[:8]}"
+    with no_new_jobs():
+        answer = anna.post("/new/start", described(folder, save_as=name))
     assert (answer.status_code, "prefect-collect serve" in answer.text) == (409, True)
-    assert (len(jobs.list_jobs(None)), len(jobs.list_sources())) == before
+    assert [one for one in jobs.list_sources() if one.reference == f"file-source/{name}"] == []
 
 
 def changes_of(source: str, number: int) -> list[dict[str, Any]]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 import pytest
-from prefect.client.orchestration import get_client
 
 from prefect_collect import FileSource, collect, jobs
 from prefect_collect.blocks import S3StoreBlock
@@ -19,12 +18,12 @@ from prefect_collect.errors import ActionNotAllowed, InvalidLocation, PackageExi
 from prefect_collect.job_folder import custody_log
 from prefect_collect.job_folder.acting import acting_as
 from prefect_collect.packages import verify
-from prefect_collect.runs.queries import flow_runs, job_flows
-from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.statuses import JobStatus
 from prefect_collect.verification import verify_job
 from tests.integration.console.console_client import VERA, ConsoleClient, new_console
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server
+from tests.integration.shared_server import no_new_jobs
 
 pytestmark = pytest.mark.integration
 
@@ -77,12 +76,6 @@ def zipped(made: Made) -> jobs.Job:
     return made.export(made.folder / "zips", name="zipped", sha512=True)
 
 
-def exports() -> int:
-    """Return the number of exports in Prefect."""
-    with get_client(sync_client=True) as client:
-        return sum(1 for _ in flow_runs(client, flows=job_flows(JobKind.EXPORT)))
-
-
 def test_an_export_is_made(made: Made, zipped: jobs.Job) -> None:
     """It is a job like any other, and its custody log begins with who asked for it; the log is valid."""
     assert (zipped.status, zipped.name, zipped.source) == (JobStatus.SUCCESSFULLY_COMPLETED, "zipped", "packed")
@@ -100,7 +93,6 @@ def test_what_cannot_be_exported_makes_no_job(made: Made, zipped: jobs.Job, pref
     draft = jobs.draft_collection(FileSource(root=made.folder / "root"), store=made.folder / "store")
     with pytest.raises(UsageError, match="tries"):
         jobs.draft_collection(FileSource(root=made.folder / "root"), store=made.folder / "store", tries=0)
-    before = exports()
     refused: list[tuple[str, Any, dict[str, Any], type[Exception]]] = [
         (made.job.id, made.folder / "root" / "out", {}, InvalidLocation),
         (made.job.id, made.folder / "store" / "out", {}, InvalidLocation),
@@ -115,10 +107,10 @@ def test_what_cannot_be_exported_makes_no_job(made: Made, zipped: jobs.Job, pref
         (zipped.id, made.folder / "out", {}, ActionNotAllowed),
         (draft.id, made.folder / "out", {}, ActionNotAllowed),
     ]
-    for job_id, to, options, kind in refused:
-        with pytest.raises(kind):
-            jobs.start_export(job_id, to, **options)
-    assert exports() == before
+    with no_new_jobs():
+        for job_id, to, options, kind in refused:
+            with pytest.raises(kind):
+                jobs.start_export(job_id, to, **options)
     assert not (made.folder / "out").exists()
 
 
@@ -131,10 +123,9 @@ def test_the_dialogs(made: Made, zipped: jobs.Job) -> None:
     assert 'value="bagit"' in shown
     assert 'value="directory"' in shown
     assert made.job.id not in shown.replace(f"/jobs/{made.job.id}/export", "")
-    before = exports()
-    answer = anna.post(f"/jobs/{made.job.id}/export", {"format": "bagit", "location": str(made.folder / "out")})
+    with no_new_jobs():
+        answer = anna.post(f"/jobs/{made.job.id}/export", {"format": "bagit", "location": str(made.folder / "out")})
     assert (answer.status_code, "No process runs jobs" in answer.text) == (409, True)
-    assert exports() == before
     assert anna.get(f"/jobs/{zipped.id}/export").status_code == 409
     assert anna.get(f"/jobs/{made.job.id}/download").status_code == 409
     assert zipped.result is not None

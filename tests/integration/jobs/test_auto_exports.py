@@ -16,9 +16,9 @@ from prefect_collect.flows.auto_exports import AutoExport, awaiting_state, expor
 from prefect_collect.flows.recover_jobs import recover
 from prefect_collect.flows.recovery import recover as recovery
 from prefect_collect.packages import verify
-from prefect_collect.statuses import JobStatus, TaskStatus
+from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 from tests import forked
-from tests.integration.jobs.every_status import FILES, Desk, until
+from tests.integration.jobs.every_status import FILES, Desk, named, until
 from tests.integration.jobs.gated_source import GatedFiles
 from tests.integration.prefect_server import PrefectServer
 
@@ -187,11 +187,16 @@ def test_its_process_dies(desk: Desk, prefect: PrefectServer, moment: str) -> No
     done = forked.run(words, env={**prefect.environment(), "PYTHONPATH": str(_ROOT)}, capture_output=True, text=True)
     assert not dies.exists(), done.stderr
     assert done.returncode == -9
-    collection = next(job for job in jobs.list_jobs(20) if job.name == desk.name)
+    lost = named(desk.name, JobKind.COLLECTION)
+    assert lost is not None
+
+    def is_recovered() -> bool:
+        recover(client)
+        return export_of(lost).status is JobStatus.QUEUED
+
     with get_client(sync_client=True) as client:
-        until(lambda: recover(client), "something to be done")
-    collection = jobs.get(collection.id)
+        until(is_recovered, "its recovery")
+    collection = jobs.get(lost.id)
     assert collection.status is JobStatus.SUCCESSFULLY_COMPLETED
     assert collection.result is not None
     assert collection.result.counts.succeeded == FILES
-    assert export_of(collection).status is JobStatus.QUEUED

@@ -8,10 +8,12 @@ from uuid import UUID
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.states import Completed
 
-from prefect_collect import jobs
+from prefect_collect import collect, jobs
 from prefect_collect.cli import run
 from prefect_collect.errors import ActionNotAllowed, JobNotFound
+from prefect_collect.flows.deleted_jobs import known_stores
 from prefect_collect.flows.recovery import recover
 from prefect_collect.job_folder import custody_log
 from prefect_collect.job_folder.acting import operator
@@ -22,6 +24,7 @@ from prefect_collect.runs.names import DELETED_JOBS
 from prefect_collect.statuses import JobStatus
 from tests.integration.console.console_client import ANNA, VERA, ConsoleClient, new_console
 from tests.integration.jobs.every_status import FILES, Desk, until
+from tests.integration.shared_server import deleted_afterwards
 
 pytestmark = pytest.mark.integration
 
@@ -87,6 +90,17 @@ def test_they_are_found_and_deleted_or_kept(desk: Desk, capsys: pytest.CaptureFi
     assert custody_log.check_chain(last.folder).is_deleted
     after = jobs.find_deleted(desk.store)
     assert [(job.job_id, job.is_kept) for job in after.jobs if job.store == desk.store] == [(kept.id, True)]
+
+
+def test_the_stores_of_the_newest_jobs_are_known(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many older jobs there are, the recovery looks into the store of a job that has just run."""
+    monkeypatch.setattr("prefect_collect.flows.deleted_jobs.PAGE", 5)
+    with deleted_afterwards(desk.name) as client:
+        for number in range(20):
+            store = {"store": str(desk.folder / f"store-{number}")}
+            client.create_flow_run(collect, parameters=store, state=Completed(), tags=[desk.name])
+        desk.collected()
+        assert desk.store in [known.store.url for known in known_stores(client)]
 
 
 def test_what_prefect_knows_is_refused(desk: Desk) -> None:

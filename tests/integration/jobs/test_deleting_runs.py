@@ -15,6 +15,7 @@ from prefect_collect.runs.lease import LEASE_SECONDS
 from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.statuses import JobKind, JobStatus
 from tests.integration.jobs.every_status import Desk, reach, until
+from tests.integration.jobs.job_child import name_of
 from tests.integration.jobs.test_killing_jobs import child, wait_for_shards
 from tests.integration.prefect_server import PrefectServer
 from tests.support.run_attempts import check_account
@@ -55,7 +56,7 @@ def test_a_job_that_waits_sees_that_the_process_was_killed_too(prefect: PrefectS
     wait_for_shards(lost, 1)
     process.send_signal(signal.SIGSTOP)  # it cannot see that its run is deleted
     states = []
-    source = FileSource(name="files", root=root)
+    source = FileSource(name=name_of(root), root=root)
 
     def collecting() -> None:
         states.append(collect(source, store=store, return_state=True))
@@ -63,7 +64,7 @@ def test_a_job_that_waits_sees_that_the_process_was_killed_too(prefect: PrefectS
     thread = threading.Thread(target=collecting, daemon=True)
     thread.start()
     with get_client(sync_client=True) as client:
-        line = SourceQueue(JobKind.COLLECTION, "files")
+        line = SourceQueue(JobKind.COLLECTION, source.name)
         until(lambda: any(run.state_name == "Queued" for run in line.read(client).waiting), "the next job")
         until(lambda: "Waiting for" in jobs.get(str(line.read(client).waiting[0].id)).message, "what it waits for")
     deleted(lost)

@@ -125,7 +125,8 @@ def test_a_store_block_that_was_deleted(tmp_path: Path) -> None:
     state = collect(source=FileSource(root=tree(tmp_path / "tree")), store=store, return_state=True)
     job_id = str(state.state_details.flow_run_id)
     DirectoryStoreBlock.delete("deleted-later")
-    (listed,) = [job for job in jobs.list_jobs() if job.id == job_id]
+    (listed,) = jobs.list_jobs(1, statuses=[JobStatus.SUCCESSFULLY_COMPLETED])
+    assert listed.id == job_id
     assert (listed.status, listed.result) == (JobStatus.SUCCESSFULLY_COMPLETED, None)
     (found,) = jobs.list_jobs(store=tmp_path / "store")
     assert found.result is not None

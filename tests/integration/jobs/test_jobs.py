@@ -101,7 +101,7 @@ def test_the_whole_way(root: Path, store: str, tmp_path: Path) -> None:
     assert verify(home).valid
     with pytest.raises(PackageExists):
         jobs.download(exported.id, tmp_path / "home", store)
-    assert [found.id for found in jobs.list_jobs(2)] == [exported.id, job.id]
+    assert [found.id for found in jobs.list_jobs(2, store)] == [exported.id, job.id]
     assert exported.result is not None
     whose = exported.result.successful.to_arrow().to_pylist()
     assert {row["custodian"] for row in whose if "late" in row["path"]} == {"Bo"}

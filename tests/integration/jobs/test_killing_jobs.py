@@ -89,7 +89,7 @@ def test_interrupt_while_collecting(prefect: PrefectServer, root: Path, store: s
     process, job_id = child(prefect, "collect", store, root)
     wait_for_shards(job_id, 2)
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     job = jobs.get(job_id)
     assert (job.status, job.task_status) == (JobStatus.CANCELED, TaskStatus.CANCELED), err[-3000:] + out
     assert job.result is not None
@@ -110,7 +110,7 @@ def test_interrupt_while_exporting(
     prefect: PrefectServer, root: Path, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An interrupted export is Canceled and leaves no package; Start delivers it."""
-    monkeypatch.setattr(enumeration, "SHARD_ITEMS", 40)  # eight segments, each of which the child copies slowly
+    monkeypatch.setattr(enumeration, "SHARD_ITEMS", 40)  # eight segments, each of which the child copies
     source = FileSource(name="files", root=root)
     collection = new_job(open_store(store), source)
     attempt(collection, source)
@@ -119,7 +119,7 @@ def test_interrupt_while_exporting(
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     job = jobs.get(job_id)
     assert job.status is JobStatus.CANCELED, err[-3000:] + out
     assert job.result is not None

@@ -8,6 +8,7 @@ import pytest
 
 from prefect_collect import FileSource, collect, jobs
 from prefect_collect.statuses import JobStatus
+from tests.integration.jobs.job_child import name_of
 from tests.integration.jobs.test_killing_jobs import child, wait_for_shards
 from tests.integration.prefect_server import PrefectServer
 
@@ -22,7 +23,7 @@ def test_the_next_job_sees_to_the_lost_one(prefect: PrefectServer, root: Path, s
     wait_for_shards(lost, 1)
     process.kill()
     process.wait()
-    state = collect(source=FileSource(name="files", root=root), store=store, return_state=True)
+    state = collect(source=FileSource(name=name_of(root), root=root), store=store, return_state=True)
     assert state.name == str(JobStatus.SUCCESSFULLY_COMPLETED)
     ended = jobs.get(lost)
     assert (ended.status, len(ended.attempts)) == (JobStatus.PARTIALLY_COMPLETED, 1)

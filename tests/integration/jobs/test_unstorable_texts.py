@@ -29,6 +29,7 @@ from prefect_collect.sources import Content, Item, Overlap
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import Store
 from tests.integration.prefect_server import PrefectServer
+from tests.integration.shared_server import job_ids, no_new_jobs
 
 pytestmark = pytest.mark.integration
 
@@ -76,7 +77,7 @@ def test_python_refuses_them(prefect: PrefectServer, root: Path, tmp_path: Path,
     """Every text parameter of a collection, a draft, an export and a retry is refused before there is a run."""
     source, store, out = FileSource(root=root), tmp_path / "store", tmp_path / "out"
     draft = jobs.draft_collection(source, store=str(store)).id
-    before, written = {job.id for job in jobs.list_jobs(50)}, sorted(store.rglob("*"))
+    written = sorted(store.rglob("*"))
     long = [text, *(f"{number:0100}" for number in range(400))]
     named, odd = {"destination": str(out), "name": text}, {"destination": text}
     ways: list[tuple[str, Callable[[], object]]] = [
@@ -102,11 +103,11 @@ def test_python_refuses_them(prefect: PrefectServer, root: Path, tmp_path: Path,
         ("only", lambda: jobs.retry(draft, only=text)),
         ("name", lambda: source_from(str(root), name=text)),
     ]  # fmt: skip
-    for field, way in ways:
-        with pytest.raises(UsageError) as refused:
-            way()
-        assert f"[field={field}]" in str(refused.value) or str(refused.value).startswith("name must be"), field
-    assert {job.id for job in jobs.list_jobs(50)} == before
+    with no_new_jobs():
+        for field, way in ways:
+            with pytest.raises(UsageError) as refused:
+                way()
+            assert f"[field={field}]" in str(refused.value) or str(refused.value).startswith("name must be"), field
     assert sorted(store.rglob("*")) == written
     assert not out.exists()
 
@@ -202,14 +203,14 @@ def test_what_a_source_says_is_escaped(prefect: PrefectServer, root: Path, store
 @pytest.mark.parametrize("where", ["listing", "overlap"])
 def test_errors_that_hold_them_end_the_job(prefect: PrefectServer, root: Path, store: str, where: str) -> None:
     """A source's error with such text, expected or not, makes the job Failed, with the escaped text in its state."""
-    before = {job.id for job in jobs.list_jobs(50)}
+    before = job_ids()
     state: Any = None
     with get_client(sync_client=True) as client:
         try:
             state = collect(source=Odd(root=root, fails=where), store=store, return_state=True)
         except LookupError as error:
             state = error
-        (job,) = [job for job in jobs.list_jobs(50) if job.id not in before]
-        kept = client.read_flow_run(UUID(job.id)).state
+        (job,) = job_ids() - before
+        kept = client.read_flow_run(UUID(job)).state
     assert kept is not None
     assert (kept.name, r"a\x00b" in (kept.message or "")) == ("Failed", True), (kept, state)

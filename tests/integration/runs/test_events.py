@@ -18,6 +18,7 @@ from prefect_collect.runs.events import EVENTS, SKIPPED, emit_status
 from prefect_collect.statuses import JobKind, JobStatus, TaskStatus
 from prefect_collect.stores import DirectoryStore
 from tests import forked
+from tests.integration.jobs.every_status import PATIENCE
 from tests.integration.prefect_server import PrefectServer
 
 pytestmark = pytest.mark.integration
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.integration
 def events_of(server: PrefectServer, job_id: str, number: int) -> list[dict[str, Any]]:
     """Return the job's events, once there are that many, oldest first."""
     wanted = {"filter": {"resource": {"id": [f"prefect-collect.job.{job_id}"]}, "order": "ASC"}}
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     with server.used(), get_client(sync_client=True) as client:
         while True:
             found: list[dict[str, Any]] = client._client.post("/events/filter", json=wanted).json()["events"]

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from prefect import flow
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import Completed, Running, Scheduled
@@ -20,14 +20,17 @@ from prefect_collect.runs.prefect_settings import ConfiguredServer
 from prefect_collect.runs.queries import job_flows
 from prefect_collect.statuses import JobKind
 from tests.integration.prefect_server import PrefectServer
+from tests.integration.shared_server import deleted_afterwards
 
 pytestmark = pytest.mark.integration
+
+TAG = "made by test_job_runs"
 
 
 @pytest.fixture(params=["without Prefect", "by Prefect's client"])
 def runs(request: pytest.FixtureRequest, prefect_server: PrefectServer) -> Iterator[tuple[JobRuns, SyncPrefectClient]]:
-    """The runs of the session's server, and Prefect's client."""
-    with prefect_server.used(), get_client(sync_client=True) as client:
+    """The runs of the session's server, and Prefect's client; the runs that a test makes are deleted afterwards."""
+    with prefect_server.used(), deleted_afterwards(TAG) as client:
         if request.param != "without Prefect":
             yield JobRuns(asking_prefect(client)), client
             return
@@ -36,7 +39,8 @@ def runs(request: pytest.FixtureRequest, prefect_server: PrefectServer) -> Itera
 
 
 def _made(client: SyncPrefectClient, name: str, state: State) -> FlowRun:
-    made = client.create_flow_run(flow(name=name)(_job), parameters={"store": "/s", "query": None}, state=state)
+    parameters = {"store": "/s", "query": None}
+    made = client.create_flow_run(flow(name=name)(_job), parameters=parameters, state=state, tags=[TAG])
     client.update_flow_run_labels(made.id, {"prefect-collect.source": "mail", "n": 1})
     return client.read_flow_run(made.id)
 

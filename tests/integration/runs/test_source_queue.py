@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,7 +10,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from prefect import flow
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
 
 from prefect_collect.flows.lost_runs import LOST_AFTER, may_be_left
@@ -23,6 +24,7 @@ from prefect_collect.runs.states import put, put_unless_canceled, state_of
 from prefect_collect.statuses import JobKind, JobStatus
 from tests.integration.jobs.every_status import gone_process
 from tests.integration.prefect_server import PrefectServer
+from tests.integration.shared_server import deleted_afterwards
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("used")]
 
@@ -42,16 +44,16 @@ def used(prefect_server: PrefectServer) -> Any:
 
 
 @pytest.fixture
-def client() -> Any:
-    """Asks the server."""
-    with get_client(sync_client=True) as client:
-        yield client
-
-
-@pytest.fixture
 def line() -> SourceQueue:
     """A queue that no other test uses."""
     return SourceQueue(KIND, f"source {uuid4()}")
+
+
+@pytest.fixture
+def client(line: SourceQueue) -> Iterator[SyncPrefectClient]:
+    """Asks the server; the runs in the queue are deleted afterwards."""
+    with deleted_afterwards(line.name) as client:
+        yield client
 
 
 def made(client: SyncPrefectClient, line: SourceQueue, state: State[Any], **notes: str) -> FlowRun:

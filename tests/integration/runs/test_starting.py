@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 from prefect import flow
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import Abort
 
@@ -21,6 +21,7 @@ from prefect_collect.runs.states import put, state_of
 from prefect_collect.runs.turn import leave_queue
 from prefect_collect.statuses import JobKind, JobStatus
 from tests.integration.prefect_server import PrefectServer
+from tests.integration.shared_server import deleted_afterwards
 
 pytestmark = pytest.mark.integration
 
@@ -53,8 +54,9 @@ def running(client: SyncPrefectClient, run: FlowRun) -> FlowRun:
 
 def test_a_job_that_another_process_works_on_is_left_to_it(prefect_server: PrefectServer) -> None:
     """A second process that starts the run stops at once."""
-    with prefect_server.used(), get_client(sync_client=True) as client:
-        run = in_progress_elsewhere(client, SourceQueue(KIND, f"source {uuid4()}"))
+    line = SourceQueue(KIND, f"source {uuid4()}")
+    with prefect_server.used(), deleted_afterwards(line.name) as client:
+        run = in_progress_elsewhere(client, line)
         with pytest.raises(Abort, match="Another process works on this job"):
             require_free(client, running(client, run))
 
@@ -62,7 +64,7 @@ def test_a_job_that_another_process_works_on_is_left_to_it(prefect_server: Prefe
 def test_a_job_that_is_started_again_at_once_waits_for_its_slot(prefect_server: PrefectServer) -> None:
     """After a Retry right at the job's end, the new process waits until the last one has given its slot back."""
     line = SourceQueue(KIND, f"source {uuid4()}")
-    with prefect_server.used(), get_client(sync_client=True) as client, ThreadPoolExecutor(1) as pool:
+    with prefect_server.used(), deleted_afterwards(line.name) as client, ThreadPoolExecutor(1) as pool:
         run = in_progress_elsewhere(client, line)
         put(client, run.id, state_of(KIND, JobStatus.PARTIALLY_COMPLETED))
         put(client, run.id, state_of(KIND, JobStatus.QUEUED))
@@ -71,5 +73,5 @@ def test_a_job_that_is_started_again_at_once_waits_for_its_slot(prefect_server: 
             newcomer.result(1)
         assert line.read(client).free == 0
         leave_queue(client, client.read_flow_run(run.id))
-        newcomer.result(30)
+        newcomer.result(120)
         assert line.read(client).free == 1

@@ -27,6 +27,7 @@ from tests.integration.prefect_server import PrefectServer
 from tests.integration.runs.test_events import events_of
 from tests.integration.served import buttons
 from tests.integration.served.test_buttons import run_of, settled
+from tests.integration.served.test_schedules import was_at_first
 from tests.integration.servers import S3Server
 from tests.support.run_attempts import check_account
 
@@ -74,7 +75,7 @@ def test_runs_of_the_deployment(desk: Desk) -> None:
     collection = desk.collected()
     soon: Any = Scheduled(scheduled_time=datetime.now(UTC) + timedelta(seconds=1))
     due = custom_run(desk, collection, desk.folder / "due", state=soon)
-    assert (due.status, due.task_status) == (JobStatus.QUEUED, TaskStatus.PENDING)
+    assert was_at_first(due) == (JobStatus.QUEUED, TaskStatus.PENDING)
     custom = custom_run(desk, collection, desk.out)
     custom, due = (settled(job, "Successfully completed") for job in (custom, due))
     spans = []

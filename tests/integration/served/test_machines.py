@@ -105,7 +105,7 @@ def test_a_healthy_job_is_left_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """A job that takes long for a shard gives signs of life; from another host, nothing else of it can be seen."""
-    monkeypatch.setattr(lost_runs, "LOST_AFTER", timedelta(seconds=25))
+    monkeypatch.setattr(lost_runs, "LOST_AFTER", timedelta(seconds=30))
     with machine(prefect_server, tmp_path / "far", "far"):
         job = begun(desk, sharded(desk, 600.0))
         worked_on(job, 1)

@@ -34,7 +34,7 @@ def test_one_at_a_time_in_order_and_none_is_lost(desk: Desk) -> None:
         desk.folder.joinpath("tree").mkdir(exist_ok=True)
         desk.folder.joinpath("tree", f"{n}.txt").write_text(f"content {n}")
     sources = [
-        GatedFiles(root=desk.folder / "tree", name=f"{desk.name}-{n}", gate=desk.gate, pause=0.3)
+        GatedFiles(root=desk.folder / "tree", name=f"{desk.name}-{n}", gate=desk.gate, pause=600.0)
         for n in range(SOURCES)
     ]
     drafts = [
@@ -48,6 +48,7 @@ def test_one_at_a_time_in_order_and_none_is_lost(desk: Desk) -> None:
         killed: set[UUID] = set()
         while len(killed) < KILLED:
             killed.add(until(lambda: _kill_one(client, drafts, killed), "a job to kill"))
+        desk.gate.touch()
         until(lambda: all(_has_ended(client, job) for job in drafts), "all jobs to end", every=1.0, patience=400)
         histories = {run_id: history(client, run_id) for run_id in ids}
         for n in range(SOURCES):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -10,12 +11,16 @@ import pytest
 
 from prefect_collect.blocks import DataSource, FileSource
 from tests.integration.sources.contract import SourceContract
+from tests.integration.sources.dates import DatedPlace, DatesContract
 from tests.integration.sources.places import Place
 
 pytestmark = pytest.mark.integration
 
 
-class Folder(Place):
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Folder(DatedPlace):
     """A folder; who changes a file sets its time, so that no test waits for a clock to tick."""
 
     many = 2_500
@@ -36,6 +41,21 @@ class Folder(Place):
         at = next(self._times)
         os.utime(path, (at, at))
 
+    def put_dated(self, name: str, at: datetime) -> dict[str, datetime | None]:
+        """Write a file with that time, if the file system that the tests run on can hold it."""
+        path = self.root / name
+        path.write_bytes(name.encode())
+        microseconds = (at - _EPOCH) // timedelta(microseconds=1)
+        os.utime(path, ns=(0, microseconds * 1_000))
+        if path.stat().st_mtime_ns != microseconds * 1_000:
+            path.unlink()
+            return {}
+        return {name: self.stated(at)}
+
+    def stated(self, at: datetime) -> datetime | None:
+        """Return a file's time as the source has to state it."""
+        return at
+
     def put_huge(self, name: str, size: int) -> None:
         """Make a sparse file."""
         with (self.root / name).open("wb") as file:
@@ -46,7 +66,7 @@ class Folder(Place):
         (self.root / name).unlink()
 
 
-class TestFolder(SourceContract):
+class TestFolder(SourceContract, DatesContract):
     """A folder keeps the contract."""
 
     @pytest.fixture
@@ -54,3 +74,8 @@ class TestFolder(SourceContract):
         """An empty folder."""
         (tmp_path / "root").mkdir()
         return Folder(tmp_path / "root")
+
+    @pytest.fixture
+    def dated(self, place: Folder) -> DatedPlace:
+        """The same."""
+        return place

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from prefect_collect.blocks import DataSource, HttpListSource
 from tests.integration.http_files import Fault as HttpFault
 from tests.integration.http_files import HttpFiles, Zeros, http_files
 from tests.integration.sources.contract import BreakingContract, SourceContract
+from tests.integration.sources.dates import DatedPlace, DatesContract, http_date
 from tests.integration.sources.places import Fault, Place
 
 pytestmark = pytest.mark.integration
@@ -21,7 +23,19 @@ pytestmark = pytest.mark.integration
 TOKEN = "not-a-secret"
 
 
-class UrlList(Place):
+_AT = datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)
+ODD_DATES: dict[str | None, datetime | None] = {
+    None: None, "": None, "yesterday": None, "0": None, "Sun, 31 Nov 1994 08:49:37 GMT": None,
+    "Sunday, 06-Nov-94 08:49:37 GMT": _AT, "Sun Nov  6 08:49:37 1994": _AT, "Sun, 06 Nov 1994 08:49:37": _AT,
+    "Sun, 06 Nov 1994 08:49:37 UTC": _AT, "Sun, 06 Nov 1994 10:49:37 +0200": _AT,
+    "Sun, 06 Nov 1994 08:49:37 -0000": _AT, "Sun, 06 Nov 1994 08:49:37 CET": None,
+    "Fri, 31 Dec 9999 23:59:59 -1400": None, "Mon, 01 Jan 0001 00:00:00 +1400": None,
+    "Thu, 01 Jan 10000 00:00:00 GMT": None,
+}  # fmt: skip
+"""What servers write, and what it means: the forms that RFC 9110 asks to be read, others, and no time."""
+
+
+class UrlList(DatedPlace):
     """A list with the URL of each file of a server; an item's id is its URL."""
 
     many = 1_000
@@ -41,6 +55,22 @@ class UrlList(Place):
         """Put a file at the server, and its URL into the list."""
         self.urls[name] = self.server.put(name, data)
         self._write()
+
+    def put_dated(self, name: str, at: datetime) -> dict[str, datetime | None]:
+        """Put a file with that time."""
+        return self._put_dated(name, http_date(at), at.replace(microsecond=0))
+
+    def put_oddly_dated(self) -> dict[str, datetime | None]:
+        """Put files with other texts for times, and without one."""
+        found: dict[str, datetime | None] = {}
+        for number, (text, at) in enumerate(ODD_DATES.items()):
+            found |= self._put_dated(f"odd {number}", text, at)
+        return found
+
+    def _put_dated(self, name: str, text: str | None, at: datetime | None) -> dict[str, datetime | None]:
+        self.put(name, name.encode())
+        self.server.files[self.server.url_of(name).removeprefix(self.server.url)].modified = text
+        return {name: at}
 
     def remove(self, name: str) -> None:
         """Remove a file from the server; of the file of an empty place also the line."""
@@ -112,8 +142,13 @@ def place(server: HttpFiles, tmp_path: Path) -> Iterator[Place]:
     server.token = None
 
 
-class TestHttpList(SourceContract):
+class TestHttpList(SourceContract, DatesContract):
     """A list of URLs keeps the contract."""
+
+    @pytest.fixture
+    def dated(self, place: UrlList) -> DatedPlace:
+        """The same."""
+        return place
 
 
 class TestBreakingHttpList(BreakingContract):

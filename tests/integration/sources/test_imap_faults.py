@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,7 @@ from prefect_collect.statuses import JobStatus
 from tests.integration.mail_proxy import MailProxy, mail_proxy
 from tests.integration.mail_server import PASSWORD, Mailbox
 from tests.integration.sources.contract import BreakingContract
+from tests.integration.sources.dates import DatedPlace, DatesContract
 from tests.integration.sources.imap_messages import LARGE, message
 from tests.integration.sources.places import Fault, Place, collected, listed_before
 from tests.support.memory_store import MemoryStore
@@ -29,7 +33,10 @@ from tests.support.run_attempts import attempt, check_account, held, new_increme
 pytestmark = pytest.mark.integration
 
 
-class ImapPlace(Place):
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class ImapPlace(DatedPlace):
     """A mailbox before which faults are caused: an item is a message in INBOX."""
 
     def __init__(self, mailbox: Mailbox, proxy: MailProxy) -> None:
@@ -46,6 +53,24 @@ class ImapPlace(Place):
     def put_many(self, count: int) -> None:
         """Deliver messages."""
         self.mailbox.deliver(message(number) for number in range(count))
+
+    def put_dated(self, name: str, at: datetime) -> dict[str, datetime | None]:
+        """Deliver a message that was received at that time, as far as the server holds it.
+
+        Dovecot keeps 32 bits of it from the first answer on, so that it is asked twice for what it states.
+        """
+        self.mailbox.deliver([f"Subject: {name}\r\n\r\n{name}".encode()])
+        newest = max(self.mailbox.folder().glob("cur/*"), key=lambda path: path.name.partition(",")[0])
+        seconds = (at - _EPOCH) // timedelta(seconds=1)
+        os.utime(newest, (seconds, seconds))
+        for _ in range(2):
+            with self.mailbox.client() as client:
+                client.select(readonly=True)
+                _, [found] = client.fetch("*", "(UID INTERNALDATE)")
+        assert isinstance(found, bytes)
+        [(uid, stated)] = re.findall(r'UID (\d+) INTERNALDATE "(.*)"', found.decode())
+        received = datetime.strptime(stated.strip(), "%d-%b-%Y %H:%M:%S %z")
+        return {f"INBOX/{uid} {name}.eml": received.astimezone(UTC)}
 
     def remove(self, name: str) -> None:
         """Messages are not removed by name."""
@@ -76,7 +101,7 @@ class ImapPlace(Place):
             self.proxy.cut_all()
 
 
-class TestBreakingImap(BreakingContract):
+class TestBreakingImap(BreakingContract, DatesContract):
     """Mailboxes keep the contract where connections break.
 
     The rest of the contract is about items that are named and changed by their users, which messages are not; the tests
@@ -87,6 +112,11 @@ class TestBreakingImap(BreakingContract):
     def place(self, mailbox: Mailbox, proxy: MailProxy) -> Place:
         """An empty mailbox."""
         return ImapPlace(mailbox, proxy)
+
+    @pytest.fixture
+    def dated(self, place: ImapPlace) -> DatedPlace:
+        """The same."""
+        return place
 
     @pytest.mark.parametrize("size", [200_000, LARGE])
     def test_a_connection_that_breaks(self, place: Place, tmp_path: Path, size: int) -> None:

@@ -6,6 +6,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from tests.integration.connectors.s3_sources import source_at
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
 from tests.integration.sources.contract import BreakingContract, SourceContract
+from tests.integration.sources.dates import DatedPlace, DatesContract
 from tests.integration.sources.places import Fault, Place, failures, listed_before
 from tests.integration.sources.proxied import ProxiedPlace
 from tests.integration.sources.test_folder import Folder
@@ -46,7 +48,7 @@ class Unpacked(Folder):
         return PurviewExportSource(inside=inside, name="place")
 
 
-class TestUnpacked(SourceContract):
+class TestUnpacked(SourceContract, DatesContract):
     """The files of an unpacked export are those of its folder."""
 
     @pytest.fixture
@@ -55,8 +57,13 @@ class TestUnpacked(SourceContract):
         (tmp_path / "root").mkdir()
         return Unpacked(tmp_path / "root")
 
+    @pytest.fixture
+    def dated(self, place: Unpacked) -> DatedPlace:
+        """The same."""
+        return place
 
-class Zipped(Place):
+
+class Zipped(DatedPlace):
     """A ZIP file that is written anew when an item is put into it."""
 
     many = 1_200
@@ -64,6 +71,7 @@ class Zipped(Place):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.files: dict[str, bytes] = {}
+        self.dates: dict[str, datetime] = {}
         self.write()
 
     def source(self) -> DataSource:
@@ -95,17 +103,30 @@ class Zipped(Place):
         del self.files[name]
         self.write()
 
+    def put_dated(self, name: str, at: datetime) -> dict[str, datetime | None]:
+        """Write the ZIP file with one more entry of that time, or what is left of it in the bits that ZIP has for it.
+
+        Times of ZIP have no zone, and are none of the item's.
+        """
+        self.dates[name] = at
+        self.put(name, name.encode())
+        return {name: None}
+
     def write(self) -> None:
         """Write the ZIP file."""
         with zipfile.ZipFile(self.path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for name, data in self.files.items():
-                archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+                entry = zipfile.ZipInfo(name)
+                if (at := self.dates.get(name)) is not None:
+                    entry.date_time = (1980 + at.year % 128, at.month % 16, 0, *at.timetuple()[3:6])
+                archive.writestr(entry, data, zipfile.ZIP_DEFLATED)
 
 
 class TestZipped:
     """What of the contract holds for a ZIP file: its entries have no times, and all change when it is written anew."""
 
     test_odd_names = SourceContract.test_odd_names
+    test_odd_dates = DatesContract.test_odd_dates
     test_an_empty_place = SourceContract.test_an_empty_place
     test_many_items = SourceContract.test_many_items
     test_a_large_item = SourceContract.test_a_large_item
@@ -116,6 +137,11 @@ class TestZipped:
     def place(self, tmp_path: Path) -> Place:
         """A ZIP file without entries."""
         return Zipped(tmp_path / "x.zip")
+
+    @pytest.fixture
+    def dated(self, place: Zipped) -> DatedPlace:
+        """The same."""
+        return place
 
 
 def test_a_zip_file_that_was_written_anew(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from prefect_collect import DataSource, RcloneSource
 from prefect_collect.blocks import source_from
 from prefect_collect.connectors.rclone import process
 from prefect_collect.errors import InvalidLocation, SourceError
-from prefect_collect.sources import depth
+from prefect_collect.sources import Item, depth
 from prefect_collect.sources.listing import items_of, proven
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
@@ -24,6 +24,7 @@ from tests.integration.faults import FaultProxy
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server, find_program
 from tests.integration.sources.contract import BreakingContract, SourceContract
+from tests.integration.sources.dates import DatedPlace, DatesContract
 from tests.integration.sources.places import Fault, Place, collected, read
 from tests.integration.sources.proxied import ProxiedPlace
 from tests.integration.sources.test_folder import Folder
@@ -49,7 +50,7 @@ class Aliased(Folder):
         return source(f"[place]\ntype = alias\nremote = {self.root}\n")
 
 
-class TestRclone(SourceContract):
+class TestRclone(SourceContract, DatesContract):
     """What rclone reads keeps the contract."""
 
     @pytest.fixture
@@ -57,6 +58,11 @@ class TestRclone(SourceContract):
         """An empty folder."""
         (tmp_path / "root").mkdir()
         return Aliased(tmp_path / "root")
+
+    @pytest.fixture
+    def dated(self, place: Aliased) -> DatedPlace:
+        """The same."""
+        return place
 
 
 class OverWebDav(ProxiedPlace, Folder):
@@ -135,7 +141,7 @@ def test_an_encrypted_folder_through_prefect(prefect_server: PrefectServer, tmp_
 def test_hashes_of_the_service_are_compared(moto: S3Server, tmp_path: Path) -> None:
     """An object store's MD5 is the item's ETag, and what arrives is held to it; the proof says so."""
     bucket = moto.new_bucket()
-    moto.client().put_object(Bucket=bucket, Key="x/a", Body=b"bytes")
+    moto.client().put_object(Bucket=bucket, Key="x/a", Body=b"bytes", Metadata={"btime": "2019-03-04T05:06:07Z"})
     keys = f"access_key_id = {moto.access_key}\nsecret_access_key = {moto.secret_key}\nregion = {moto.region}\n"
     s3 = f"[s3]\ntype = s3\nprovider = Other\nendpoint = {moto.url}\n{keys}"
     found = source(f"{s3}[place]\ntype = alias\nremote = s3:{bucket}\n", "rclone://place/x")
@@ -143,6 +149,7 @@ def test_hashes_of_the_service_are_compared(moto: S3Server, tmp_path: Path) -> N
     assert "states md5 of files" in end.proof  # type: ignore[union-attr]
     [item] = items_of(found)
     assert (item.id, item.size, item.etag) == ("a", 5, "md5:4b3a6218bb3e3a7303e8a171a60fcf92")
+    assert item.created is None  # rclone would ask for each object
     with found.open(item) as content:
         assert content.md5 is not None
         assert content.md5.hex() == "4b3a6218bb3e3a7303e8a171a60fcf92"
@@ -192,6 +199,23 @@ def test_a_single_file(tmp_path: Path) -> None:
     found = source(f"[place]\ntype = alias\nremote = {tmp_path / 'root'}\n", "rclone://place/a%20b.txt")
     job, status = collected(tmp_path, found)
     assert (status, [*held(job)]) == (JobStatus.SUCCESSFULLY_COMPLETED, ["a b.txt"])
+
+
+def test_times_of_creation(tmp_path: Path) -> None:
+    """They are listed, and found by a retry, where rclone states them without asking for each file; of an item that a
+    retry opens without looking it up, the time of its last change is known.
+    """
+    file = tmp_path / "root" / "a"
+    file.parent.mkdir()
+    file.write_bytes(b"a")
+    folder = Aliased(file.parent).source()
+    stat = subprocess.run(["stat", "-c", "%W", str(file)], capture_output=True, text=True, check=True)
+    [item] = items_of(folder)
+    assert item.created is not None
+    assert int(item.created.timestamp()) == int(stat.stdout)  # both are 0 if the file system keeps none
+    assert [*folder.relist(Item(item.id, item.path))] == [item]
+    with folder.open(Item(item.id, item.path, is_current=False)) as content:  # a retry of what was not attempted
+        assert content.modified == item.modified
 
 
 def test_links_that_rclone_does_not_follow(tmp_path: Path) -> None:
@@ -268,7 +292,7 @@ def test_its_process_ends_with_ours(tmp_path: Path) -> None:
 
 def until(is_so: Callable[[], bool]) -> None:
     """Wait until the condition holds."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.05)  # a process of another parent gives no notice of its end

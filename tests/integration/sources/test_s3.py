@@ -13,6 +13,7 @@ from tests.integration.connectors.s3_sources import source_at
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
 from tests.integration.sources.contract import BreakingContract, SourceContract
+from tests.integration.sources.dates import DatedPlace, DatesContract, RedatedPlace
 from tests.integration.sources.places import Fault, Place
 from tests.integration.sources.proxied import ProxiedPlace
 
@@ -72,6 +73,22 @@ class Bucket(ProxiedPlace):
             proxy.fail_next(1_000_000, status=400, code="ExpiredToken")
         else:
             super().cause(fault, proxy)
+
+
+class Dated(RedatedPlace, Bucket):
+    """A bucket behind a proxy that gives its objects their dates."""
+
+    of = ("Contents", "Key", "LastModified")
+
+
+class TestS3Dates(DatesContract):
+    """A bucket keeps the contract of dates."""
+
+    @pytest.fixture
+    def dated(self, moto: S3Server) -> Iterator[DatedPlace]:
+        """An empty bucket behind a proxy."""
+        with FaultProxy(moto.url) as proxy:
+            yield Dated(moto, proxy)
 
 
 class TestS3(SourceContract):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from prefect_collect.blocks import DataSource, SftpSource
 from tests.integration.sftp import SftpServer
 from tests.integration.sources.contract import BreakingContract, SourceContract
+from tests.integration.sources.dates import DatedPlace, DatesContract
 from tests.integration.sources.places import Fault, Place
 from tests.integration.sources.test_folder import Folder
 
@@ -23,6 +25,7 @@ class Server(Folder):
     """A folder that an SFTP server serves."""
 
     many = 2_500
+    says = "collected without a time, as SFTP has only times from 1970 to 2106"
 
     def __init__(self, root: Path, server: SftpServer) -> None:
         super().__init__(root)
@@ -31,6 +34,11 @@ class Server(Folder):
     def source(self) -> DataSource:
         """Return the source of the folder, over the server."""
         return SftpSource(name="place", **self.server.access(self.root, read_timeout=10, connect_timeout=5))
+
+    def stated(self, at: datetime) -> datetime | None:
+        """Return a time in whole seconds; None if it does not fit into the protocol's 32 bits."""
+        at = at.replace(microsecond=0)
+        return at if 0 <= at.timestamp() < 1 << 32 else None
 
     @contextmanager
     def broken(self, fault: Fault) -> Iterator[None]:
@@ -57,7 +65,7 @@ class Server(Folder):
                 self.server.start()
 
 
-class TestSftp(SourceContract):
+class TestSftp(SourceContract, DatesContract):
     """SFTP keeps the contract."""
 
     @pytest.fixture
@@ -65,6 +73,11 @@ class TestSftp(SourceContract):
         """An empty folder that a server serves."""
         (tmp_path / "root").mkdir()
         return Server(tmp_path / "root", sftp_server)
+
+    @pytest.fixture
+    def dated(self, place: Server) -> DatedPlace:
+        """The same."""
+        return place
 
 
 class TestBreakingSftp(BreakingContract):

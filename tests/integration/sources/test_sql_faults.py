@@ -291,9 +291,7 @@ def test_a_cancel_ends_a_query(database: Database) -> None:
     source, stop = database.source(query=ENDLESS), Stop()
     job = new_job(MemoryStore(), source)
     threading.Timer(0.5, stop.set, [CANCELED]).start()
-    began = time.monotonic()
     assert attempt(job, source, stop=stop).status is JobStatus.CANCELED
-    assert time.monotonic() - began < 20
     check_account(job)
     if database.dialect == "postgresql":
         asked = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from prefect_collect.blocks import DataSource, WebDavSource
 from tests.integration.faults import FaultProxy
 from tests.integration.sources.contract import BreakingContract, SourceContract
+from tests.integration.sources.dates import DatedPlace, DatesContract
 from tests.integration.sources.places import Fault, Place
 from tests.integration.sources.proxied import ProxiedPlace
 from tests.integration.sources.test_folder import Folder
@@ -38,6 +40,10 @@ class Server(ProxiedPlace, Folder):
         return WebDavSource.model_validate(
             {"name": "place", "url": url, "read_timeout": 10, "connect_timeout": 5, **keys}
         )
+
+    def stated(self, at: datetime) -> datetime | None:
+        """Return a time in whole seconds, as HTTP has it."""
+        return at.replace(microsecond=0)
 
     def cause(self, fault: Fault, proxy: FaultProxy) -> None:
         """Cause a fault between the source and the server, or change the password."""
@@ -79,7 +85,7 @@ def new_folder(server: WebDavServer, name: str) -> Path:
     return folder
 
 
-class TestWebDav(SourceContract):
+class TestWebDav(SourceContract, DatesContract):
     """WebDAV keeps the contract, with wsgidav."""
 
     @pytest.fixture
@@ -88,6 +94,11 @@ class TestWebDav(SourceContract):
         folder = new_folder(served, tmp_path.name)
         yield Server(folder, served)
         shutil.rmtree(folder)
+
+    @pytest.fixture
+    def dated(self, place: Server) -> DatedPlace:
+        """The same."""
+        return place
 
 
 class TestBreakingWebDav(BreakingContract):
@@ -121,6 +132,10 @@ class Rclone(Folder):
         """Return the source of the folder."""
         return WebDavSource(name="place", url=self.url)
 
+    def stated(self, at: datetime) -> datetime | None:
+        """Return a time in whole seconds, as HTTP has it."""
+        return at.replace(microsecond=0)
+
 
 @pytest.fixture(scope="module")
 def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
@@ -130,7 +145,7 @@ def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
         yield root, url
 
 
-class TestRclone(SourceContract):
+class TestRclone(SourceContract, DatesContract):
     """WebDAV keeps the contract with another server."""
 
     @pytest.fixture
@@ -140,3 +155,8 @@ class TestRclone(SourceContract):
         (root / tmp_path.name).mkdir()
         yield Rclone(root / tmp_path.name, f"{url}{tmp_path.name}/")
         shutil.rmtree(root / tmp_path.name)
+
+    @pytest.fixture
+    def dated(self, place: Rclone) -> DatedPlace:
+        """The same."""
+        return place

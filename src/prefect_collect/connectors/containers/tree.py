@@ -46,10 +46,10 @@ class FileTree:
         for listed in proven(self.source):
             if isinstance(listed, ListingEnd):
                 self.proof = listed.proof
-            elif listed.skipped is not None or listed.failure is not None:
+            elif listed.unread is not None:
                 yield Item(
                     ids.file_id(listed.id), listed.path, listed.size, listed.modified, listed.etag, listed.version,
-                    skipped=listed.skipped, failure=listed.failure,
+                    skipped=listed.skipped, failure=listed.failure, elsewhere=listed.elsewhere,
                 )  # fmt: skip
             else:
                 yield SourceFile(self.source, listed, tries=RETRY.tries)
@@ -118,8 +118,5 @@ def again(item: Item, found: Iterator[Item]) -> Iterator[Listed]:
         if each.id == item.id:
             yield each  # it cannot be read now, either
             return
-        yield Item(
-            each.id, each.path, each.size, each.modified, each.etag, each.version, each.skipped, each.failure,
-            expands=item.id,
-        )  # fmt: skip
+        yield replace(each, expands=item.id)
     yield ListingEnd("the file was read to its last byte")

@@ -48,6 +48,7 @@ _CODES: Final = {
     pycurl.E_SSL_ISSUER_ERROR: "connection_lost",
     8: "connection_lost",  # CURLE_WEIRD_SERVER_REPLY, which pycurl does not name
     pycurl.E_AGAIN: "connection_lost",
+    94: "bad_credentials",  # CURLE_AUTH_ERROR
 }
 """Codes of libcurl's page "libcurl-errors"; those that are missing here are not expected from a GET."""
 
@@ -66,12 +67,22 @@ class Limits:
         stall: Seconds without data after which the transfer fails.
         ca_bundle: A file or folder of certificates; None trusts every server.
         prepare: Called with each new handle, to set what else its transfers need.
+        make: Makes each new handle.
     """
 
     connect: float
     stall: float
     ca_bundle: str | None
     prepare: Callable[[pycurl.Curl], None] | None = None
+    make: Callable[[], pycurl.Curl] = pycurl.Curl
+
+
+class SteppedHandle(pycurl.Curl):  # type: ignore[misc]  # pycurl has no types
+    """A handle whose transfer may take several requests, of which only the last is the transfer's."""
+
+    def goes_on(self, *, failed: bool) -> bool:
+        """Return whether the next request is to be sent, now that one has ended; `failed` if libcurl says so."""
+        raise NotImplementedError
 
 
 @dataclass(slots=True)
@@ -100,7 +111,7 @@ class Answer:
 
 def new_handle(limits: Limits, buffer: int) -> pycurl.Curl:
     """Return a handle that sends URLs unchanged and receives up to `buffer` bytes at a time."""
-    handle = pycurl.Curl()
+    handle = limits.make()
     handle.setopt(pycurl.NOSIGNAL, 1)
     handle.setopt(pycurl.PATH_AS_IS, 1)
     handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
@@ -192,9 +203,20 @@ class Loop:
         while left:
             left, good, bad = self._multi.info_read()
             for handle in good:
-                yield handle, None
+                if not self._goes_on(handle):
+                    yield handle, None
             for handle, number, text in bad:
+                if isinstance(handle, SteppedHandle):
+                    handle.goes_on(failed=True)
                 yield handle, (number, text)
+
+    def _goes_on(self, handle: pycurl.Curl) -> bool:
+        """Send the next request of a handle that takes several; return whether it does."""
+        if not isinstance(handle, SteppedHandle) or not handle.goes_on(failed=False):
+            return False
+        self._multi.remove_handle(handle)
+        self._multi.add_handle(handle)
+        return True
 
     def close(self) -> None:
         """Close every connection."""

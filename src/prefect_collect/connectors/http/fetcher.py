@@ -14,6 +14,7 @@ from prefect_collect.connectors.http.pace import Pace
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import MOST_AT_ONCE
 from prefect_collect.threads.stop import current_stop
+from prefect_collect.threads.window import Window
 
 T = TypeVar("T")
 
@@ -34,6 +35,7 @@ class Fetcher:
         self._limits, self._most = limits, most
         self._loop = Loop()
         self._idle: list[pycurl.Curl] = []
+        self._window = Window(0)
 
     def fetch(
         self,
@@ -46,6 +48,8 @@ class Fetcher:
     ) -> Iterator[tuple[T, Answer | SourceError]]:
         """Yield the answers as they arrive, with at most `concurrency` requests and about 64 MiB at once.
 
+        There are `FIRST` requests at once to begin with, and more as long as that is faster.
+
         After a cancel of the job, answers that have not arrived are abandoned.
 
         Args:
@@ -56,6 +60,7 @@ class Fetcher:
             pace: Says when a request may begin.
         """
         stop = current_stop()
+        window = self._window_of(concurrency)
         self._loop.keep(concurrency)
         source = iter(waiting)
         active: dict[pycurl.Curl, tuple[T, Answer]] = {}
@@ -65,7 +70,7 @@ class Fetcher:
         exhausted = False
         try:
             while True:
-                while not exhausted and len(active) + len(done) < concurrency:
+                while not exhausted and len(active) + len(done) < window.size:
                     if not taken:
                         try:
                             taken.append(next(source))
@@ -89,9 +94,12 @@ class Fetcher:
                             raise
                         done.append((tag, error))
                 self._loop.kick()
-                while done:
-                    expected -= size(done[0][0])
-                    yield done.popleft()
+                if done:
+                    while done:
+                        expected -= size(done[0][0])
+                        yield done.popleft()
+                    if not stop.canceled:
+                        continue  # the next requests are sent before the network is waited for
                 if not active:
                     if exhausted or stop.canceled:
                         return
@@ -105,6 +113,7 @@ class Fetcher:
                     answer.error = failure
                     self._loop.remove(handle)
                     self._idle.append(handle)
+                    window.answered()
                     if pace is not None:
                         pace.end()
                     done.append((tag, answer))
@@ -117,6 +126,13 @@ class Fetcher:
     def close(self) -> None:
         """Close the kept connections."""
         self._loop.close()
+
+    def _window_of(self, most: int) -> Window:
+        """Return the window of the calls of `fetch` with that many at once; what one found serves the next."""
+        if self._window.most != most:
+            self._window = Window(most)
+        self._window.begin()
+        return self._window
 
     def _new(self) -> pycurl.Curl:
         handle = new_handle(self._limits, _BUFFER)

@@ -15,6 +15,9 @@ _DIGITS: Final = 18
 """The most digits of a size; every number with so many fits into 63 bits."""
 
 _SECOND: Final = timedelta(seconds=1)
+_UTC: Final = frozenset({"GMT", "UTC", "Z", ""})
+_ZONE: Final = re.compile(r"([+-])([01][0-9]|2[0-3]):?([0-9]{2})")
+_OLD_FORM: Final = re.compile(r"\s*[A-Za-z]+, *[0-9]{1,2}-[A-Za-z]{3}-[0-9]{2} ")
 
 
 def whole_number(text: str) -> int | None:
@@ -34,7 +37,11 @@ def plain_etag(etag: str | None) -> str | None:
 
 def modified_of(text: str | None, listed: datetime | None) -> datetime | None:
     """Return the time of Last-Modified; the listing's, which may be finer, if the two differ by less than a second."""
-    stated = http_date(text) if text else None
+    return finer_time(http_date(text) if text else None, listed)
+
+
+def finer_time(stated: datetime | None, listed: datetime | None) -> datetime | None:
+    """Return the time that an object's header states; the listing's, which may be finer, if it is the same second."""
     if stated is not None and listed is not None and abs(stated - listed) < _SECOND:
         return listed
     return stated
@@ -42,15 +49,48 @@ def modified_of(text: str | None, listed: datetime | None) -> datetime | None:
 
 @lru_cache(maxsize=1024)
 def http_date(text: str) -> datetime | None:
-    """Return the time of a date such as ``Sun, 06 Nov 1994 08:49:37 GMT`` (RFC 9110, IMF-fixdate), else None."""
+    """Return the time of a date such as ``Sun, 06 Nov 1994 08:49:37 GMT``, else None.
+
+    Read are the three forms that RFC 9110 (5.6.7) asks for, and offsets in place of GMT. A date in a zone that has only
+    a name is None, and so is one outside the years 1 to 9999 of UTC.
+    """
     words = text.split()
+    if len(words) < 6:
+        words = _other_form(text, words)
     try:
         hour, minute, second = words[4].split(":")
-        return datetime(
-            int(words[3]), _MONTHS[words[2]], int(words[1]), int(hour), int(minute), int(second), tzinfo=UTC
-        )
+        year = int(words[3]) if len(words[3]) == 4 else _whole_year(words[3])
+        at = datetime(year, _MONTHS[words[2]], int(words[1]), int(hour), int(minute), int(second), tzinfo=UTC)
+        zone = "".join(words[5:])
+        return at if zone in _UTC else at - _offset(zone)
     except (IndexError, KeyError, ValueError, OverflowError):
         return None
+
+
+def _other_form(text: str, words: list[str]) -> list[str]:
+    """Return the words of an RFC 850 or asctime date in the order of the usual form; of any other text, its words."""
+    if _OLD_FORM.match(text):
+        return text.replace("-", " ", 2).split()
+    if len(words) == 5 and ":" in words[3]:
+        return [words[0], words[2], words[1], words[4], words[3]]
+    return words
+
+
+def _whole_year(two_digits: str) -> int:
+    """Return the year of a date with two digits of it: the last such year, or one of the next 50. Raise ValueError."""
+    if len(two_digits) != 2:
+        raise ValueError(two_digits)
+    latest = datetime.now(UTC).year + 50
+    return latest - (latest - int(two_digits)) % 100
+
+
+def _offset(zone: str) -> timedelta:
+    """Return how far a zone such as ``+0200`` is ahead of UTC. Raise ValueError if it is none."""
+    found = _ZONE.fullmatch(zone)
+    if found is None:
+        raise ValueError(zone)
+    ahead = timedelta(hours=int(found[2]), minutes=int(found[3]))
+    return -ahead if found[1] == "-" else ahead
 
 
 def is_strong(etag: str) -> bool:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from prefect_collect.connectors.http.asked_again import AskedAgain, all_answers
 from prefect_collect.connectors.http.client import REDIRECTS, WANTED, Client, Head, Target, refusal
 from prefect_collect.connectors.http.engine import Answer, curl_error
 from prefect_collect.connectors.http.fetcher import Fetcher
 from prefect_collect.errors import SourceError
-from prefect_collect.sources import Item
+from prefect_collect.sources import Item, expected_bytes
 
 T = TypeVar("T")
-
-_UNKNOWN_SIZE: Final = 1 << 20
 
 
 @dataclass(slots=True)
@@ -36,6 +34,7 @@ class Many(Generic[T]):
         fetcher: What sends the requests; of the client's limits.
         target_of: Returns what to ask for; raises SourceError.
         whole: Returns what a success is made into, of its head and its body; raises SourceError.
+        size: Returns the bytes that an answer is expected to bring.
         alone: Reads an item that a redirect leads to where the client's limits are others, so that the fetcher must
             not ask there; None for a client with the same limits everywhere.
     """
@@ -47,17 +46,23 @@ class Many(Generic[T]):
         *,
         target_of: Callable[[Item], Target],
         whole: Callable[[Item, Head, list[bytes]], T],
+        size: Callable[[Item], int] = expected_bytes,
         alone: Callable[[Item], T | Exception] | None = None,
     ) -> None:
         self._client, self._fetcher = client, fetcher
-        self._target_of, self._whole, self._alone = target_of, whole, alone
+        self._target_of, self._whole, self._size, self._alone = target_of, whole, size, alone
         self._elsewhere: list[Item] = []
 
     def read(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, T | Exception]]:
         """Yield each item with what `whole` made of its answer, or its error, in the order of arrival."""
         asked = AskedAgain(map(_Ask, items))
         for ask, answer in all_answers(
-            self._fetcher, asked, concurrency, prepare=self._prepare, size=_expected, pace=self._client.pace
+            self._fetcher,
+            asked,
+            concurrency,
+            prepare=self._prepare,
+            size=lambda ask: self._size(ask.item),
+            pace=self._client.pace,
         ):
             if isinstance(answer, SourceError):
                 yield ask.item, answer
@@ -97,7 +102,3 @@ class Many(Generic[T]):
             return self._whole(ask.item, head, answer.body)
         except SourceError as error:
             return error
-
-
-def _expected(ask: _Ask) -> int:
-    return _UNKNOWN_SIZE if ask.item.size is None else ask.item.size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 
 from prefect_collect.connectors.imap.folders import decoded_name
@@ -37,6 +37,15 @@ def internal_date(value: Value) -> datetime | None:
         number = MONTHS.index(month.lower()) + 1
         return datetime(int(year), number, int(day), int(hour), int(minute), int(second), 0, timezone(zone))
     except (ValueError, OverflowError):
+        return None
+
+
+def received_at(value: Value) -> datetime | None:
+    """Return an INTERNALDATE in UTC; None if there is none, or one outside the years 1 to 9999 of UTC."""
+    there = internal_date(value)
+    try:
+        return None if there is None else there.astimezone(UTC)
+    except OverflowError:
         return None
 
 

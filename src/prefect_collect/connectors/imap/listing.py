@@ -6,13 +6,13 @@ from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.errors import source_error
-from prefect_collect.connectors.imap.describing import MONTHS, file_name, internal_date
+from prefect_collect.connectors.imap.describing import MONTHS, file_name, received_at
 from prefect_collect.connectors.imap.folders import LABELS, Folder, folders_of
 from prefect_collect.connectors.imap.held_messages import HeldMessages
 from prefect_collect.connectors.imap.places import Place, folder_id, identity, identity_of
@@ -243,12 +243,11 @@ class FolderListing:
 
     def _item(self, attributes: dict[bytes, Any]) -> Item:
         uid = uid_of(attributes[b"UID"])
-        received = internal_date(attributes.get(b"INTERNALDATE"))
         return Item(
             Place(self._folder.wire, self.validity, uid).id,
             f"{self._folder.path}/{file_name(uid, attributes.get(b'ENVELOPE'))}",
             number(attributes[b"RFC822.SIZE"]),
-            received.astimezone(UTC) if received is not None and received.year not in (1, 9999) else None,
+            received_at(attributes.get(b"INTERNALDATE")),
             identity(attributes, self.validity, uid),
         )
 

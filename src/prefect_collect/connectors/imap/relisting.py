@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from prefect_collect.connectors.imap.describing import internal_date
+from prefect_collect.connectors.imap.describing import received_at
 from prefect_collect.connectors.imap.folders import folders_of
 from prefect_collect.connectors.imap.listing import FolderListing
 from prefect_collect.connectors.imap.places import folder_id, identity, identity_of, place_of, require_same
@@ -33,7 +33,7 @@ def message_again(sessions: Sessions, item: Item) -> Iterator[Item]:
         yield replace(
             item,
             size=number(found[b"RFC822.SIZE"]),
-            modified=internal_date(found.get(b"INTERNALDATE")),
+            modified=received_at(found.get(b"INTERNALDATE")),
             etag=identity(found, place.uidvalidity, place.uid),
             failure=None,
             skipped=None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Final
 
@@ -30,6 +30,12 @@ _FIELD: Final = re.compile(rb"[!-9;-~]{1,200}[ \t]*:|>From ")
 """How the first line of a header begins; ``>From`` is a separator of a message that was handed on."""
 
 _OFFSET: Final = re.compile(rb"([+-])(\d\d)(\d\d)")
+_DAY: Final = timedelta(days=1)
+_NAMED: Final = {
+    b"UTC": 0, b"UT": 0, b"GMT": 0, b"Z": 0, b"EST": -5, b"EDT": -4, b"CST": -6, b"CDT": -5, b"MST": -7, b"MDT": -6,
+    b"PST": -8, b"PDT": -7,
+}  # fmt: skip
+"""The zones that have a meaning by their names in mail (RFC 5322, 4.3), in hours ahead of UTC."""
 
 
 class Kind(Enum):
@@ -51,12 +57,25 @@ def kind_of(line: bytes, following: bytes, *, after_empty: bool) -> Kind:
         following: The beginning of the next line.
         after_empty: True if the line comes after an empty line.
     """
-    signs = after_empty + (date_of(line) is not None) + (_FIELD.match(following) is not None)
+    signs = after_empty + (_stated(line) is not None) + (_FIELD.match(following) is not None)
     return Kind.SEPARATOR if signs == 3 else Kind.DOUBTFUL if signs == 2 else Kind.TEXT
 
 
 def date_of(line: bytes) -> datetime | None:
-    """Return the date of a separator line, in UTC, as RFC 4155 has it, unless it names an offset; None without one."""
+    """Return the date of a separator line, in UTC, as RFC 4155 has it, unless it names a zone.
+
+    None if it has no date, one in a zone of an unknown name, or one outside the years 1 to 9999 of UTC.
+    """
+    if (found := _stated(line)) is None or (ahead := _ahead(found[1])) is None:
+        return None
+    try:
+        return (found[0] - ahead).replace(tzinfo=UTC)
+    except OverflowError:
+        return None
+
+
+def _stated(line: bytes) -> tuple[datetime, bytes] | None:
+    """Return the date of a separator line as it stands there, and its zone; None without a date."""
     line = line[:LONGEST_LINE]
     if (found := _DATE.search(line)) is not None:
         month, day, hour, minute, second, zones, year, zone = found.groups()
@@ -66,11 +85,18 @@ def date_of(line: bytes) -> datetime | None:
     else:
         return None
     try:
-        offset = _OFFSET.search(zone)
-        ahead = timedelta(hours=int(offset[2]), minutes=int(offset[3])) if offset is not None else timedelta()
-        there = timezone(-ahead if offset is not None and offset[1] == b"-" else ahead)
         number = _MONTHS.index(month.decode()) + 1
-        at = datetime(int(year), number, int(day), int(hour), int(minute), int(second or 0), 0, there)
-        return at.astimezone(UTC)
-    except (ValueError, OverflowError):
+        return datetime(int(year), number, int(day), int(hour), int(minute), int(second or 0)), zone
+    except ValueError:
         return None
+
+
+def _ahead(zone: bytes) -> timedelta | None:
+    """Return how far a zone is ahead of UTC: its offset, or what its name means in mail; None for another name."""
+    if (offset := _OFFSET.search(zone)) is not None:
+        ahead = timedelta(hours=int(offset[2]), minutes=int(offset[3]))
+        if ahead >= _DAY:
+            return None
+        return -ahead if offset[1] == b"-" else ahead
+    hours = [_NAMED.get(name) for name in zone.split()]
+    return timedelta(hours=next(iter(hours), 0) or 0) if None not in hours else None

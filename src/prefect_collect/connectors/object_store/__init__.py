@@ -1,1 +1,1 @@
-"""The connector for Google Cloud Storage and Azure Blob Storage, on obstore."""
+"""The connector for Google Cloud Storage and Azure Blob Storage, by libcurl; obstore finds the credentials."""

@@ -1,34 +1,22 @@
-"""Reading a page of a listing of Azure, and which keys obstore can ask for.
-
-A page of Google has the form of S3's (`connectors/s3/page.py`).
-"""
+"""Reading a page of a listing of Azure; one of Google has the form of S3's (`connectors/s3/page.py`)."""
 
 from __future__ import annotations
 
 import re
-from itertools import takewhile
+from html import unescape
 from typing import Final
 from urllib.parse import unquote
 
 from prefect_collect.connectors.http.headers import http_date, plain_etag
 from prefect_collect.connectors.s3.page import Entry, Page, parsed, size_of, wrong_page
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_MARKER: Final = re.compile(rb"<NextMarker>([^<]{1,4096})</NextMarker>")
 
 
-def is_path(key: str) -> bool:
-    """Return whether obstore asks for the object with just this key when it is given it as a path."""
-    return all(map(_is_part, key.split("/")))
-
-
-def askable(folder: str) -> str:
-    """Return the folder that is asked for to list one: itself, or the first above it that obstore can name."""
-    parts = [*takewhile(_is_part, folder.split("/")[:-1])]
-    return "".join(f"{part}/" for part in parts)
-
-
-def _is_part(part: str) -> bool:
-    return part not in ("", ".", "..") and _CONTROL.search(part) is None
+def marker_in(body: bytes) -> str | None:
+    """Return the token that a page seems to have, before the page is read and proven."""
+    found = _MARKER.findall(body)
+    return unescape(found[0].decode(errors="replace")) if len(found) == 1 else None
 
 
 def read_azure_page(body: bytes, container: str, prefix: str, place: str) -> Page:
@@ -58,13 +46,14 @@ def read_azure_page(body: bytes, container: str, prefix: str, place: str) -> Pag
             raise wrong_page(f"it names a blob outside of the prefix, {key[:200]!a}", place)
         if stated.findtext("ResourceType") == "directory":
             continue
-        modified = http_date(stated.findtext("Last-Modified") or "")
+        modified, created = (http_date(stated.findtext(name) or "") for name in ("Last-Modified", "Creation-Time"))
         entries.append(
             Entry(
                 key.encode("utf-8", "surrogatepass"),
                 size_of(stated.findtext("Content-Length") or ""),
                 plain_etag(stated.findtext("Etag")),
                 None if modified is None else modified.isoformat(),
+                created=None if created is None else created.isoformat(),
             )
         )
     return Page(entries, nexts[0].text or None, None)

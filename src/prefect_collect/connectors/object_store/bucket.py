@@ -1,186 +1,190 @@
-"""Listing and reading buckets of Google Cloud Storage and containers of Azure Blob Storage, by obstore."""
+"""Listing and reading buckets of Google Cloud Storage and containers of Azure Blob Storage, by libcurl."""
 
 from __future__ import annotations
 
-import re
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+from urllib.parse import quote
 
 from prefect_collect.codes import Failure
-from prefect_collect.connectors.errors import answer_error, source_error
-from prefect_collect.connectors.http.headers import plain_etag
-from prefect_collect.connectors.object_store._pages import askable, is_path
-from prefect_collect.connectors.s3.page import Entry, Page, time_of, wrong_page
+from prefect_collect.connectors.errors import source_error
+from prefect_collect.connectors.http.asked_again import AskedAgain, all_answers, paced
+from prefect_collect.connectors.http.engine import Answer, Limits, curl_error
+from prefect_collect.connectors.http.fetcher import Fetcher
+from prefect_collect.connectors.http.headers import modified_of, plain_etag, whole_number
+from prefect_collect.connectors.http.pace import RETRY_AFTER, Pace
+from prefect_collect.connectors.http.stream import Stream
+from prefect_collect.connectors.object_store.failures import refusal
+from prefect_collect.connectors.object_store.signing import Signer
+from prefect_collect.connectors.s3.asking import Pages, pages_of
+from prefect_collect.connectors.s3.headers import RANGE, range_of
+from prefect_collect.connectors.s3.large import HEADERS, Large, can_be_ranged
+from prefect_collect.connectors.s3.page import Entry, Page, Token, time_of, wrong_page
 from prefect_collect.connectors.s3.progress import Progress
 from prefect_collect.errors import SourceError
-from prefect_collect.sources import MOST_AT_ONCE, Content, Item, Listed
-from prefect_collect.stores.azure_access import WRONG_CREDENTIALS
-from prefect_collect.threads.pool import as_completed
+from prefect_collect.sources import Content, Item, Listed, expected_bytes
 
-if TYPE_CHECKING:
-    from obstore import ObjectMeta
-    from obstore.store import ObjectStore
+_WANTED: Final = frozenset({b"content-length", b"etag", b"last-modified", b"x-ms-error-code", RETRY_AFTER})
+_AMBIGUOUS: Final = (400, 403)
+"""Statuses with many causes: an answer to HEAD has no document that names the cause, an answer to GET has."""
 
-PIECE: Final = 1 << 20
-"""The least bytes of a chunk of an object, except the last chunk."""
 
-_BY_CLASS: Final = {
-    "NotFoundError": "not_found",
-    "FileNotFoundError": "not_found",
-    "PermissionDeniedError": "access_denied",
-    "UnauthenticatedError": "bad_credentials",
-    "PreconditionError": "changed_during_read",
-}
-_STATUS: Final = re.compile(r"status code: (\d{3})")
-_NAME: Final = re.compile(r"<Code>([^<]{1,100})</Code>|\"reason\": *\"([^\"]{1,100})\"")
+@dataclass(frozen=True)
+class Speech:
+    """What the servers of one cloud are asked, and how.
+
+    Attributes:
+        lines: The header lines of every request.
+        query: Returns the query for the page of a listing: of its prefix, and its token or None.
+        read: Returns the page of a body: of the bucket's name, the prefix and the place; raises SourceError.
+        following: Returns the token that a page seems to have, before it is read.
+    """
+
+    lines: tuple[str, ...]
+    query: Callable[[str, Token | None], str]
+    read: Callable[[bytes, str, str, str], Page]
+    following: Callable[[bytes], Token | None]
 
 
 class Bucket:
     """One bucket, which several threads may use. Every error is a SourceError.
 
     Args:
-        store: obstore's store, for objects.
-        place: The bucket's URL.
-        pages: Returns the pages of the listing of a folder.
-        asking: obstore's store with a limit of time, for what is said about an object.
+        url: Its URL.
+        server: The address of the server, or of the account.
+        speech: What is asked of it.
+        signer: Signs the requests.
+        limits: The limits of each.
     """
 
-    def __init__(
-        self,
-        store: ObjectStore,
-        place: str,
-        pages: Callable[[str], Iterator[Page]],
-        asking: ObjectStore | None = None,
-    ) -> None:
-        self._store = store
-        self._place = place
-        self._asking = store if asking is None else asking
-        self._pages = pages
+    def __init__(self, url: str, server: str, speech: Speech, signer: Signer, limits: Limits) -> None:
+        self._url, self._speech, self._signer, self._limits = url, speech, signer, limits
+        self._bucket = url.partition("://")[2]
+        scheme, _, rest = server.partition("://")
+        host, slash, path = rest.rstrip("/").partition("/")
+        self._origin, self._folder = f"{scheme}://{host}", f"{slash}{path}/{self._bucket}"
+        self._pace = Pace(f"{self._origin}{self._folder}")
+        self._lock = threading.Lock()
+        self._idle: list[Fetcher] = []
 
     def items(self, prefix: str) -> Iterator[Listed]:
-        """Yield every object whose key begins with `prefix`, and the listing's end.
-
-        An object whose key obstore cannot ask for is an item that failed.
-        """
-        folder = prefix[: prefix.rfind("/") + 1]
-        asked = askable(folder)
-        progress = Progress(f"{self._place}/{prefix}")
-        for page in self._pages(asked):
-            progress.take(page)
-            for entry in page.entries:
-                item = self._item(entry, len(folder))
-                if item.id.startswith(prefix):
-                    yield item
-        end = progress.end("names no next page")
-        yield end if prefix == asked else replace(end, items=None)  # what the server counts is all that was asked for
+        """Yield every object whose key begins with `prefix`, and the listing's end."""
+        place, speech = f"{self._url}/{prefix}", self._speech
+        asked = Pages(
+            place,
+            lambda token: self._signed("GET", self._folder, speech.query(prefix, token)),
+            lambda body: speech.read(body, self._bucket, prefix, place),
+            speech.following,
+            lambda status, body: refusal(status, {}, body, place),
+            self._limits,
+            self._pace,
+        )
+        folder, progress = len(prefix[: prefix.rfind("/") + 1]), Progress(place)
+        with closing(pages_of(asked)) as pages:
+            for page in pages:
+                progress.take(page)
+                for entry in page.entries:
+                    yield self._item(entry, folder)
+        yield progress.end("names no next page")
 
     def _item(self, entry: Entry, folder: int) -> Item:
         try:
             key = entry.key.decode()
         except UnicodeDecodeError as error:
-            raise wrong_page(f"a key in it is no UTF-8, {entry.key[:200]!a}", self._place) from error
-        item = Item(key, key[folder:] or key, entry.size, time_of(entry.modified), entry.etag)
+            raise wrong_page(f"a key in it is no UTF-8, {entry.key[:200]!a}", self._url) from error
+        item = Item(
+            key, key[folder:] or key, entry.size, time_of(entry.modified), entry.etag, created=time_of(entry.created)
+        )
         if key.endswith("/") and entry.size == 0:
             what = f"A folder marker of 0 bytes: its key ends in a slash. [{self.place(item)}]"
             return replace(item, skipped=Failure("empty_folder", what))
-        try:
-            self._require_path(item)
-        except SourceError as error:
-            return replace(item, failure=Failure(error.code, str(error)))
         return item
-
-    def _require_path(self, item: Item) -> None:
-        """Raise SourceError if obstore would ask for another object, or for none."""
-        if not is_path(item.id):
-            what = (
-                "The object's key has an empty part, . or .. between slashes, a slash at its beginning or end, or a "
-                "control character; no such object is read of gs:// and az://"
-            )
-            raise source_error("unreadable_key", what, self.place(item))
 
     def head(self, item: Item) -> Content | None:
         """Return what the server states about an object now; None if it is gone."""
-        import obstore
-
-        self._require_path(item)
-        try:
-            return _content(obstore.head(self._asking, item.id), ())
-        except FileNotFoundError:
+        with paced(self._pace, lambda: self._stream(item, head=True), _WANTED) as (_, status, headers):
+            pass
+        if status == 404:
             return None
-        except Exception as error:
-            raise obstore_error(error, self.place(item)) from error
+        if status in _AMBIGUOUS:
+            with self.open(item) as content:
+                return replace(content, chunks=())
+        if status != 200:
+            raise refusal(status, headers, b"", self.place(item))
+        return _content(headers, (), item)
 
     @contextmanager
     def open(self, item: Item, within: tuple[int, int] | None = None) -> Iterator[Content]:
         """Open an object of any size; with `within` only the bytes from the first number to the second, exclusive."""
-        import obstore
-
-        self._require_path(item)
-        try:
-            found = obstore.get(self._store, item.id, options={} if within is None else {"range": within})
-        except Exception as error:
-            raise obstore_error(error, self.place(item)) from error
-        yield _content(found.meta, self._pieces(found, item))
+        wanted, names = (200, _WANTED | HEADERS) if within is None else (206, RANGE)
+        lines = [] if within is None else [f"Range: bytes={within[0]}-{within[1] - 1}"]
+        with paced(self._pace, lambda: self._stream(item, *lines), names) as (stream, status, headers):
+            if status == 200 and within is not None:
+                raise source_error("source_error", "The server does not send ranges of objects", self.place(item))
+            if status != wanted:
+                raise refusal(status, headers, stream.error_body(), self.place(item))
+            content = (_content if within is None else range_of)(headers, stream.pieces(), item)
+            if within is None and content.size is not None and can_be_ranged(headers, content.size):
+                large = Large(
+                    stream, content.size, headers[b"etag"],
+                    limits=self._limits, prepare=partial(self._prepare, item), pace=self._pace, place=self.place(item),
+                )  # fmt: skip
+                content.chunks = large.pieces()
+            yield content
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
-        """Read small objects in threads."""
-        return as_completed(self._whole, items, concurrency)
+        """Read small objects, many at once."""
+        with self._lock:
+            fetcher = self._idle.pop() if self._idle else Fetcher(self._limits)
+        try:
+            asked = AskedAgain(items)
+            for item, answer in all_answers(
+                fetcher, asked, concurrency, prepare=self._prepare, size=expected_bytes, pace=self._pace
+            ):
+                got = answer if isinstance(answer, SourceError) else self._whole(item, answer)
+                if got is None:
+                    asked.again(item)
+                else:
+                    yield item, got
+        finally:
+            with self._lock:
+                self._idle.append(fetcher)
 
     def place(self, item: Item) -> str:
         """Return the object's URL, in which messages end."""
-        return f"{self._place}/{item.id}"
+        return f"{self._url}/{item.id}"
 
-    def _whole(self, item: Item) -> Content:
-        import obstore
+    def _signed(self, method: str, path: str, query: str = "", lines: Iterable[str] = ()) -> tuple[str, list[str]]:
+        query, signed = self._signer.signed(method, path, query, [*self._speech.lines, *lines])
+        return f"{self._origin}{path}{query and '?'}{query}", signed
 
-        self._require_path(item)
-        try:
-            found = obstore.get(self._store, item.id)
-            if (size := found.meta["size"]) > MOST_AT_ONCE:  # do not receive it: such a body may have no end
-                what = f"It was listed as a small object, and the server now announces {size:,} bytes"
-                raise source_error("changed_during_read", what, self.place(item))
-            return _content(found.meta, (memoryview(found.bytes()),))
-        except Exception as error:
-            raise obstore_error(error, self.place(item)) from error
+    def _prepare(self, item: Item, lines: Iterable[str] = (), method: str = "GET") -> tuple[str, list[str]]:
+        return self._signed(method, f"{self._folder}/{quote(item.id, safe='/~')}", lines=lines)
 
-    def _pieces(self, found: Any, item: Item) -> Iterator[memoryview]:
-        try:
-            for piece in found.stream(min_chunk_size=PIECE):
-                yield memoryview(piece)
-        except Exception as error:
-            raise obstore_error(error, self.place(item)) from error
+    def _stream(self, item: Item, *lines: str, head: bool = False) -> Stream:
+        url, signed = self._prepare(item, lines, "HEAD" if head else "GET")
+        return Stream(self._limits, url, signed, self.place(item), head=head)
 
-
-def _content(meta: ObjectMeta, chunks: Iterable[bytes | memoryview]) -> Content:
-    return Content(chunks, meta["size"], meta["last_modified"], plain_etag(meta["e_tag"]))
+    def _whole(self, item: Item, answer: Answer) -> Content | Exception | None:
+        """Return what an answer holds, or its error; None if the item is to be asked for again."""
+        status, headers = answer.head(_WANTED)
+        if answer.error is not None and status in (0, 200):
+            return curl_error(*answer.error, self.place(item))
+        if self._pace.answered(status, headers):
+            return None
+        if status != 200:  # The status is enough, even if the error's body broke off or has no end.
+            return refusal(status, headers, b"".join(answer.body), self.place(item))
+        return _content(headers, answer.body, item)
 
 
-def obstore_error(error: Exception, place: str) -> SourceError:
-    """Return the SourceError of an error of obstore, without the parts of its text that may contain signed URLs."""
-    if isinstance(error, SourceError):
-        return error
-    text = str(error)
-    name = type(error).__name__
-    if status := _STATUS.search(text):
-        stated = _NAME.search(text)
-        code = (stated[1] or stated[2]) if stated else ""
-        if code in WRONG_CREDENTIALS:
-            return source_error(
-                "bad_credentials", f"Azure does not accept the credentials ({code})", place, int(status[1])
-            )
-        return answer_error(int(status[1]), code, "", place)
-    if name in _BY_CLASS:
-        code, summary = _BY_CLASS[name], text
-    elif "kind: Timeout" in text or "timed out" in text:
-        code, summary = "timeout", "The server did not answer in time"
-    elif "HTTP error" in text or "kind: Connect" in text:
-        code, summary = "connection_lost", "The server could not be reached, or the connection broke"
-    elif "partial response" in text:  # obstore asked for the rest of a body that broke off
-        code, summary = "truncated", "The body broke off, and the server did not send the rest of it"
-    elif "MissingAccount" in text:
-        code, summary = "bad_credentials", "Set AZURE_STORAGE_ACCOUNT_NAME and the account's credentials"
-    else:
-        code, summary = "unexpected_error", text
-    return source_error(code, summary.partition("\n")[0], place)
+def _content(headers: dict[bytes, str], chunks: Iterable[bytes], item: Item) -> Content:
+    return Content(
+        chunks,
+        size=whole_number(headers.get(b"content-length", "")),
+        modified=modified_of(headers.get(b"last-modified"), item.modified),
+        etag=plain_etag(headers.get(b"etag")),
+    )

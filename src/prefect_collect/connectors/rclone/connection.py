@@ -226,15 +226,17 @@ class Connection:
 
     def _content(self, item: Item, head: Head, chunks: Iterable[bytes]) -> Content:
         etag = item.etag
+        modified = None if item.modified is None else modified_of(head.headers.get(b"last-modified"), item.modified)
         if not item.is_current:  # what an earlier listing said of it is not known any more
             entry = self._remote.entry(item.id)
             etag = None if entry is None else entry.hash
+            modified = entry.modified if entry is not None and self._remote.has_times else None
         stated = stated_hash(etag)
         hashes: dict[str, Any] = {} if stated is None else {stated[0]: stated[1]}
         return Content(
             chunks,
             size=whole_number(head.headers.get(b"content-length", "")),
-            modified=None if item.modified is None else modified_of(head.headers.get(b"last-modified"), item.modified),
+            modified=modified,
             **hashes,
         )
 

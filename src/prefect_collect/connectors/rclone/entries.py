@@ -27,6 +27,7 @@ class Entry:
     modified: datetime | None
     hash: str | None
     id: str
+    created: datetime | None = None
 
 
 def entries_of(answer: Any, place: str) -> list[Entry]:
@@ -51,14 +52,15 @@ def entry_of(stated: Any, place: str) -> Entry:
     whole = isinstance(size, int) and size >= 0
     return Entry(
         name, stated["IsDir"], size if whole else None, _time(stated.get("ModTime")), _hash(stated.get("Hashes")),
-        str(stated.get("ID") or ""),
+        str(stated.get("ID") or ""), _created(stated.get("Metadata")),
     )  # fmt: skip
 
 
 def item_of(entry: Entry, folder: str, *, has_times: bool) -> Item:
     """Return a file of a folder ("" or "a/b/") as an item; its hash is the item's ETag."""
     path = f"{folder}{entry.name}"
-    return Item(path, path, entry.size, entry.modified if has_times else None, entry.hash)
+    modified = entry.modified if has_times else None
+    return Item(path, path, entry.size, modified, entry.hash, created=entry.created)
 
 
 def twin_of(entry: Entry, folder: str, number: int, place: str) -> Item:
@@ -102,6 +104,11 @@ def _hash(hashes: Any) -> str | None:
         if isinstance(value, str) and stated_hash(f"{name}:{value}") is not None:
             return f"{name}:{value.lower()}"
     return None
+
+
+def _created(metadata: Any) -> datetime | None:
+    """Return when a file was created (``btime`` of https://rclone.org/docs/#metadata), if the service says it."""
+    return _time(metadata.get("btime")) if isinstance(metadata, dict) else None
 
 
 def _time(text: Any) -> datetime | None:

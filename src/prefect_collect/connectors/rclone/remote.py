@@ -28,6 +28,12 @@ _MOST_BYTES: Final = 512 << 20
 _LIST_SECONDS: Final = 600.0
 """Seconds within which rclone must list a folder; services with slow pages take minutes for a large one."""
 
+_SAY_CREATION: Final = ("onedrive", "local")
+"""The services whose lists have the times of creation, so that rclone asks for nothing more to state them.
+
+Of others it asks once for each file (S3, Google Drive), or does not know them. ``local`` is a folder behind an alias.
+"""
+
 _ANOTHER: Final = {
     "local": "the folder itself (a path, FileSource)",
     "s3": f"{SOURCE_URLS['s3']} (ObjectStoreSource)",
@@ -70,7 +76,11 @@ class Remote:
                 if kind == "alias":  # fsinfo is of the remote that it stands for
                     name = str(found.get("Name") or "").partition("{")[0]  # {…} stands for options in the remote's name
                     settings = self._call("config/get", name=name)
-                self._features = found | {"type": kind, "is_sharepoint": is_sharepoint(settings)}
+                service = str(settings.get("type") or found.get("Name"))
+                says_creation = service in _SAY_CREATION and not settings.get("metadata_permissions")
+                self._features = found | {
+                    "type": kind, "is_sharepoint": is_sharepoint(settings), "says_creation": says_creation,
+                }  # fmt: skip
             return self._features
 
     @property
@@ -147,7 +157,7 @@ class Remote:
     def _options(self) -> dict[str, Any]:
         return {
             "showHash": bool(self.hashes), "hashTypes": self.hashes, "showOrigIDs": True, "noMimeType": True,
-            "noModTime": not self.has_times,
+            "noModTime": not self.has_times, "metadata": self.features()["says_creation"],
         }  # fmt: skip
 
     def _below(self, path: str) -> str:

@@ -25,13 +25,13 @@ from prefect_collect.connectors.http.pace import Pace
 from prefect_collect.connectors.http.stream import Stream
 from prefect_collect.connectors.per_process import per_process
 from prefect_collect.connectors.s3._boto import boto_error
-from prefect_collect.connectors.s3._large import HEADERS, Large, can_be_ranged
 from prefect_collect.connectors.s3._listing import Listing, list_items
 from prefect_collect.connectors.s3._sigv4 import Keys, Signer
 from prefect_collect.connectors.s3._versions import split_version
 from prefect_collect.connectors.s3.headers import RANGE, WANTED, content_of, range_of
+from prefect_collect.connectors.s3.large import HEADERS, Large, can_be_ranged
 from prefect_collect.errors import SourceError
-from prefect_collect.sources import Content, Item, Listed
+from prefect_collect.sources import Content, Item, Listed, expected_bytes
 from prefect_collect.stores.buckets import is_access_point, region_of
 from prefect_collect.stores.s3_settings import configured_style, hints_of, is_aws, pay_for_requests
 
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 _HOST_NAME: Final = re.compile(r"[a-z0-9-]+")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~/-]+")
-_UNKNOWN_SIZE: Final = 1 << 20
 _AMBIGUOUS: Final = (400, 403)
 """Statuses with many causes: an answer to HEAD has no document that names the cause, an answer to GET has."""
 
@@ -51,8 +50,7 @@ _AMBIGUOUS: Final = (400, 403)
 class Access:
     """The settings by which a bucket is reached, and the key by which `connect` keeps connections.
 
-    `connect_timeout` and `read_timeout` are in seconds; the latter limits the time without data. With `versions`,
-    items are versions of objects.
+    `connect_timeout` and `read_timeout` are in seconds; the latter limits silence. With `versions`, items are versions.
     """
 
     bucket: str
@@ -190,10 +188,8 @@ class Connection:
 
     def items(self, prefix: str) -> Iterator[Listed]:
         """Yield every object whose key begins with `prefix`, in the server's order, and the listing's end."""
-        access = self._access
-        return list_items(
-            Listing(access.bucket, prefix, access.versions, self._prepare_listing, self._limits, self._pace, self._hint)
-        )
+        how = (self._prepare_listing, self._limits, self._pace, self._hint)
+        return list_items(Listing(self._access.bucket, prefix, self._access.versions, *how))
 
     def head(self, item: Item) -> Content | None:
         """Return what the server states about an object now; None if it is gone."""
@@ -222,7 +218,7 @@ class Connection:
             if within is None and content.size is not None and can_be_ranged(headers, content.size):
                 large = Large(
                     stream, content.size, headers[b"etag"],
-                    limits=self._limits, prepare=partial(self._prepare, item), pace=self._pace, place=self.place(item),
+                    limits=self._limits, prepare=partial(self._part, item), pace=self._pace, place=self.place(item),
                 )  # fmt: skip
                 content.chunks = large.pieces()
             yield content
@@ -234,7 +230,7 @@ class Connection:
         try:
             asked = AskedAgain(items)
             for item, answer in all_answers(
-                fetcher, asked, concurrency, prepare=self._prepare, size=_expected, pace=self._pace
+                fetcher, asked, concurrency, prepare=self._prepare, size=expected_bytes, pace=self._pace
             ):
                 got = answer if isinstance(answer, SourceError) else self._whole(item, answer)
                 if got is None:
@@ -267,9 +263,13 @@ class Connection:
         )
         return f"{self._origin}{path}{query and '?'}{query}", lines
 
+    def _part(self, item: Item, unsigned: list[str]) -> tuple[str, list[str]]:
+        url, lines = self._prepare(item)
+        return url, [*lines, *unsigned]
+
     def _stream(self, item: Item, within: tuple[int, int] | None = None, *, head: bool = False) -> Stream:
         url, lines = self._prepare(item, method="HEAD" if head else "GET")
-        if within is not None:  # a header that needs no signature
+        if within is not None:
             lines.append(f"Range: bytes={within[0]}-{within[1] - 1}")
         return Stream(self._limits, url, lines, self.place(item), head=head)
 
@@ -283,10 +283,6 @@ class Connection:
         if status != 200:  # The status is enough, even if the error's body broke off or has no end.
             return body_error(status, b"".join(answer.body), self.place(item))
         return content_of(headers, answer.body, item)
-
-
-def _expected(item: Item) -> int:
-    return _UNKNOWN_SIZE if item.size is None else item.size
 
 
 def _ca_bundle(verify: Any, session: Any) -> str | None:

@@ -41,7 +41,7 @@ class Entry(NamedTuple):
     """An object on a page, or a version of one: the bytes of its key, and what the page states about it.
 
     Of versions, `version` is the version's id, `is_latest` whether it is the object's current one, and `is_deleted`
-    whether it is a delete marker, which has no bytes.
+    whether it is a delete marker, which has no bytes. `created` is stated by Azure alone.
     """
 
     key: bytes
@@ -51,6 +51,7 @@ class Entry(NamedTuple):
     version: str = ""
     is_latest: bool = True
     is_deleted: bool = False
+    created: str | None = None
 
 
 Token = str | tuple[str, str]

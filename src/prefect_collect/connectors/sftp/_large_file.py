@@ -13,9 +13,9 @@ from prefect_collect.connectors.errors import source_error
 from prefect_collect.connectors.sftp import _packets as packets
 from prefect_collect.connectors.sftp._failures import status_error
 from prefect_collect.connectors.sftp._packets import Attributes
-from prefect_collect.connectors.sftp._place import Root, require_regular, time_of
+from prefect_collect.connectors.sftp._place import Root, opened_time, require_regular
 from prefect_collect.connectors.sftp._session import Exchange, Session
-from prefect_collect.sources import Content
+from prefect_collect.sources import Content, Item
 
 _AHEAD: Final = 8 << 20
 """Bytes that are asked for ahead."""
@@ -25,7 +25,7 @@ _TICK: Final = 2.0
 
 
 @contextmanager
-def opened(root: Root, path: bytes, session: Session) -> Iterator[Content]:
+def opened(root: Root, item: Item, session: Session) -> Iterator[Content]:
     """Open a file for the time of a `with` block.
 
     It must be a regular file before it is opened: opening a pipe would stop the server. A file that was changed within
@@ -35,7 +35,7 @@ def opened(root: Root, path: bytes, session: Session) -> Iterator[Content]:
         SourceError: The file cannot be opened, has become something else, or leads out of the source.
     """
     with session.exchange() as exchange:
-        file = _File(root, path, session, exchange)
+        file = _File(root, root.relative(item), session, exchange)
         session.count(1)
         try:
             before = file.open()
@@ -43,7 +43,7 @@ def opened(root: Root, path: bytes, session: Session) -> Iterator[Content]:
                 yield Content(
                     file.pieces(sys.maxsize if before.size is None else before.size),
                     before.size,
-                    time_of(before.modified),
+                    opened_time(before.modified, item),
                     finish=lambda: file.end(before),
                 )
             finally:

@@ -14,7 +14,7 @@ from prefect_collect.connectors.sftp._failures import status_error
 from prefect_collect.connectors.sftp._packets import Attributes, Name
 from prefect_collect.connectors.sftp._place import LONGEST, Root, kind_of
 from prefect_collect.connectors.sftp._session import Exchange, Session
-from prefect_collect.connectors.sftp._walked import Folder, Look
+from prefect_collect.connectors.sftp._walked import Folder, Look, Untimed
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item, Listed, ListingEnd
 from prefect_collect.sources.depth import require_depth, too_deep
@@ -48,6 +48,7 @@ class Listing:
         self._looks: dict[int, Look] = {}
         self._top: Folder | None = None
         self._read = self._breaks = 0
+        self._untimed = Untimed()
 
     def walk(self, top: bytes = b"") -> Iterator[Listed]:
         """Yield what lies below a folder (relative; "" or ending in "/") and, last, the proof that this is all.
@@ -70,7 +71,10 @@ class Listing:
                 self._begin_anew()
                 stop.wait(_PAUSES.pause(self._breaks))
         what = "folder" if self._read == 1 else "folders"
-        yield ListingEnd(f"the server said of {self._read:,} {what} that there are no more names (SSH_FX_EOF)")
+        yield ListingEnd(
+            f"the server said of {self._read:,} {what} that there are no more names (SSH_FX_EOF)",
+            warnings=self._untimed.warnings(),
+        )
 
     def _begin_anew(self) -> None:
         for folder in self._open.values():
@@ -179,7 +183,7 @@ class Listing:
         attributes = entry.attributes
         kind = kind_of(attributes, entry.long)
         if kind == stat.S_IFREG and attributes.size is not None and attributes.modified is not None:
-            yield self._root.listed(path, attributes)
+            yield self._listed(path, attributes, entry.long)
         elif kind == stat.S_IFLNK:
             if self._root.follow:
                 self._ask(exchange, Look(folder, path, entry.long, is_link=True))
@@ -192,6 +196,12 @@ class Listing:
             yield from self._below(folder, path, folder.real_of(name))
         else:
             yield self._root.special(path, kind)
+
+    def _listed(self, path: bytes, attributes: Attributes, long: bytes) -> Item:
+        item = self._root.listed(path, attributes, long)
+        if item.modified is None and attributes.modified is not None:
+            self._untimed.add(self._root.place(path))
+        return item
 
     def _below(self, folder: Folder, path: bytes, real: bytes) -> Iterator[Item]:
         if len(path) > LONGEST:
@@ -250,7 +260,7 @@ class Listing:
                 return
             real = target
         if kind == stat.S_IFREG:
-            yield self._root.listed(look.path, attributes)
+            yield self._listed(look.path, attributes, b"" if look.is_link else look.long)
         elif kind == stat.S_IFDIR:
             yield from self._below(look.folder, look.path, real)
         elif kind == stat.S_IFLNK and self._root.follow and not look.is_link:

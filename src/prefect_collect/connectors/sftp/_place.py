@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,9 +30,38 @@ _LETTERS: Final = {
 }  # fmt: skip
 
 
+_YEAR: Final = re.compile(rb" [A-Z][a-z][a-z] +[0-9]{1,2} +(-?[0-9]{1,9})\Z")
+"""A date with a year at the end of a line as of ``ls -l``, which is there unless the date is of the last months."""
+
+_SIGNED: Final = 1 << 31
+
+
 def time_of(seconds: int | None) -> datetime | None:
     """Return a time of SFTP version 3: 32 bits, in seconds."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def listed_time(seconds: int | None, long: bytes, name: bytes) -> datetime | None:
+    """Return the time of a file as it is listed; None if the 32 bits cannot hold it.
+
+    A time before 1970 or after 2106 comes as another one, 136 years or a multiple later or earlier: OpenSSH sends its
+    lowest 32 bits. It is told by the year in the line as of ``ls -l``. What no line confirms is taken as it is if it is
+    before 2038.
+    """
+    at = time_of(seconds)
+    if at is None or seconds is None:
+        return None
+    stated = _YEAR.search(long.removesuffix(b" " + name))
+    if stated is None:
+        return at if seconds < _SIGNED else None
+    return at if abs(at.year - int(stated[1])) <= 1 else None  # the line is in the server's zone
+
+
+def opened_time(seconds: int | None, item: Item) -> datetime | None:
+    """Return the time of a file as it is opened; None if it was listed without one, as the 32 bits cannot hold it."""
+    if item.modified is not None:
+        return time_of(seconds)
+    return None if item.is_current else listed_time(seconds, b"", b"")
 
 
 def kind_of(attributes: Attributes, long: bytes = b"") -> int | None:
@@ -101,9 +131,10 @@ class Root:
         what = "A part of the path has become a symbolic link since it was listed"
         return source_error("changed_during_read", what, self.place(relative))
 
-    def listed(self, relative: bytes, attributes: Attributes) -> Item:
-        """Return a regular file as an item."""
-        return Item(*_names(relative), attributes.size, time_of(attributes.modified))
+    def listed(self, relative: bytes, attributes: Attributes, long: bytes = b"") -> Item:
+        """Return a regular file as an item; `long` is its line as of ``ls -l``."""
+        name = relative.rpartition(b"/")[2]
+        return Item(*_names(relative), attributes.size, listed_time(attributes.modified, long, name))
 
     def failed(self, relative: bytes, failure: Failure) -> Item:
         """Return what should have been collected and cannot be."""

@@ -12,7 +12,7 @@ from prefect_collect.connectors.errors import source_error
 from prefect_collect.connectors.sftp import _packets as packets
 from prefect_collect.connectors.sftp._failures import status_error
 from prefect_collect.connectors.sftp._packets import Attributes
-from prefect_collect.connectors.sftp._place import Root, require_regular, time_of
+from prefect_collect.connectors.sftp._place import Root, opened_time, require_regular
 from prefect_collect.connectors.sftp._session import Exchange, Session
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import MOST_AT_ONCE, Content, Item
@@ -226,7 +226,7 @@ class SmallFiles:
         if size is None and got > read.expected:
             return self._error(read, "changed_during_read", "The file is longer than it was listed")
         if size is None or got == size or is_changed:  # what changed is found by the comparison with the listing
-            return Content(data, size, time_of(attributes.modified))
+            return Content(data, size, opened_time(attributes.modified, read.item))
         if got > size or size > MOST_AT_ONCE:
             return self._error(read, "changed_during_read", f"The file has now {size:,} bytes; more were read")
         if read.times >= _TIMES:

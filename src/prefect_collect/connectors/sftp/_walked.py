@@ -58,3 +58,24 @@ class Look:
     attributes: Attributes | None = None
     real: bytes | None = None
     error: SourceError | None = None
+
+
+@dataclass(slots=True)
+class Untimed:
+    """Counts the files whose time does not fit into the protocol, and says so in the job's result."""
+
+    files: int = 0
+    first: str = ""
+
+    def add(self, place: str) -> None:
+        """Count the file at that place."""
+        self.files += 1
+        self.first = self.first or place
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return the sentence about them, if there are any."""
+        if not self.files:
+            return ()
+        files = "1 file is" if self.files == 1 else f"{self.files:,} files are"
+        what = "as SFTP has only times from 1970 to 2106, and the server does not confirm what it sent for another one"
+        return (f"{files} collected without a time, {what}. [{self.first}]",)

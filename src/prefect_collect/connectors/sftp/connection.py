@@ -27,6 +27,7 @@ from prefect_collect.connectors.sftp._small_files import SmallFiles
 from prefect_collect.connectors.sftp._ssh import Address, Ssh, command, line_to_add
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item, Listed, ListingEnd
+from prefect_collect.threads.window import FIRST
 
 __all__ = ["Access", "Address", "Connection", "Secrets", "connect"]
 
@@ -146,7 +147,7 @@ class Connection:
     def open(self, item: Item) -> Iterator[Content]:
         """Open a file of any size."""
         root = self._root()
-        with self._pool.session() as session, opened(root, root.relative(item), session) as content:
+        with self._pool.session() as session, opened(root, item, session) as content:
             yield content
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
@@ -161,7 +162,7 @@ class Connection:
                 with self._pool.session() as session, session.exchange() as exchange:
                     files = SmallFiles(root, session, exchange)
                     try:
-                        yield from files.read(chain((first,), waiting), concurrency)
+                        yield from files.read(chain((first,), waiting), min(concurrency, FIRST))
                     except SourceError as error:
                         if exchange.stop.canceled:
                             return

@@ -44,7 +44,7 @@ class HeldSource:
 
     def marked(self, item: Item) -> Item:
         """Return an item so that it is read in the snapshot."""
-        if item.version is not None or item.failure is not None or item.skipped is not None:
+        if item.version is not None or item.unread is not None:
             return item
         return replace(item, version=self.snapshot.require_begun())
 

@@ -32,8 +32,8 @@ from prefect_collect.errors import SourceError
 from prefect_collect.sources import SMALL_ITEM, Content, Item, Listed, ListingEnd
 from prefect_collect.threads.stop import current_stop
 
-_LOOKS: Final = 16
-"""HEAD requests at once while the list is read."""
+_LOOKS: Final = 128
+"""The most HEAD requests at once while the list is read."""
 
 _GIVE_UP_AFTER: Final = 20
 """Servers in a row that cannot be reached after which no more are looked at; each may take its time."""
@@ -76,20 +76,21 @@ class Connection:
         """Yield an item for each line, and the proof that the list was read to its end."""
         lines = self._lists.opened(fresh=True)
         count, found = 0, self._listed(lines)
-        for item in self._looked_at(found, lines) if self._access.look_first else found:
+        for item in self._looked_at(found) if self._access.look_first else (item for item, _ in found):
             count += 1
             yield item
         lines.require_unchanged()
         yield ListingEnd(f"the list was read to its last byte, {lines.state[1]:,}", items=count)
 
-    def _listed(self, lines: ListFile) -> Iterator[Item]:
+    def _listed(self, lines: ListFile) -> Iterator[tuple[Item, Entry | None]]:
+        """Yield an item for each line, with what the line describes."""
         for line in lines.lines():
             if line.entry is not None:
-                yield self._item(line.entry)
+                yield self._item(line.entry), line.entry
                 continue
             why = f"Line {line.number} of the list {line.wrong}. Correct it, then retry. [{self._access.place}]"
             # Without an id: a retry reads the list anew, where the line may have become another one.
-            yield Item("", f"line {line.number}", failure=Failure("invalid_item", why))
+            yield Item("", f"line {line.number}", failure=Failure("invalid_item", why)), None
 
     def _item(self, entry: Entry) -> Item:
         """Return the item of a line; one whose URL itself has an address that must not be connected to failed."""
@@ -100,14 +101,21 @@ class Connection:
             return replace(item, failure=Failure(error.code, str(error)))
         return item
 
-    def _looked_at(self, items: Iterator[Item], lines: ListFile) -> Iterator[Item]:
+    def _looked_at(self, listed: Iterator[tuple[Item, Entry | None]]) -> Iterator[Item]:
         """Yield the items with what a HEAD request says of them, as far as it says something."""
         unreached = 0
+        entries: dict[str, Entry | None] = {}
+
+        def items() -> Iterator[Item]:
+            for item, entry in listed:
+                entries[item.id] = entry
+                yield item
 
         def target_of(item: Item) -> Target:
-            if item.failure is not None or unreached >= _GIVE_UP_AFTER:
+            entry = entries.pop(item.id)
+            if entry is None or item.failure is not None or unreached >= _GIVE_UP_AFTER:
                 raise _NotAsked
-            return self._target(lines, item)
+            return self._target(entry)
 
         with self._fetcher(head=True) as fetcher:
             many: Many[Item] = Many(
@@ -115,8 +123,9 @@ class Connection:
                 fetcher,
                 target_of=target_of,
                 whole=lambda item, head, _: _seen(item, head),
+                size=lambda _: 0,
             )
-            for item, got in many.read(items, _LOOKS):
+            for item, got in many.read(items(), _LOOKS):
                 if not isinstance(got, _NotAsked):
                     is_unreached = isinstance(got, SourceError) and got.code in _UNREACHED
                     unreached = unreached + 1 if is_unreached else 0
@@ -131,7 +140,7 @@ class Connection:
             return
         now = Item(entry.id, entry.path, entry.size)
         try:
-            yield _seen(now, self._head(self._target(lines, item)))
+            yield _seen(now, self._head(self._target(entry)))
         except SourceError as error:
             if error.http_status in (404, 410):
                 return
@@ -143,11 +152,12 @@ class Connection:
     def open(self, item: Item) -> Iterator[Content]:
         """Open a URL's content of any size."""
         lines = self._lists.opened()
-        target = self._target(lines, item)
+        entry = self._entry(lines, item)
+        target = self._target(entry)
         download = Download(self._client, target)
         try:
             head = download.begin()
-            content = self._content(lines, item, head, download.pieces())
+            content = self._content(entry, item, head, download.pieces())
             if content.size is None or content.size > SMALL_ITEM:
                 content.finish = partial(self._require_unchanged, target, head, download)
             yield content
@@ -157,17 +167,22 @@ class Connection:
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
         """Read small contents, many at once."""
         lines = self._lists.opened()
-        with self._fetcher(head=False) as fetcher:
-            many: Many[Content] = Many(
-                self._client,
-                fetcher,
-                target_of=partial(self._target, lines),
-                whole=partial(self._content, lines),
-            )
-            yield from many.read(items, concurrency)
+        under_way: dict[str, Entry] = {}
 
-    def _target(self, lines: ListFile, item: Item) -> Target:
-        entry = self._entry(lines, item)
+        def target_of(item: Item) -> Target:
+            entry = under_way[item.id] = self._entry(lines, item)
+            return self._target(entry)
+
+        def whole(item: Item, head: Head, body: list[bytes]) -> Content:
+            return self._content(under_way[item.id], item, head, body)
+
+        with self._fetcher(head=False) as fetcher:
+            many: Many[Content] = Many(self._client, fetcher, target_of=target_of, whole=whole)
+            for item, got in many.read(items, concurrency):
+                under_way.pop(item.id, None)
+                yield item, got
+
+    def _target(self, entry: Entry) -> Target:
         of_server = self._headers.get(origin(entry.url)[1], ())
         names = {line.partition(":")[0].rstrip(";").lower() for line in entry.headers}
         general = tuple(line for line in of_server if line.partition(":")[0].lower() not in names)
@@ -180,8 +195,7 @@ class Connection:
             raise source_error("not_found", what, item.id)
         return entry
 
-    def _content(self, lines: ListFile, item: Item, head: Head, chunks: Iterable[bytes]) -> Content:
-        entry = self._entry(lines, item)
+    def _content(self, entry: Entry, item: Item, head: Head, chunks: Iterable[bytes]) -> Content:
         size = whole_number(head.headers.get(b"content-length", ""))
         if entry.size is not None and size is not None and entry.size != size:
             what = f"The list states {entry.size} bytes, but the server has {size}"

@@ -18,6 +18,8 @@ from prefect_collect.connectors.errors import source_error
 from prefect_collect.connectors.http.addresses import Guard
 from prefect_collect.connectors.http.client import Client
 from prefect_collect.connectors.http.engine import Answer, Limits, Loop, curl_error, new_handle
+from prefect_collect.connectors.http.ntlm import NtlmHandle, NtlmUser, require_pyspnego
+from prefect_collect.connectors.webdav.schemes import OFFERED, Authentication, scheme_of
 from prefect_collect.errors import SourceError
 from prefect_collect.threads.stop import Stop, current_stop
 
@@ -26,6 +28,25 @@ _REFUSED: Final = 30.0
 
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 _LOOK: Final = 0.2
+
+_OF_LIBCURL: Final = {"basic": pycurl.HTTPAUTH_BASIC, "digest": pycurl.HTTPAUTH_DIGEST}
+_OF_NTLM: Final = {"ntlm": "NTLM", "negotiate-ntlm": "Negotiate"}
+"""The scheme of NTLM's headers."""
+
+_VERSION_SPNEGO: Final = 1 << 8
+"""CURL_VERSION_SPNEGO."""
+
+_NTLM: Final = (
+    r"The server refuses the user {user} by NTLM; check the password, and write the user with the domain, as "
+    r"DOMAIN\user or user@domain (in the URL %5C is the backslash, and %40 the @)"
+)
+_WHAT_TO_DO: Final = {
+    "ntlm": _NTLM,
+    "negotiate-ntlm": f"{_NTLM}; if it takes Kerberos only, get a ticket by kinit, and set authentication to negotiate",
+    "negotiate": "The server accepts no Kerberos ticket of this process; get one by kinit, or name a keytab as "
+    "KRB5_CLIENT_KTNAME, and use the server's full name in the URL",
+}
+"""What to do when the server refuses, by the scheme."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +61,7 @@ class Access:
         user: The user's name; "" without one.
         password: The password; None without one.
         token: A bearer token, in place of user and password.
+        authentication: In which scheme the user is proved.
         ca_file: A file of certificates; None for the usual ones.
         connect_timeout: Seconds to connect.
         read_timeout: Seconds without data after which a read fails.
@@ -52,6 +74,7 @@ class Access:
     user: str = ""
     password: str | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
+    authentication: Authentication = "auto"
     ca_file: str | None = None
     connect_timeout: float = 20.0
     read_timeout: float = 60.0
@@ -72,14 +95,14 @@ class Login:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._scheme: int | None = None
+        self._scheme: str | None = None
         self._refusal: tuple[Stop, float, SourceError] | None = None
         bundle = access.ca_file or os.environ.get("SSL_CERT_FILE") or certifi.where()
         limits = (access.connect_timeout, access.read_timeout, bundle)
         guard = Guard()
         self._bare = Limits(*limits)
         self.client = Client(
-            Limits(*limits, self._authenticate),
+            Limits(*limits, self._authenticate, self._handle),
             Limits(*limits, guard.prepare),
             guard,
             f"{access.origin} {access.user}",
@@ -88,9 +111,18 @@ class Login:
         if access.token is not None:
             self.lines = (f"Authorization: Bearer {access.token}",)
 
+    def _handle(self) -> pycurl.Curl:
+        if self._scheme not in _OF_NTLM:
+            return pycurl.Curl()
+        access = self._access
+        return NtlmHandle(NtlmUser(access.host, access.user, access.password or "", _OF_NTLM[self._scheme]))
+
     def _authenticate(self, handle: pycurl.Curl) -> None:
-        if self._scheme is not None:
-            handle.setopt(pycurl.HTTPAUTH, self._scheme)
+        if self._scheme == "negotiate":
+            handle.setopt(pycurl.HTTPAUTH, pycurl.HTTPAUTH_NEGOTIATE)
+            handle.setopt(pycurl.USERPWD, ":")  # libcurl then takes the ticket
+        elif self._scheme in _OF_LIBCURL:
+            handle.setopt(pycurl.HTTPAUTH, _OF_LIBCURL[self._scheme])
             handle.setopt(pycurl.USERNAME, self._access.user.encode())
             handle.setopt(pycurl.PASSWORD, (self._access.password or "").encode())
 
@@ -102,21 +134,26 @@ class Login:
         if access.token is not None and not access.is_private:
             said = "The token is not sent without TLS; use webdavs://"
             raise source_error("bad_credentials", said, access.place)
-        if access.password is None or self._scheme is not None:
+        if access.token is not None or self._scheme is not None:
             return
-        offered = self._offered(url)
-        if access.is_private and (not offered or "basic" in offered):
-            self._scheme = pycurl.HTTPAUTH_BASIC
-        elif "digest" in offered:
-            self._scheme = pycurl.HTTPAUTH_DIGEST
-        elif access.is_private:
-            asked = " and ".join(sorted(offered))
-            said = f"The server asks for {asked}, which is not spoken here, but Basic, Digest and bearer tokens"
-            raise source_error("bad_credentials", said, access.place)
-        else:
-            asked = " and ".join(sorted(offered)) or "no credentials"
-            said = f"The server asks for {asked}, and without TLS a password is sent as Digest only; use webdavs://"
-            raise source_error("bad_credentials", said, access.place)
+        if access.authentication == "negotiate":
+            if not pycurl.version_info()[4] & _VERSION_SPNEGO:
+                what = "Kerberos needs a libcurl with GSS-API, as pycurl's wheels have it; this one has none"
+                raise source_error("program_missing", what, access.place)
+            self._scheme = "negotiate"
+            return
+        if access.password is None:
+            if access.authentication != "auto":
+                said = f"There is no password for {access.authentication}; set the user in the URL, and the password"
+                raise source_error("bad_credentials", said, access.place)
+            return
+        try:
+            found = scheme_of(access.authentication, self._offered(url), is_private=access.is_private)
+        except ValueError as error:
+            raise source_error("bad_credentials", str(error), access.place) from None
+        if found in _OF_NTLM:
+            require_pyspnego(access.place)
+        self._scheme = found
 
     def _offered(self, url: str) -> set[str]:
         """Return the schemes that the server names in its answer to a request without credentials."""
@@ -144,7 +181,7 @@ class Login:
             scheme
             for line in lines
             if line.startswith("www-authenticate:")
-            for scheme in ("basic", "digest", "bearer", "negotiate", "ntlm")
+            for scheme in OFFERED
             if f" {scheme} " in f"{line.replace(',', ' ').replace(':', ' ')} "
         }
 
@@ -161,9 +198,22 @@ class Login:
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Remember a refusal of the credentials within the `with` block."""
+        """Remember a refusal of the credentials within the `with` block, and say of which."""
         try:
             yield
         except SourceError as error:
-            self.note(error)
-            raise
+            explained = self._explained(error)
+            self.note(explained)
+            if explained is error:
+                raise
+            raise explained from error
+
+    def _explained(self, error: SourceError) -> SourceError:
+        """Return the refusal of what libcurl or pyspnego sent as what it is; any other error as it is."""
+        if error.code != "bad_credentials" or self._scheme not in _WHAT_TO_DO:
+            return error
+        what = _WHAT_TO_DO[self._scheme].format(user=self._access.user)
+        status = error.http_status
+        return source_error(
+            "bad_credentials", what + (f" (HTTP {status})" if status else ""), self._access.place, status
+        )

@@ -20,9 +20,11 @@ from prefect_collect.sources import Item, Listed, ListingEnd
 from prefect_collect.sources.depth import Alike, Nested, require_depth, too_deep
 from prefect_collect.threads.retry_policy import RetryPolicy
 from prefect_collect.threads.stop import current_stop
+from prefect_collect.threads.window import Window
 
-_FOLDERS: Final = 8
-"""Folders that are read at once."""
+_FIRST: Final = 8
+_MOST: Final = 64
+"""Folders that are read at once: `_FIRST` to begin with, up to `_MOST` as long as more are faster."""
 
 _TRIES: Final = 4
 """The tries of a folder whose listing fails for a passing reason."""
@@ -91,6 +93,7 @@ class Listing:
         self._waiting: list[Folder] = []
         self._folders: dict[int, Folder] = {}
         self._read = 0
+        self._window = Window(_MOST, _FIRST)
         self._alike = Alike()
 
     def walk(self, top: bytes = b"") -> Iterator[Listed]:
@@ -105,7 +108,7 @@ class Listing:
         try:
             while self._waiting or self._folders:
                 stop.require_going()
-                while self._waiting and len(self._folders) < _FOLDERS and self._begun(self._waiting[-1]):
+                while self._waiting and len(self._folders) < self._window.size and self._begun(self._waiting[-1]):
                     self._waiting.pop()
                 if not self._folders:
                     self._client.pace.rest()
@@ -139,6 +142,7 @@ class Listing:
 
     def _ended(self, request: Propfind, failure: tuple[int, str] | None, first: Folder) -> Iterator[Item]:
         folder = self._folders.pop(id(request))
+        self._window.answered()
         if self._client.ask_again(request.head()):
             self._waiting.append(folder)
             return

@@ -16,6 +16,9 @@ _DEPTH: Final = 64
 _LONGEST_TEXT: Final = 64 << 10
 """The most characters of an element's text that is used."""
 
+_TEXTS: Final = ("getcontentlength", "getlastmodified", "creationdate", "getetag")
+"""The properties whose text is used."""
+
 _OK: Final = range(200, 300)
 
 
@@ -31,7 +34,7 @@ class Resource:
         href: Its address, as the server writes it.
         status: The status of the resource itself, or of its type if that cannot be told; None if all is well.
         is_folder: Whether it is a collection; None if the server does not say.
-        size: Its size in bytes, like `modified` and `etag` None if it is not stated.
+        size: Its size in bytes, like `modified`, `created` and `etag` None if it is not stated.
         etag: Its entity tag, a weak one with ``W/``.
         said: The server's words about a failure.
     """
@@ -41,6 +44,7 @@ class Resource:
     is_folder: bool | None = None
     size: int | None = None
     modified: datetime | None = None
+    created: datetime | None = None
     etag: str | None = None
     said: str = ""
 
@@ -100,7 +104,7 @@ class Multistatus:
         elif path[3] == "prop" and depth in (5, 6):
             if path[4] == "resourcetype":
                 self._properties.is_folder = bool(self._properties.is_folder) or path[-1] == "collection"
-            elif depth == 5 and path[4] in ("getcontentlength", "getlastmodified", "getetag"):
+            elif depth == 5 and path[4] in _TEXTS:
                 self._texts, self._held = [], 0
         elif depth == 4 and path[3] in ("status", "responsedescription"):
             self._texts, self._held = [], 0
@@ -160,6 +164,8 @@ def _apply(properties: _Properties, resource: Resource) -> None:
         resource.size = whole_number(texts["getcontentlength"])
     if "getlastmodified" in texts:
         resource.modified = _time(texts["getlastmodified"])
+    if "creationdate" in texts:
+        resource.created = _time(texts["creationdate"])
     if "getetag" in texts:
         resource.etag = listed_etag(texts["getetag"])
 

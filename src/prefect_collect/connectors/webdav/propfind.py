@@ -18,7 +18,7 @@ from prefect_collect.threads.stop import current_stop
 
 _BODY: Final = (
     b'<?xml version="1.0" encoding="utf-8"?>\n<d:propfind xmlns:d="DAV:"><d:prop><d:resourcetype/>'
-    b"<d:getcontentlength/><d:getlastmodified/><d:getetag/></d:prop></d:propfind>"
+    b"<d:getcontentlength/><d:getlastmodified/><d:creationdate/><d:getetag/></d:prop></d:propfind>"
 )
 _BUFFER: Final = 64 << 10
 _MOST_OF_AN_ERROR: Final = 64 << 10

@@ -105,7 +105,7 @@ class Root:
     def listed(self, relative: bytes, resource: Resource) -> Item:
         """Return a file as an item."""
         item_id, path = _names(relative)
-        return Item(item_id, path, resource.size, resource.modified, resource.etag)
+        return Item(item_id, path, resource.size, resource.modified, resource.etag, created=resource.created)
 
     def failed(self, relative: bytes, failure: Failure) -> Item:
         """Return what should have been collected and cannot be."""

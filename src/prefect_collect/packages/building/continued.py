@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Numbers = Mapping[bytes, int]
 """The numbers that an earlier export gave, by `number_key`."""
@@ -11,10 +11,14 @@ Numbers = Mapping[bytes, int]
 
 @dataclass(frozen=True, slots=True)
 class Continued:
-    """What an earlier export gave: numbers by `number_key` of item id and SHA-256, and the highest."""
+    """What an earlier export gave: numbers by `number_key` of item id and SHA-256, and the highest.
+
+    `families` has, by `family_key`, the first and the last number of a family's items.
+    """
 
     numbers: Numbers
     last: int
+    families: Mapping[bytes, tuple[int, int]] = field(default_factory=dict)
 
 
 def number_key(item_id: str, sha256: bytes) -> bytes:

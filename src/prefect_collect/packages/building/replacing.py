@@ -35,7 +35,7 @@ def refusal(destination: Store, key: str, what: str = "") -> PackageExists:
     """Return the error for a name that holds something this export did not build; `what` names a file of it."""
     named = f" ({what!r} does not belong to this export)" if what else ""
     return PackageExists(
-        f"Something else already has the package's name{named}; name another destination, or remove it. "
+        f"Something else already has the package's name{named}; name another destination, or move it away. "
         f"[{destination.locate(key)}]"
     )
 

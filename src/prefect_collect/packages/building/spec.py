@@ -93,7 +93,8 @@ class Built:
 
     `blob` is the ZIP file, or the ``bagit.txt`` of a directory; `items` and `bytes` count the payload; `fingerprint` is
     the hex SHA-256 of ``tagmanifest-sha256.txt``; `failed` holds, by its row in the manifest, each item that could not
-    be written (always empty for a ZIP file); `warnings` are sentences that a user should read.
+    be written (always empty for a ZIP file); `warnings` are sentences that a user should read, and `remark` one that
+    belongs to the result, such as which version of an OCFL object it is; "" for none.
     """
 
     key: str
@@ -103,3 +104,4 @@ class Built:
     fingerprint: str
     failed: Mapping[int, Failure]
     warnings: tuple[str, ...] = ()
+    remark: str = ""

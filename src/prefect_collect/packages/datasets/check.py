@@ -59,9 +59,9 @@ class _Tables(ItemsCheck):
         if table.get("schema"):
             self._schemas.add(str(table["schema"]))
 
-    def is_item(self, item: ListedItem) -> bool:
+    def is_item(self, path: str, offset: int | None) -> bool:
         """Return whether the item's file is the item: not a CSV file, which is made of it."""
-        return item.path in self._schemas or not self._is_csv
+        return path in self._schemas or not self._is_csv
 
     def add(self, item: ListedItem) -> None:
         """Count the rows of a slice."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from prefect_collect.archive.problems import Damaged, Problems
@@ -60,18 +60,19 @@ class SetCheck(ABC):
         if not read_hash_list(files, manifest, SEAL):
             self.problems.add(SEAL, "it is missing")
         report_unlisted(files, manifest, SEAL)
-        self.check_bytes(manifest)
-        report_folders(files)
-        items.run(manifest)
+        with items.opened():
+            self.check_bytes(manifest, items.hash_lists())
+            report_folders(files)
+            items.run(manifest)
         self.items, self.payload, self.not_delivered = items.items, items.bytes, items.absent
         counted = (items.items, items.absent, items.items + items.absent)
         for what, found in zip(("delivered", "exceptions", "found"), counted, strict=True):
             if found != said[what]:
                 self.problems.add(self.description, f"it states {said[what]:,} items {what}, but there are {found:,}")
 
-    def check_bytes(self, manifest: Manifest) -> None:
-        """Compare the bytes of every file with the manifest."""
-        check_hashes(self.files, [manifest], self.threads, self.progress)
+    def check_bytes(self, manifest: Manifest, more: Sequence[Manifest]) -> None:
+        """Compare the bytes of every file with the manifest, and with `more` lists of hashes."""
+        check_hashes(self.files, [manifest, *more], self.threads, self.progress)
 
     def _described(self) -> dict[str, Any]:
         """Return what the description says. Raise Damaged."""

@@ -79,9 +79,10 @@ ITEMS_SCHEMA: Final = pa.schema(
 )
 """The columns of items.parquet; an item that is not delivered has no path, one that is a file has no offset."""
 
-_HASHES: Final = ("md5", "sha1")
+HASHES: Final = ("md5", "sha1")
+"""The columns of hashes beside the SHA-256, as the algorithms are called."""
 
-ITEMS_OPTIONAL: Final = frozenset({"custodian", "source_modified", "source_etag", "collected_at", *_HASHES})
+ITEMS_OPTIONAL: Final = frozenset({"custodian", "source_modified", "source_etag", "collected_at", *HASHES})
 """The columns that packages of earlier versions lack, and the hashes that are there only if they were asked for."""
 
 
@@ -91,7 +92,7 @@ class SetLists:
     def __init__(self, folder: Path, spec: PackageSpec, plan: SetPlan, description: str) -> None:
         self._folder, self._spec, self._plan, self._description = folder, spec, plan, description
         self._own = plan.lists(folder)
-        unasked = {*_HASHES} - {*spec.hashes}
+        unasked = {*HASHES} - {*spec.hashes}
         schema = pa.schema([one for one in ITEMS_SCHEMA if one.name not in unasked])
         self._lists = ItemLists(folder / ITEMS, folder / EXCEPTIONS, schema, numbered=False)
         self._metadata = MetadataLines(folder)

@@ -15,6 +15,7 @@ from prefect_collect.packages.building.agent import AGENT
 from prefect_collect.packages.load_files.description import Description, read_description
 from prefect_collect.packages.load_files.hash_lists import read_hash_list, report_folders, report_unlisted
 from prefect_collect.packages.load_files.lists import DESCRIPTION, SEAL
+from prefect_collect.packages.load_files.native_hashes import NativeHashes
 from prefect_collect.packages.load_files.plan import volume_name
 from prefect_collect.packages.load_files.rows import LoadFileRows
 
@@ -65,9 +66,10 @@ class LoadFileCheck:
             self._problems.add(DESCRIPTION, f"it names another software than {AGENT}")
         manifest = Manifest(SEAL, False, find_algorithm("sha256"), 0)
         self._read_manifests(manifest, described)
-        check_hashes(files, [manifest], self.threads, self.progress)
+        hashes = NativeHashes(files, described)
+        check_hashes(files, [manifest, *hashes.lists()], self.threads, self.progress)
         report_folders(self.files)
-        rows = LoadFileRows(files, described, manifest)
+        rows = LoadFileRows(files, described, manifest, hashes.unread)
         rows.check()
         self.items, self.payload, self.not_delivered = rows.items, rows.bytes, rows.absent
         self._check_counts(described)

@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from prefect_collect.archive.problems import Damaged
-from prefect_collect.formats.profiles import REQUIRED, is_fact
+from prefect_collect.formats.facts import REQUIRED, is_fact
 from prefect_collect.packages.load_files.lists import VERSION
 from prefect_collect.packages.load_files.text import CODECS
 
@@ -28,6 +28,7 @@ class Description:
     columns: tuple[tuple[str, str], ...]
     volumes: tuple[dict[str, Any], ...]
     chain_of_custody: bool = False
+    continues: str | None = None
 
     def column(self, fact: str) -> int | None:
         """Return the place of the column of that fact; None if there is none."""
@@ -57,6 +58,7 @@ def read_description(data: bytes) -> Description:
         or not (isinstance(made.tool, str) and isinstance(made.prefix, str) and isinstance(made.encoding, str))
         or made.encoding not in CODECS
         or not isinstance(made.chain_of_custody, bool)
+        or not isinstance(made.continues, str | None)
         or made.tables not in (("dat",), ("csv",), ("dat", "csv"))
         or len(facts) != len(made.columns)
         or any(facts.count(fact) != 1 for fact in REQUIRED)

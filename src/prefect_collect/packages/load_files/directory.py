@@ -24,6 +24,7 @@ from prefect_collect.packages.load_files.headers import with_headers
 from prefect_collect.packages.load_files.lists import DESCRIPTION, EXCEPTIONS, ITEMS, SEAL, LoadFileLists
 from prefect_collect.packages.load_files.plan import Plan, plan_of, volume_name
 from prefect_collect.packages.load_files.texts import find_texts
+from prefect_collect.packages.load_files.values import states_created
 from prefect_collect.threads.abandoned import current_fence
 from prefect_collect.threads.stop import Stop
 
@@ -49,7 +50,8 @@ def build_loadfile_directory(given: PackageInput, place: PackagePlace, stop: Sto
         with current_fence().passing():
             place.destination.remove([f"{place.key}/{name}" for name in names])
 
-    contents = _Contents(given, with_headers(given, stop), plan, texts, remove)
+    has_created = states_created(given.manifest)
+    contents = _Contents(given, with_headers(given, stop), has_created, plan, texts, remove)
     contents.require_writable()
     built = build_folder(contents, place, stop)
     return changed(built, warnings=tuple(contents.warnings))
@@ -59,11 +61,13 @@ def build_loadfile_directory(given: PackageInput, place: PackagePlace, stop: Sto
 class _Contents:
     """The contents of the package.
 
-    `described` is the manifest with what the headers of messages say; `remove` removes files that were written.
+    `described` is the manifest with what the headers of messages say; `has_created` is whether it states times of
+    creation; `remove` removes files that were written.
     """
 
     given: PackageInput
     described: Batches
+    has_created: bool
     plan: Plan
     texts: bytearray
     remove: Callable[[list[str]], None]
@@ -73,8 +77,10 @@ class _Contents:
     @contextmanager
     def lists(self) -> Iterator[LoadFileLists]:
         """Yield lists to fill, in a temporary folder."""
-        with temporary_folder() as temporary, closing(LoadFileLists(temporary, self.given.spec, self.plan)) as lists:
-            yield lists
+        with temporary_folder() as temporary:
+            lists = LoadFileLists(temporary, self.given.spec, self.plan, has_created=self.has_created)
+            with closing(lists):
+                yield lists
 
     def require_writable(self) -> None:
         """Raise PackageError, before anything is written, if the load file would be refused."""

@@ -22,6 +22,7 @@ import pyarrow as pa
 from prefect_collect.codes import Failure
 from prefect_collect.errors import PackageError
 from prefect_collect.formats import FORMATS
+from prefect_collect.formats.facts import FAMILY_RANGE
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.agent import AGENT, agent_version
 from prefect_collect.packages.building.check import Checked
@@ -30,12 +31,14 @@ from prefect_collect.packages.building.duplicate_columns import COPIES, DUPLICAT
 from prefect_collect.packages.building.spec import NOT_DELIVERED, PackageSpec, outcome_of
 from prefect_collect.packages.building.tag_file import TagFile, hashed
 from prefect_collect.packages.contents.hash_lines import hash_line
+from prefect_collect.packages.load_files.item_columns import items_schema
 from prefect_collect.packages.load_files.item_lists import ItemLists
 from prefect_collect.packages.load_files.plan import Place, Plan, volume_name
 from prefect_collect.packages.load_files.stated import with_custodians
 from prefect_collect.packages.load_files.text import MARKS, RowWriter
 from prefect_collect.packages.load_files.values import MANIFEST_COLUMNS, ItemFacts
 from prefect_collect.packages.seals import SET_SEAL
+from prefect_collect.sources.metadata import CREATED
 
 SEAL: Final = SET_SEAL
 DESCRIPTION: Final = FORMATS["loadfile"].description
@@ -44,45 +47,28 @@ ITEMS: Final = "items.parquet"
 VERSION: Final = 1
 """The version of the package's layout."""
 
-ITEMS_SCHEMA: Final = pa.schema(
-    [
-        pa.field("control_number", pa.string()),
-        pa.field("item_id", pa.string(), nullable=False),
-        pa.field("outcome", pa.string(), nullable=False),
-        pa.field("original_path", pa.string()),
-        pa.field("custodian", pa.string()),
-        pa.field("native_path", pa.string()),
-        pa.field("text_path", pa.string()),
-        pa.field("size", pa.int64()),
-        pa.field("sha256", pa.string()),
-        pa.field("error_code", pa.string()),
-        pa.field("message", pa.string()),
-        pa.field(DUPLICATE_OF, pa.string()),
-    ]
-)
-"""The columns of items.parquet; an item that is not delivered has no paths, but its number if it is held."""
-
-ITEMS_OPTIONAL: Final = frozenset({"custodian", DUPLICATE_OF})
-"""The columns that packages of earlier versions lack."""
-
-_OF_THE_PLACE: Final = ("control_number", "end_number", "native_path", "text_path", DUPLICATE_OF, *COPIES)
+_OF_THE_PLACE: Final = (
+    "control_number", "end_number", "native_path", "text_path", DUPLICATE_OF, *COPIES, *FAMILY_RANGE,
+)  # fmt: skip
 
 
 class LoadFileLists:
     """Writes the lists, batch by batch in the manifest's order."""
 
-    def __init__(self, folder: Path, spec: PackageSpec, plan: Plan) -> None:
+    def __init__(self, folder: Path, spec: PackageSpec, plan: Plan, *, has_created: bool) -> None:
         self._folder, self._spec, self._plan = folder, spec, plan
         self._profile = spec.load_file.columns
-        self._names = [name for name, _ in self._profile.columns]
+        self._columns = self._profile.columns_for(has_families=plan.families is not None)
+        self._names = [name for name, _ in self._columns]
         tables = spec.load_file.tables
         kinds: tuple[Literal["dat", "csv"], ...] = ("dat", "csv") if tables == "both" else (tables,)
         self._rows = {kind: RowWriter(spec.load_file.encoding) for kind in kinds}
         self._open: dict[str, IO[bytes]] = {}
-        self._kinds = kinds
+        self._kinds, self._has_created = kinds, has_created
         self._files: list[TagFile] = []
         self._volumes: list[dict[str, Any]] = []
-        self._lists = ItemLists(folder / ITEMS, folder / EXCEPTIONS, ITEMS_SCHEMA)
+        schema = items_schema(has_families=plan.families is not None, has_created=has_created)
+        self._lists = ItemLists(folder / ITEMS, folder / EXCEPTIONS, schema)
         self.items = self.bytes = self.missing = self._silent = 0
 
     def close(self) -> None:
@@ -115,19 +101,24 @@ class LoadFileLists:
             repeats = duplicate_columns(checked.duplicates, start, batch, [failure is None for failure in why])
             inside = {} if checked.duplicates is None else checked.duplicates.inside(start, len(paths))
             numbers = {row - start: self._plan.control(original) for row, original in inside.items()}
-            self._list(facts, places, why, is_text, repeats, numbers)
+            self._list(facts, places, why, is_text, repeats, numbers, self._families(facts, start))
             start += batch.num_rows
         for batch in not_delivered(NOT_DELIVERED):
             self._lists.add_missing(batch)
             self.missing += batch.num_rows
 
+    def _families(self, facts: ItemFacts, start: int) -> dict[str, list[str]]:
+        """Return the columns of families of a batch."""
+        ranges = [self._plan.family(row) for row in range(start, start + facts.batch.num_rows)]
+        return {name: [one[at] for one in ranges] for at, name in enumerate(FAMILY_RANGE)}
+
     def _list(
         self, facts: ItemFacts, places: list[Place], why: list[Failure | None], is_text: list[bool],
-        repeats: dict[str, list[str | None]], numbers: dict[int, str],
+        repeats: dict[str, list[str | None]], numbers: dict[int, str], families: dict[str, list[str]],
     ) -> None:  # fmt: skip
         """List a batch; `repeats` are its `duplicate_columns`, `numbers` those of the items that its rows repeat."""
         batch = facts.batch
-        columns = {fact: facts.column(fact) for _, fact in self._profile.columns if fact not in _OF_THE_PLACE}
+        columns = {fact: facts.column(fact) for _, fact in self._columns if fact not in _OF_THE_PLACE}
         self._silent += sum(one and failure is None for one, failure in zip(facts.silent_messages(), why, strict=True))
         sizes: list[int] = batch["size"].to_pylist()
         digests = facts.column("sha256")
@@ -137,8 +128,8 @@ class LoadFileLists:
             _within(place.volume, place.text) if text else "" for place, text in zip(places, is_text, strict=True)
         ]
         columns[DUPLICATE_OF] = [numbers.get(row, mark or "") for row, mark in enumerate(repeats[DUPLICATE_OF])]
-        columns |= {name: [text or "" for text in repeats[name]] for name in COPIES}
-        chosen = [columns[fact] for _, fact in self._profile.columns]
+        columns |= {name: [text or "" for text in repeats[name]] for name in COPIES} | families
+        chosen = [columns[fact] for _, fact in self._columns]
         for volume, group in groupby(range(len(places)), lambda row: places[row].volume):
             self._open_volume(volume)
             rows = [row for row in group if why[row] is None]
@@ -156,11 +147,17 @@ class LoadFileLists:
             about["texts"] += len(lines) - len(rows)
             about["bytes"] += sum(sizes[row] for row in rows)
             about["items"] += len(rows)
-        self._list_items(batch, places, why, is_text, digests, repeats[DUPLICATE_OF])
+        more = {DUPLICATE_OF: repeats[DUPLICATE_OF]}
+        if self._plan.families is not None:
+            families["family"] = facts.column("family")
+            more |= {name: [text or None for text in texts] for name, texts in families.items()}
+        if self._has_created:
+            more[CREATED] = [text or None for text in facts.column(CREATED)]
+        self._list_items(batch, places, why, is_text, digests, more)
 
     def _list_items(
         self, batch: pa.RecordBatch, places: list[Place], why: list[Failure | None], is_text: list[bool],
-        digests: list[str], marks: list[str | None],
+        digests: list[str], more: Mapping[str, list[str | None]],
     ) -> None:  # fmt: skip
         given = [failure is None for failure in why]
         controls = [place.control for place in places]
@@ -181,7 +178,7 @@ class LoadFileLists:
                 "sha256": digests,
                 "error_code": [failure and failure.code for failure in why],
                 "message": [failure and failure.message for failure in why],
-                DUPLICATE_OF: marks,
+                **more,
             }
         )
         self._lists.add_refused(batch, why, controls)
@@ -243,7 +240,13 @@ class LoadFileLists:
                     f"{rows.replaced['unencodable']:,} values of the {kind.upper()} have ? for characters that "
                     f"{self._spec.load_file.encoding} does not have."
                 )
-        if self._silent and any(fact in ("from", "subject", "sent") for _, fact in self._profile.columns):
+        families = self._plan.families
+        if families is not None and families.scattered:
+            found.append(
+                "Families that have no first and last number, because their items are not numbered one after the "
+                f"other, or earlier exports have more of them: {families.scattered:,}."
+            )
+        if self._silent and any(fact in ("from", "subject", "sent") for _, fact in self._columns):
             found.append(
                 "Items named .eml whose message columns (from, subject and the like) are empty, because neither "
                 f"the source nor a header states them: {self._silent:,}."
@@ -276,7 +279,7 @@ class LoadFileLists:
             "profile": self._profile.name,
             "encoding": options.encoding,
             "tables": list(self._kinds),
-            "columns": [list(column) for column in self._profile.columns],
+            "columns": [list(column) for column in self._columns],
             "found": self.items + self.missing,
             "delivered": self.items,
             "exceptions": self.missing,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from prefect_collect.archive.problems import Damaged, Problems, shown
 from prefect_collect.escaping import csv_text
+from prefect_collect.formats.facts import FAMILY_RANGE
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.manifests import Manifest
 from prefect_collect.packages.building.duplicate_columns import DUPLICATE_OF
@@ -18,27 +19,35 @@ from prefect_collect.packages.building.spec import DELIVERED
 from prefect_collect.packages.contents.name_keys import unpack
 from prefect_collect.packages.load_files.description import Description
 from prefect_collect.packages.load_files.exceptions_check import ExceptionsCheck
+from prefect_collect.packages.load_files.families_check import FamiliesCheck, ListedFamily
+from prefect_collect.packages.load_files.item_columns import ITEMS_OPTIONAL, ITEMS_SCHEMA
 from prefect_collect.packages.load_files.listed_facts import STATED, ListedFacts
-from prefect_collect.packages.load_files.lists import ITEMS, ITEMS_OPTIONAL, ITEMS_SCHEMA
+from prefect_collect.packages.load_files.lists import ITEMS
 from prefect_collect.packages.load_files.message_hash import is_edrm_mih
-from prefect_collect.packages.load_files.reading import as_read, read_csv, read_dat
+from prefect_collect.packages.load_files.native_hashes import HASHES, table_rows
+from prefect_collect.packages.load_files.reading import as_read
+from prefect_collect.sources.metadata import CREATED
 from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
 
 _ROWS: Final = 4096
 _COLUMNS: Final = [
     "control_number", "item_id", "outcome", "native_path", "text_path", "size", "sha256", "error_code", DUPLICATE_OF,
-    "original_path", "custodian", "message",
+    "original_path", "custodian", "message", CREATED, "family", *FAMILY_RANGE,
 ]  # fmt: skip
 _Item = tuple[Any, ...]
 
 
 @dataclass(slots=True)
 class LoadFileRows:
-    """The comparison; `items` and `bytes` count what is delivered, `absent` what is not."""
+    """The comparison; `items` and `bytes` count what is delivered, `absent` what is not.
+
+    `unread` names the kinds of load files whose MD5 and SHA-1 were not read, because the first row has none.
+    """
 
     files: BagFiles
     described: Description
     manifest: Manifest
+    unread: Set[str] = frozenset()
     items: int = 0
     bytes: int = 0
     absent: int = 0
@@ -64,11 +73,14 @@ class LoadFileRows:
                 has_custodians = "custodian" in BoundedParquet(file, ITEMS_SCHEMA, ITEMS_OPTIONAL).schema.names
                 exceptions = ExceptionsCheck(self.files, numbered=True, has_custodians=has_custodians)
                 repeats = DuplicatesCheck(self.files.index, ITEMS, self._problems, self.files.findings.warnings)
+                families = held.enter_context(closing(FamiliesCheck(self.described, self._problems)))
                 facts = held.enter_context(closing(ListedFacts(file, {fact for _, fact in self.described.columns})))
                 for rows in _batches(file):
                     repeats.add(map(_as_listed, rows))
+                    families.add(ListedFamily(row[0], *row[13:16]) for row in rows)
                     self._compare(rows, facts, tables, exceptions, listed)
                 repeats.finish(_as_listed(row) for rows in _batches(file) for row in rows)
+                families.finish()
         except Damaged:
             return  # reported when it was hashed
         except BadParquet as error:
@@ -94,7 +106,7 @@ class LoadFileRows:
         paths = [f"{base}{path}" for row in given for path in (row[3], row[4]) if path]
         found = index.find_all(paths)
         digests = index.digests(self.manifest.number, [number for number, _ in found.values()])
-        stated = facts.of([(row[1], row[9], row[10], row[8]) for row in given])
+        stated = facts.of([(row[1], row[9], row[10], row[8], *row[12:16]) for row in given])
         for row in rows:
             if row[2] != DELIVERED:
                 self._compare_exception(row, exceptions)
@@ -152,7 +164,7 @@ class _Table:
 
     def __init__(self, rows: LoadFileRows, kind: str) -> None:
         self._rows, self._kind, self._described = rows, kind, rows.described
-        self._read = self._all()
+        self._read = table_rows(rows.files, rows.described, kind, rows.files.findings.problems.add)
         self._count = 0
         self._places = {
             fact: place
@@ -162,27 +174,10 @@ class _Table:
         self._stated = {fact: place for fact in STATED if (place := rows.described.column(fact)) is not None}
         places = rows.described.column("edrm_mih"), rows.described.column("message_id")
         self._hash = None if places[0] is None or places[1] is None else (places[0], places[1])
+        self._unread = {
+            name: at for name in HASHES if kind in rows.unread and (at := rows.described.column(name)) is not None
+        }
         self._stopped = False
-
-    def _all(self) -> Iterator[tuple[str, list[str]]]:
-        """Yield every row with its volume. Raise Damaged."""
-        header = [name for name, _ in self._described.columns]
-        for volume in self._described.volumes:
-            name = f"{volume['name']}/{volume['name']}.{self._kind}"
-            entry = self._rows.files.entry(name)
-            if entry is None:
-                continue
-            read = read_dat if self._kind == "dat" else read_csv
-            rows = read(self._rows.files.chunks(entry), self._described.encoding)
-            try:
-                if next(rows, None) != header:
-                    raise Damaged("its header is not the columns of load-file.json")
-                for row in rows:
-                    if len(row) != len(header):
-                        raise Damaged("it has a row with more or fewer fields than its header")
-                    yield volume["name"], row
-            except Damaged as error:
-                self._rows.files.findings.problems.add(name, str(error))
 
     def compare(
         self, control: str, native: str, text: str, size: int | None, sha256: str, said: Mapping[str, str]
@@ -211,6 +206,9 @@ class _Table:
         if self._hash is not None and not is_edrm_mih(*(undo(row[at]) for at in self._hash)):
             name = self._described.columns[self._hash[0]][0]
             self._rows.files.findings.problems.add(where, f"{what} has a {name!r} that is not of its Message-ID")
+        for name, at in self._unread.items():
+            if row[at]:
+                self._rows.files.findings.problems.add(where, f"{what} has {name.upper()}, but the first row has none")
         for fact, at in self._stated.items():
             if fact in said and undo(row[at]) != as_read(said[fact], self._kind, self._described.encoding):
                 name = self._described.columns[at][0]

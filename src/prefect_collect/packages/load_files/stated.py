@@ -1,7 +1,8 @@
 """What the lists of another system's export say of an item, under the names that sources use for the same facts.
 
-Names are compared by their letters and digits, without case. They are those of Google Vault's XML and of Microsoft
-Purview's ``Items.csv``: https://support.google.com/vault/answer/6099459 and
+Names are compared by their letters and digits, without case; of times the first is that of the service, and the last
+what the document says of itself. They are those of Google Vault's XML and of Microsoft Purview's ``Items.csv``:
+https://support.google.com/vault/answer/6099459 and
 https://learn.microsoft.com/purview/edisc-ref-document-metadata-fields
 """
 
@@ -9,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
@@ -25,7 +27,36 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "message_id": ("messageid", "internetmessageid", "emailinternetmessageid", "emailmessageid"),
     "custodian": ("custodian",),
     "family": ("familyid",),
+    "created": ("o365datecreated", "datecreated", "filesystemdatecreated", "docdatecreated"),
+    "modified": ("o365datemodified", "datemodified", "filesystemdatemodified", "docdatemodified"),
 }
+_FAMILY: Final[Mapping[str, tuple[str, ...]]] = {"item": ("fileid",), "parent": ("parentid",)}
+"""What a list calls an item, and the item that it is a part of."""
+
+
+class StatedFamily(NamedTuple):
+    """What a source states of an item's family: its name, what it calls the item, and the item's parent ("": none)."""
+
+    name: str
+    item: str
+    parent: str
+
+
+def stated_family(found: dict[str, Any]) -> StatedFamily | None:
+    """Return the family that a source states of an item; None if it states none.
+
+    A source of one's own states ``family``, and may state ``file_id`` and ``parent_id``, as Purview's list does.
+    """
+    listed = _listed(found)
+    name = found.get("family")
+    name = _fact(listed, "family") if name in (None, "", []) else name
+    if name in (None, ""):
+        return None
+    item, parent = (
+        found.get(own) or next(filter(None, map(listed.get, _FAMILY[what])), "")
+        for what, own in (("item", "file_id"), ("parent", "parent_id"))
+    )
+    return StatedFamily(str(name), str(item), str(parent))
 
 
 def with_listed(found: dict[str, Any]) -> dict[str, Any]:
@@ -59,6 +90,7 @@ def _fact(listed: dict[str, Any], fact: str) -> Any:
     return next(filter(None, map(listed.get, _NAMES[fact])), None)
 
 
+@lru_cache(256)  # the names of a list's columns, which each of its items has
 def _plain(name: str) -> str:
     return "".join(filter(str.isalnum, name.removeprefix(LISTED))).lower()
 

@@ -1,4 +1,4 @@
-"""What a load file states of items: the facts of `profiles.FACTS`, as texts, from rows of the manifest."""
+"""What a load file states of items: the facts of `formats.facts`, as texts, from rows of the manifest."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from functools import partial
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from prefect_collect.errors import PackageError
 from prefect_collect.escaping import one_line
-from prefect_collect.formats.profiles import METADATA
+from prefect_collect.formats.facts import METADATA
+from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.load_files.message_hash import edrm_mih
 from prefect_collect.packages.load_files.stated import listed_custodian, with_listed
+from prefect_collect.sources.created import creation_time, exact_time
+from prefect_collect.sources.metadata import CREATED, MODIFIED
 
 MANIFEST_COLUMNS: Final = [
     "item_id",
@@ -36,8 +40,11 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MESSAGE: Final = {"subject": "subject", "message_id": "message_id"}
 _PEOPLE: Final = ("from", "to", "cc", "bcc")
 _SENT: Final = ("sent", "sent_utc", "sent_date", "sent_time")
-_CREATED: Final = ("created", "created_utc")
-_STATED: Final = frozenset({*_MESSAGE, "edrm_mih", *_PEOPLE, *_SENT, *_CREATED, "family"})
+CREATED_FACTS: Final = (CREATED, "created_utc", "created_date", "created_time")
+"""The facts of a creation time; the others follow from the first."""
+
+_MODIFIED: Final = ("modified", "modified_utc", "modified_date", "modified_time")
+_STATED: Final = frozenset({*_MESSAGE, "edrm_mih", *_PEOPLE, *_SENT, *CREATED_FACTS, "family"})
 OF_MESSAGES: Final = ("from", "to", "subject", "date", "date_text", "message_id")
 """What a source states of a message, by which it is known that it states something of its header."""
 
@@ -55,14 +62,19 @@ class ItemFacts:
     def column(self, fact: str) -> list[str]:
         """Return the texts of a fact, "" where it is not known; not those that depend on the package."""
         if fact in _STATED or fact.startswith(METADATA):
-            if self.batch["metadata"].null_count == self.batch.num_rows:
+            if not self._has_metadata():
                 return [""] * self.batch.num_rows
             return [_stated(fact, found) for found in self._metadata()]
+        if fact in _MODIFIED and self.batch["source_modified"].null_count and self._has_metadata():
+            own = _COLUMNS[fact](self.batch)
+            return [
+                one or _of_time(fact, found.get(MODIFIED)) for one, found in zip(own, self._metadata(), strict=True)
+            ]
         return _COLUMNS[fact](self.batch) if fact != "source" else [self._source] * self.batch.num_rows
 
     def custodians(self) -> list[str]:
         """Return whose the items are as lists of another system's export say, "" where none does."""
-        if self.batch["metadata"].null_count == self.batch.num_rows:
+        if not self._has_metadata():
             return [""] * self.batch.num_rows
         return [_text(listed_custodian(found)) for found in self._metadata()]
 
@@ -81,11 +93,25 @@ class ItemFacts:
             return named
         return [one and are(found) for one, found in zip(named, self._metadata(), strict=True)]
 
+    def _has_metadata(self) -> bool:
+        return self.batch["metadata"].null_count != self.batch.num_rows  # type: ignore[no-any-return]
+
     def _metadata(self) -> list[dict[str, Any]]:
         if self._stated is None:
             ids = self.batch["item_id"]
             self._stated = [_parsed(text, ids, at) for at, text in enumerate(self.batch["metadata"].to_pylist())]
         return self._stated
+
+
+def states_created(manifest: Batches) -> bool:
+    """Return whether the manifest states of any item when it was created."""
+    for batch in manifest(["item_id", "metadata"]):
+        if batch["metadata"].null_count == batch.num_rows:
+            continue
+        named = batch.filter(pc.match_substring(batch["metadata"], "created", ignore_case=True))
+        if any(ItemFacts(named, "").column(CREATED)):
+            return True
+    return False
 
 
 def _parsed(text: str | None, ids: Any, at: int) -> dict[str, Any]:
@@ -105,7 +131,8 @@ def _stated(fact: str, found: dict[str, Any]) -> str:
         value = found.get(fact.removeprefix(METADATA))
         return "; ".join(map(_text, value)) if isinstance(value, list) else _text(value)
     if fact == "family":
-        return _text(found.get("family"))
+        family = found.get("family")
+        return "" if family == [] else _text(family)
     if fact in _MESSAGE:
         return _text(found.get(_MESSAGE[fact]))
     if fact == "edrm_mih":
@@ -113,10 +140,12 @@ def _stated(fact: str, found: dict[str, Any]) -> str:
     if fact in _PEOPLE:
         people = found.get(fact)
         return "; ".join(map(_text, people)) if isinstance(people, list) else _text(people)
-    at = found.get("date") if fact in _SENT else found.get("created")
+    if fact in CREATED_FACTS:
+        return _of_time(fact, found.get(CREATED))
+    at = found.get("date")
     if not isinstance(at, str):
         return _text(found.get("date_text")) if fact == "sent" else ""
-    if fact in ("sent", "created"):
+    if fact == "sent":
         return at
     try:
         time = datetime.fromisoformat(at)
@@ -124,6 +153,20 @@ def _stated(fact: str, found: dict[str, Any]) -> str:
     except (ValueError, OverflowError):
         return ""
     return time_text(time, fact.rpartition("_")[2])
+
+
+def _of_time(fact: str, stated: object) -> str:
+    """Return a fact of a file's time that is stated as text by ISO 8601 with a zone; "" for any other."""
+    at = exact_time(stated) if fact in _MODIFIED else creation_time(stated)
+    if at is None:
+        return ""
+    form = fact.rpartition("_")[2]
+    return time_text(at, "zoned") if form == fact else time_text(at.astimezone(UTC), form)
+
+
+def created_facts(created: str) -> dict[str, str]:
+    """Return the facts of a creation time, by its first one."""
+    return {fact: _of_time(fact, created) for fact in CREATED_FACTS}
 
 
 def _text(value: object) -> str:

@@ -15,6 +15,7 @@ from prefect_collect.packages.load_files.headers import with_headers
 from prefect_collect.packages.load_files.lists import SEAL, LoadFileLists
 from prefect_collect.packages.load_files.plan import Plan, plan_of
 from prefect_collect.packages.load_files.texts import find_texts
+from prefect_collect.packages.load_files.values import states_created
 from prefect_collect.threads.stop import Stop
 
 
@@ -34,7 +35,7 @@ def build_loadfile(given: PackageInput, place: PackagePlace, stop: Stop | None =
     texts = find_texts(manifest, plan.items, checked, given.staging, spec.job_id, stop)
     with (
         temporary_folder() as folder,
-        closing(LoadFileLists(folder, spec, plan)) as lists,
+        closing(LoadFileLists(folder, spec, plan, has_created=states_created(manifest))) as lists,
         open(folder / "central", "w+b") as central,
     ):
         layout = ZipLayout(spec, checked, central)

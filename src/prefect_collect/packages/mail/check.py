@@ -16,6 +16,7 @@ from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.contents.index import Entry
 from prefect_collect.packages.file_sets.check import SetCheck
 from prefect_collect.packages.file_sets.items import ItemsCheck, ListedItem
+from prefect_collect.packages.file_sets.lists import ITEMS
 from prefect_collect.packages.load_files.exceptions_check import is_written
 from prefect_collect.packages.load_files.tables import comparable, read_table
 from prefect_collect.packages.mail.format import MAIL
@@ -44,8 +45,8 @@ class _Messages(ItemsCheck):
         self._is_mbox = is_mbox
         self._rows = read_table(files, INDEX, COLUMNS)
         self._is_index_wrong = False
-        # 64 bytes for each message of an mbox file.
-        self._files: dict[int, tuple[str, array[int], bytearray]] = {}
+        # About 90 bytes for each message of an mbox file.
+        self._files: dict[int, tuple[str, array[int], _Digests]] = {}
 
     def add(self, item: ListedItem) -> None:
         """Compare a message with the index, and keep its place."""
@@ -62,9 +63,10 @@ class _Messages(ItemsCheck):
         if (item.offset is not None) is not self._is_mbox:
             self.problems.add(item.path, "the list of items gives another kind of place than the description states")
         elif item.offset is not None:
-            _, places, digests = self._files.setdefault(item.number, (item.path, array("q"), bytearray()))
+            _, places, digests = self._files.setdefault(item.number, (item.path, array("q"), _Digests()))
             places.extend((item.offset, length))
-            digests += bytes.fromhex(item.sha256) if re.fullmatch("[0-9a-f]{64}", item.sha256) else bytes(32)
+            sha256 = bytes.fromhex(item.sha256) if re.fullmatch("[0-9a-f]{64}", item.sha256) else bytes(32)
+            digests.add(sha256, *item.hashes)
 
     def _compare_origin(self, row: Sequence[str], item: ListedItem) -> None:
         """Compare what the index says of where a message comes from."""
@@ -84,11 +86,11 @@ class _Messages(ItemsCheck):
             if entry is None:
                 continue
             try:
-                self._prove(path, entry, places, bytes(digests))
+                self._prove(path, entry, places, digests)
             except Damaged as error:
                 self.problems.add(path, str(error))
 
-    def _prove(self, path: str, entry: Entry, places: array[int], digests: bytes) -> None:
+    def _prove(self, path: str, entry: Entry, places: array[int], digests: _Digests) -> None:
         """Compare the messages of an mbox file, which the list of items may have in another order. Raise Damaged."""
         reader, at = _Ahead(self.files.chunks(entry)), 0
         listed = np.frombuffer(places, np.int64).reshape(-1, 2)
@@ -96,14 +98,44 @@ class _Messages(ItemsCheck):
             offset, length = listed[row].tolist()
             if offset < at or offset - at > _LONGEST or not _BETWEEN.fullmatch(b"".join(reader.take(offset - at))):
                 raise Damaged(f"the line From before message {number + 1:,} is not where the list of items has it")
-            state = hashlib.sha256()
+            expected = digests.of(row)
+            states = [(digest, getattr(hashlib, name)(usedforsecurity=False)) for name, digest in expected.items()]
             for data in unquoted(reader.take(length)):
-                state.update(data)
-            if state.digest() != digests[32 * row : 32 * row + 32]:
+                for _, state in states:
+                    state.update(data)
+            wrong = [state.name for digest, state in states if state.digest() != digest]
+            if "sha256" in wrong:
                 self.problems.add(path, f"message {number + 1:,}, unquoted, is not the item that was collected")
+            elif wrong:
+                names = " and ".join(wrong).upper()
+                self.problems.add(path, f"message {number + 1:,}, unquoted, has another {names} than {ITEMS} states")
             at = offset + length
         if entry.size - at > 2 or b"".join(reader.take(entry.size - at)) not in (b"\n", b"\n\n"):
             raise Damaged("it has more than the messages that the list of items has in it")
+
+
+class _Digests:
+    """The hashes that are stated of the messages of a file, by their order in the list of items."""
+
+    _ALGORITHMS: Final = (("sha256", 32), ("md5", 16), ("sha1", 20))
+
+    def __init__(self) -> None:
+        self._held = {name: bytearray() for name, _ in self._ALGORITHMS}
+        self._stated = {name: bytearray() for name, _ in self._ALGORITHMS}
+
+    def add(self, *digests: bytes | None) -> None:
+        """Add those of a message: its SHA-256, MD5 and SHA-1."""
+        for (name, size), digest in zip(self._ALGORITHMS, digests, strict=True):
+            self._stated[name].append(digest is not None)
+            self._held[name] += bytes(size) if digest is None else digest
+
+    def of(self, row: int) -> dict[str, bytes]:
+        """Return those that are stated of a message, by algorithm."""
+        return {
+            name: bytes(self._held[name][size * row : size * row + size])
+            for name, size in self._ALGORITHMS
+            if self._stated[name][row]
+        }
 
 
 class _Ahead:

@@ -82,12 +82,12 @@ def build_ocfl(given: PackageInput, place: PackagePlace, stop: Stop | None = Non
                     stop.require_going()
                     version.add_list(file, given.staging, destination, stop)
             stop.require_going()
-            version.finish(_said(spec), failed, version.fixity(given))
+            remark = version.finish(_said(spec), failed, version.fixity(given))
         except JobCanceled:
             stored.remove_version()
             raise
         blob = destination.stat(f"{place.key}/{INVENTORY}")
-        return Built(place.key, blob, lists.items, lists.bytes, stored.fingerprint(), failed)
+        return Built(place.key, blob, lists.items, lists.bytes, stored.fingerprint(), failed, remark=remark)
 
 
 @dataclass(slots=True)
@@ -164,16 +164,18 @@ class _Version:
 
     def finish(
         self, said: Mapping[str, Any], failed: Mapping[int, Failure], fixity: Mapping[str, Mapping[str, str]]
-    ) -> None:
-        """Commit the version without the items that failed, unless it is just the last one."""
+    ) -> str:
+        """Commit the version without the items that failed, unless it is just the last one; say which one it is."""
         for number in failed:
             if number in self._numbers:
                 del self.state[self._numbers[number]]
         before = self.stored.inventory
         if before is not None and self.state == before.state(before.head):
             self.stored.remove_version()
-        else:
-            self.stored.commit(next_version(before, self.stored.key, self.manifest, self.state, said, fixity))
+            return f"The object has just these files as its version v{before.head}, so none was added."
+        version = next_version(before, self.stored.key, self.manifest, self.state, said, fixity)
+        self.stored.commit(version)
+        return f"The export is version v{version.head} of the object."
 
     def _place(self, path: str, digest: str) -> None:
         self.places[digest] = f"v{self.stored.next}/content/{path}"

@@ -18,7 +18,7 @@ from prefect_collect.packages.contents.index import temporary_index
 from prefect_collect.packages.file_sets.check import SetCheck
 from prefect_collect.packages.ocfl.head import HeadCheck, HeadContainer
 from prefect_collect.packages.ocfl.inventory import MOST_BYTES, Inventory, Paths, flattened, parsed_inventory
-from prefect_collect.packages.ocfl.names import DESCRIPTION, INVENTORY, OBJECT, ROOT, declared
+from prefect_collect.packages.ocfl.names import DESCRIPTION, INVENTORY, OBJECT, declared
 from prefect_collect.untrusted.bounded_json import BadValue
 
 _AT_ONCE: Final = 500
@@ -55,10 +55,6 @@ class OcflCheck:
         """Check everything, and add what is wrong to the findings."""
         files = self.files
         check_safe(files)
-        if files.index.find(ROOT) is not None:
-            what = "it is an OCFL storage root, which has an object for each source; verify each folder in it"
-            self._problems.add("package", what)
-            return
         files.find_base(OBJECT)
         files.check_names()
         self._fingerprint = files.sha256(INVENTORY)
@@ -178,7 +174,7 @@ class OcflCheck:
             self.payload = sum(size for _, size in index.sizes())
             return
         check = HeadCheck(logical, self.threads)
-        check.state = head.state
+        check.state, check.fixity = head.state, _fixity_of(inventory)
         check.run()
         self.ours = True
         self._take(check)
@@ -187,3 +183,13 @@ class OcflCheck:
     def _take(self, check: SetCheck) -> None:
         self.items, self.payload, self.not_delivered = check.items, check.payload, check.not_delivered
         self.tool, self.has_documents = check.tool, check.has_documents
+
+
+def _fixity_of(inventory: Inventory) -> dict[str, dict[str, str]]:
+    """Return the further hashes of an inventory by algorithm, and by the hash of the content."""
+    digests = flattened(inventory.manifest)
+    found: dict[str, dict[str, str]] = {}
+    for name, paths in inventory.fixity.items():
+        known = flattened(paths)
+        found[normalised(name)] = {digests[path]: known[path].lower() for path in known.keys() & digests.keys()}
+    return found

@@ -79,13 +79,26 @@ class HeadCheck(SetCheck):
     description: ClassVar[str] = DESCRIPTION
     state: Mapping[str, str]
     """The hash of each logical path."""
+    fixity: Mapping[str, Mapping[str, str]]
+    """Further hashes by algorithm, and by the hash of the content."""
 
-    def check_bytes(self, manifest: Manifest) -> None:
-        """Compare the version's own list of hashes with the object's inventory."""
-        for share in shares_of(self.files.index, [manifest.number]):
+    def check_bytes(self, manifest: Manifest, more: Sequence[Manifest]) -> None:
+        """Compare the version's own list of hashes, and MD5 and SHA-1 of its items, with the object's inventory."""
+        lists = {one.number: one for one in (manifest, *more)}
+        for share in shares_of(self.files.index, [*lists]):
             for entry, digests in read_share(share)[0]:
-                if manifest.number in digests and digests[manifest.number].hex() != self.state[entry.name]:
-                    self.problems.add(entry.name, f"{manifest.name} and the inventory do not agree on its hash")
+                for number, digest in digests.items():
+                    if digest.hex() != self._proven(manifest, lists[number], entry.name, digest):
+                        what = f"{lists[number].name} and the inventory do not agree on its hash"
+                        self.problems.add(entry.name, what)
+
+    def _proven(self, manifest: Manifest, one: Manifest, path: str, digest: bytes) -> str:
+        """Return the hash of a logical path that was compared with its bytes; `digest` if none of its kind was."""
+        content = self.state[path]
+        if one is manifest:
+            return content
+        name = one.algorithm.name if one.algorithm is not None else ""
+        return self.fixity.get(name, {}).get(content, digest.hex())
 
     def items_check(self, said: Mapping[str, Any]) -> ItemsCheck:
         """Return the check of the items."""

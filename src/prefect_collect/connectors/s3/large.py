@@ -1,4 +1,4 @@
-"""Reading a large object of S3: by one request, and by several ranges at once where the server's bytes come too slowly.
+"""Reading a large object: by one request, and by several ranges at once where the server's bytes come too slowly.
 
 One connection is enough for a reader that hashes and writes no faster than its bytes come. If the reader waits for most
 of its time, and the bytes come slowly, the rest is asked for as ranges, side by side; and so is the rest after a break.
@@ -39,8 +39,8 @@ _FAST: Final = 128 << 20
 
 _IGNORED: Final = "The server announced ranges of objects, and does not send them"
 
-Prepare = Callable[[], tuple[str, list[str]]]
-"""Returns URL and header lines of a request for the whole object."""
+Prepare = Callable[[list[str]], tuple[str, list[str]]]
+"""Returns URL and header lines of a request for the object, with these header lines of its own among them."""
 
 
 class Large:
@@ -140,8 +140,7 @@ class Large:
 
     def prepare(self, start: int, end: int) -> tuple[str, list[str]]:
         """Return URL and header lines of the request for a range (see `RangedStream`)."""
-        url, lines = self._prepare()
-        return url, [*lines, f"Range: bytes={start}-{end - 1}", f"If-Match: {self._etag}"]  # they need no signature
+        return self._prepare([f"Range: bytes={start}-{end - 1}", f"If-Match: {self._etag}"])
 
     def require(self, answer: Answer, start: int) -> None:
         """Raise SourceError unless an answer is that of a range from `start` of this version of the object."""
