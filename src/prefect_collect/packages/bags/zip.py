@@ -42,7 +42,7 @@ def build_zip(
         layout = ZipLayout(spec, checked, central, "data/", keeps_headers=keeps_headers)
         for rows in read_rows(given.manifest, checked.names, first):
             stop.require_going()
-            good = [row for row in rows if checked.is_good(row.number)]
+            good = [row for row in rows if checked.is_good(row.number)] if checked.undelivered else rows
             layout.add(good)
             digests = [checked.sha512(row.number) for row in good] if spec.sha512 else []
             tags.deliver([r.path for r in good], [r.size for r in good], [r.sha256 for r in good], digests)
