@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from prefect_collect.connectors.http.engine import Answer
 from prefect_collect.connectors.http.fetcher import Fetcher
-from prefect_collect.connectors.http.pace import RETRY_AFTER, Pace
+from prefect_collect.connectors.http.pace import RETRY_AFTER, Pace, Places
 from prefect_collect.connectors.http.stream import Stream
 from prefect_collect.errors import SourceError
 from prefect_collect.threads.stop import current_stop
@@ -55,7 +55,7 @@ def all_answers(
     *,
     prepare: Callable[[T], tuple[str, list[str]]],
     size: Callable[[T], int],
-    pace: Pace,
+    pace: Places,
 ) -> Iterator[tuple[T, Answer | SourceError]]:
     """Yield the answers as they arrive (`Fetcher.fetch`), also of what is put back meanwhile."""
     while asked and not current_stop().canceled:

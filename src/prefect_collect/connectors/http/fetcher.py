@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import pycurl
 
 from prefect_collect.connectors.http.engine import Answer, Limits, Loop, new_handle
-from prefect_collect.connectors.http.pace import Pace
+from prefect_collect.connectors.http.pace import Places
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import MOST_AT_ONCE
 from prefect_collect.threads.stop import current_stop
@@ -44,7 +44,7 @@ class Fetcher:
         *,
         prepare: Callable[[T], tuple[str, list[str]]],
         size: Callable[[T], int],
-        pace: Pace | None = None,
+        pace: Places | None = None,
     ) -> Iterator[tuple[T, Answer | SourceError]]:
         """Yield the answers as they arrive, with at most `concurrency` requests and about 64 MiB at once.
 

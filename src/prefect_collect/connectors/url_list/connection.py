@@ -124,6 +124,7 @@ class Connection:
                 target_of=target_of,
                 whole=lambda item, head, _: _seen(item, head),
                 size=lambda _: 0,
+                is_listing=True,
             )
             for item, got in many.read(items(), _LOOKS):
                 if not isinstance(got, _NotAsked):
