@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus
-from prefect_collect.stores import Blob, Buffer, DirectoryStore
+from prefect_collect.stores import Blob, Buffer, DirectoryStore, Store
 from prefect_collect.verification import verify_job
 from tests.support.memory_source import MemorySource, Thing
-from tests.support.run_attempts import attempt, export, held, new_job, unsuccessful
+from tests.support.memory_store import MemoryStore
+from tests.support.run_attempts import attempt, copied, export, held, new_job, unsuccessful
 
 THINGS = {
     "ann/a": b"same",
@@ -34,9 +36,21 @@ THINGS = {
 
 
 def collected(tmp_path: Path, things: dict[str, bytes] | None = None) -> JobFolder:
-    """Return a collection of these things, each of the custodian whose folder it is in."""
-    source = MemorySource({name: Thing("good", data) for name, data in (things or THINGS).items()})
-    folder = new_job(DirectoryStore(tmp_path / "staging"), source, options={"custodian_folder": "{custodian}"})
+    """Return a collection of these things, each of the custodian whose folder it is in.
+
+    Without things, it is a copy of one collection of `THINGS`.
+    """
+    return copied(_of_things()) if things is None else _collected(DirectoryStore(tmp_path / "staging"), things)
+
+
+@cache
+def _of_things() -> JobFolder:
+    return _collected(MemoryStore(), THINGS)
+
+
+def _collected(store: Store, things: dict[str, bytes]) -> JobFolder:
+    source = MemorySource({name: Thing("good", data) for name, data in things.items()})
+    folder = new_job(store, source, options={"custodian_folder": "{custodian}"})
     attempt(folder, source)
     return folder
 
@@ -133,11 +147,12 @@ def test_the_delivered_one_names_the_others(tmp_path: Path) -> None:
 def test_packages_in_files(tmp_path: Path, format: str) -> None:
     """They are put together without what is not delivered, and are valid; so is each bag of a group."""
     bag = BagOptions(volume_bytes=5) if format == "bagit-group" else None
-    marked = export(collected(tmp_path), DirectoryStore(tmp_path / "marked"), format, bag=bag)[1]
+    collection = collected(tmp_path)
+    marked = export(collection, DirectoryStore(tmp_path / "marked"), format, bag=bag)[1]
     assert verify(marked.package or "").problems == []
     for one in sorted(Path(marked.package or "").glob("*.zip")):
         assert verify(one).problems == []
-    job, result = export(collected(tmp_path), DirectoryStore(tmp_path / "out"), format, deduplicate="global", bag=bag)
+    job, result = export(collection, DirectoryStore(tmp_path / "out"), format, deduplicate="global", bag=bag)
     assert result.package is not None
     verified = verify(result.package)
     assert (verified.problems, verified.items, verified.not_delivered) == ([], 5, 2)

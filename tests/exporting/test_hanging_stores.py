@@ -28,7 +28,7 @@ from prefect_collect.threads.pool import Pool
 from prefect_collect.threads.stop import Stop
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.memory_store import MemoryStore
-from tests.support.run_attempts import attempt, check_account, export, job_rows, new_job
+from tests.support.run_attempts import attempt, check_account, copied, export, job_rows, new_job
 
 _COUNT = 12
 
@@ -91,8 +91,7 @@ def _delivered(format: str) -> tuple[JobFolder, MemoryStore]:
 def delivered(format: str) -> tuple[JobFolder, MemoryStore]:
     """Return a collection of a test's own, in a store that has an export of it too, and what that delivered."""
     collection, destination = _delivered(format)
-    assert isinstance(collection.store, MemoryStore)
-    return JobFolder(collection.store.copy(), collection.job_id), destination
+    return copied(collection), destination
 
 
 def canceled(hang: Hang, collection: JobFolder, destination: Store, format: str) -> tuple[JobFolder, TaskResult]:

@@ -58,6 +58,12 @@ def new_job(store: Store, source: Source, job_id: str | None = None, **described
     return folder
 
 
+def copied(made: JobFolder) -> JobFolder:
+    """Return a job in a copy of its memory store, for one test to work with."""
+    assert isinstance(made.store, MemoryStore)
+    return JobFolder(made.store.copy(), made.job_id)
+
+
 def new_incremental_job(store: Store, source: Source) -> JobFolder:
     """Return the folder of a new collection that compares with those before it."""
     record = replace(new_job(MemoryStore(), source).record(), job_id="probe")

@@ -14,6 +14,7 @@ import json
 import platform
 import unicodedata
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -138,12 +139,15 @@ def clipped(value: str, most: int = LONGEST) -> str:
 def tool_versions() -> dict[str, str]:
     """Return the versions of what makes packages and documents."""
     found = {"Python": platform.python_version(), "Unicode": unicodedata.unidata_version}
-    for name in _TOOLS:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = ""
-    return found
+    return found | {name: _version_of(name) for name in _TOOLS}
+
+
+@cache  # it is read from a file with all that a package says of itself
+def _version_of(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
 
 
 def meanings_of(codes: Iterable[str], *, whole: bool = False) -> dict[str, str]:
