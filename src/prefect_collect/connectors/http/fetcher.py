@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 import pycurl
@@ -147,3 +149,28 @@ class Fetcher:
         handle.setopt(pycurl.WRITEFUNCTION, answer.body.append)
         self._loop.add(handle)
         return handle
+
+
+class Fetchers:
+    """The fetchers of one source, which are kept with their connections; each is used by one thread at a time.
+
+    Args:
+        make: Returns a new fetcher, where all that there are are in use.
+    """
+
+    def __init__(self, make: Callable[[], Fetcher]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._idle: list[Fetcher] = []
+
+    @contextmanager
+    def one(self) -> Iterator[Fetcher]:
+        """Give a fetcher to this thread."""
+        with self._lock:
+            fetcher = self._idle.pop() if self._idle else None
+        fetcher = self._make() if fetcher is None else fetcher
+        try:
+            yield fetcher
+        finally:
+            with self._lock:
+                self._idle.append(fetcher)
