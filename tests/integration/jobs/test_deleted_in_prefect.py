@@ -34,6 +34,7 @@ def known(desk: Desk) -> dict[str, jobs.DeletedJob]:
     return {job.job_id: job for job in jobs.list_deleted().jobs if job.store == desk.store}
 
 
+@pytest.mark.timeout(900)  # the recovery also settles what other tests on this server left
 def test_they_are_found_and_deleted_or_kept(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     """The recovery flow records the jobs without a run, and Prefect's UI shows them; the command line and the console
     list them, keep one and delete the evidence of another one. The custody log names who did so, where it is left.
