@@ -35,6 +35,19 @@ class Algorithm:
         return bool(found == digest)
 
 
+ITEM_HASHES: Final = {"md5": 16, "sha1": 20}
+"""The hashes that lists of items and load files may state beside the SHA-256, with their bytes."""
+
+
+def stated_digest(name: str, text: str) -> bytes | None:
+    """Return the hash of `ITEM_HASHES` that a text states in lower-case hexadecimal digits; None if it is not one."""
+    try:
+        digest = bytes.fromhex(text)
+    except ValueError:
+        return None
+    return digest if len(digest) == ITEM_HASHES[name] and digest.hex() == text else None
+
+
 def normalised(name: str) -> str:
     """Return a name as manifests write it: in lower case, letters and digits only (RFC 8493, section 2.4)."""
     return "".join(letter for letter in name.lower() if letter.isascii() and letter.isalnum())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from prefect_collect.archive.problems import shown
-from prefect_collect.packages.bags.algorithms import find_algorithm
+from prefect_collect.packages.bags.algorithms import find_algorithm, stated_digest
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.manifests import Manifest
 from prefect_collect.packages.building.spec import DELIVERED
@@ -15,18 +15,14 @@ from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
 
 _COLUMNS: Final = ["item_id", "outcome", "path", "offset", *HASHES]
 _ROWS: Final = 4096
-_SIZES: Final = {"md5": 16, "sha1": 20}
 
 
 def stated_hashes(values: Sequence[object]) -> tuple[bytes | None, ...] | None:
     """Return the hashes of `HASHES` that a row states, None for those that it does not; None if one is no such hash."""
     found: list[bytes | None] = []
     for name, value in zip(HASHES, values, strict=True):
-        try:
-            digest = None if value is None else bytes.fromhex(str(value))
-        except ValueError:
-            return None
-        if digest is not None and (len(digest) != _SIZES[name] or digest.hex() != value):
+        digest = None if value is None else stated_digest(name, str(value))
+        if value is not None and digest is None:
             return None
         found.append(digest)
     return tuple(found)

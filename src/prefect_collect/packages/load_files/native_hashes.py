@@ -8,14 +8,11 @@ from typing import Final
 
 from prefect_collect.archive.problems import Damaged
 from prefect_collect.escaping import csv_text
-from prefect_collect.packages.bags.algorithms import find_algorithm
+from prefect_collect.packages.bags.algorithms import ITEM_HASHES, find_algorithm, stated_digest
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.manifests import Manifest
 from prefect_collect.packages.load_files.description import Description
 from prefect_collect.packages.load_files.reading import read_csv, read_dat
-
-HASHES: Final = {"md5": 16, "sha1": 20}
-"""The facts, and how many bytes such a hash has."""
 
 _ROWS: Final = 1_000
 
@@ -55,10 +52,10 @@ class NativeHashes:
 
     def __init__(self, files: BagFiles, described: Description) -> None:
         self._files, self._described = files, described
-        self._places = {name: at for name in HASHES if (at := described.column(name)) is not None}
+        self._places = {name: at for name in ITEM_HASHES if (at := described.column(name)) is not None}
         self._lists = {
             name: Manifest(f"load file ({name.upper()})", False, find_algorithm(name), number)
-            for number, name in enumerate(HASHES, 1)
+            for number, name in enumerate(ITEM_HASHES, 1)
         }
         self.unread: set[str] = set()
 
@@ -75,7 +72,7 @@ class NativeHashes:
             rows = chain([first], rows)
             while batch := list(islice(rows, _ROWS)):
                 used |= self._add(kind, batch)
-        return [self._lists[name] for name in HASHES if name in used]
+        return [self._lists[name] for name in ITEM_HASHES if name in used]
 
     def _add(self, kind: str, rows: list[TableRow]) -> set[str]:
         """List the hashes of rows, and return of which algorithms there are any."""
@@ -89,7 +86,7 @@ class NativeHashes:
             for path, (volume, row) in zip(paths, rows, strict=True):
                 if path not in found or not row[at]:
                     continue
-                digest = _parsed(undo(row[at]), HASHES[name])
+                digest = stated_digest(name, undo(row[at]))
                 if digest is None:
                     self._problem(path, f"the {kind.upper()} of {volume} states what is no {name.upper()}")
                 else:
@@ -103,11 +100,3 @@ class NativeHashes:
 
     def _problem(self, path: str, what: str) -> None:
         self._files.findings.problems.add(path.removeprefix(self._files.base), what)
-
-
-def _parsed(text: str, size: int) -> bytes | None:
-    try:
-        digest = bytes.fromhex(text)
-    except ValueError:
-        return None
-    return digest if len(digest) == size and digest.hex() == text else None

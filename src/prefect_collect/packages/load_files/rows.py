@@ -11,6 +11,7 @@ from typing import Any, Final
 from prefect_collect.archive.problems import Damaged, Problems, shown
 from prefect_collect.escaping import csv_text
 from prefect_collect.formats.facts import FAMILY_RANGE
+from prefect_collect.packages.bags.algorithms import ITEM_HASHES
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.manifests import Manifest
 from prefect_collect.packages.building.duplicate_columns import DUPLICATE_OF
@@ -24,7 +25,7 @@ from prefect_collect.packages.load_files.item_columns import ITEMS_OPTIONAL, ITE
 from prefect_collect.packages.load_files.listed_facts import STATED, ListedFacts
 from prefect_collect.packages.load_files.lists import ITEMS
 from prefect_collect.packages.load_files.message_hash import is_edrm_mih
-from prefect_collect.packages.load_files.native_hashes import HASHES, table_rows
+from prefect_collect.packages.load_files.native_hashes import table_rows
 from prefect_collect.packages.load_files.reading import as_read
 from prefect_collect.sources.metadata import CREATED
 from prefect_collect.untrusted.bounded_parquet import BadParquet, BoundedParquet
@@ -175,7 +176,7 @@ class _Table:
         places = rows.described.column("edrm_mih"), rows.described.column("message_id")
         self._hash = None if places[0] is None or places[1] is None else (places[0], places[1])
         self._unread = {
-            name: at for name in HASHES if kind in rows.unread and (at := rows.described.column(name)) is not None
+            name: at for name in ITEM_HASHES if kind in rows.unread and (at := rows.described.column(name)) is not None
         }
         self._stopped = False
 
