@@ -49,7 +49,8 @@ def verify_all(named: Sequence[str], store: str | None, checks: PackageChecks, *
         json: Whether to print JSON.
 
     Raises:
-        UsageError: What is named alone is no package, or a check is given that cannot be one of all.
+        UsageError: What is named alone is no package, a check is given that cannot be one of all, or only signatures
+            and time stamps are named.
         JobNotFound, StoreError: The same, of a job.
     """
     out = Output(as_json=json)
@@ -59,24 +60,29 @@ def verify_all(named: Sequence[str], store: str | None, checks: PackageChecks, *
         out.json(verdict.document)
         return verdict.code
     checks.seals.require_many()
+    if all(_is_seal(place) for place in named):
+        raise UsageError(
+            "These are signatures and time stamps, which are checked with their packages; name the packages. "
+            f"[{', '.join(named[:3])}]"
+        )
     verdicts: list[Verdict] = []
     for place in named:
         root = roots[place]
+        places = [] if _is_seal(place) else [place]
         if root is not None:
-            if root.problems or root.warnings or not root.objects:
-                verdicts.append(_one_of_many(place, partial(root_verdict, place, root, out), out))
             places = object_places(place, root)
-        else:
-            places = [] if _is_seal(place) else [place]
+            if root.problems or root.warnings or not places:
+                verdicts.append(_one_of_many(place, partial(root_verdict, place, root, out), out))
         verdicts += [_one_of_many(each, partial(_verdict, each, store, checks, out), out) for each in places]
     out.json([verdict.document for verdict in verdicts])
     _print_sum(out, verdicts)
-    return max((verdict.code for verdict in verdicts), default=OK)
+    return max(verdict.code for verdict in verdicts)
 
 
 def _is_seal(place: str) -> bool:
     """Return whether a local file is the signature or time stamp beside a package, as ``packages/*`` names it too."""
-    return any(place.endswith(ending) and os.path.lexists(place[: -len(ending)]) for ending in (SIGNATURE, TIMESTAMP))
+    beside = (place[: -len(ending)] for ending in (SIGNATURE, TIMESTAMP) if place.endswith(ending))
+    return not os.path.isdir(place) and any(os.path.lexists(package) for package in beside)
 
 
 def _one_of_many(place: str, judge: Callable[[], Verdict], out: Output) -> Verdict:
