@@ -44,6 +44,8 @@ def test_the_seals_beside_packages(folder: Path, capsys: pytest.CaptureFixture[s
         (folder / name).touch()
     assert run(["verify", "good", "good.sig", "good.tsr"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "1 verified: 1 valid, 0 not valid."
+    assert run(["verify", "good.sig", "good.tsr"]) == 2
+    assert "name the packages. [good.sig, good.tsr]" in capsys.readouterr().err
 
 
 def test_several_packages_in_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,6 +49,16 @@ def test_they_change_no_status() -> None:
     assert verify_job(folder).valid
 
 
+def test_the_tolerated_percentage_leaves_them_out() -> None:
+    """They cannot succeed, so that failures are judged among the other items, also in a retry."""
+    source = MemorySource(some("elsewhere", 40) | some("unlisted_failure", 4))
+    folder = new_job(MemoryStore(), source)
+    for tolerated in (50, 100, 50):
+        stop = Stop()
+        attempt(folder, source, stop=stop, tolerated_failure_percentage=tolerated)
+        assert (None if stop.why is None else stop.why.code) == ("threshold_exceeded" if tolerated < 100 else None)
+
+
 def test_a_source_of_nothing_else() -> None:
     """A job that finds nothing but what is elsewhere is Successfully completed: nothing of it failed."""
     source = MemorySource(some("elsewhere", 2))

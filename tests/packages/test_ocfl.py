@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from prefect_collect.cli import run
-from prefect_collect.cli._exits import OK, WRONG_USE
+from prefect_collect.cli._exits import FAILED, OK, WRONG_USE
 from prefect_collect.errors import PackageError, PackageExists
 from prefect_collect.exporting.delivery import Delivery
 from prefect_collect.packages import PACKAGE_FORMATS, PackageInput, PackagePlace, PackageSpec, check_items, verify
@@ -122,10 +122,58 @@ def test_the_command_takes_the_folder_of_an_object(made: Path, capsys: pytest.Ca
     assert (found["location"], found["valid"]) == (str(made), True)
     with pytest.raises(PackageError, match="an OCFL storage root, which has an object for each source; verify each"):
         verify(made.parent)
-    made.rename(made.parent / "0=other")
-    (made.parent / "0=other" / "0=ocfl_object_1.1").unlink()
-    assert run(["verify", str(made.parent)]) == WRONG_USE
-    assert "none of the folders in it is an OCFL object" in capsys.readouterr().err
+    (made.parent / "empty").mkdir()
+    (made.parent / "empty" / "0=ocfl_1.1").write_text("ocfl_1.1\n")
+    assert run(["verify", str(made.parent / "empty")]) == WRONG_USE
+    assert "The OCFL storage root has no objects" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda root: (root / "object/0=ocfl_object_1.1").unlink(), "problem: object/: no object is declared in it"),
+        (lambda root: (root / "gone").mkdir(), "problem: gone/: no object is declared in it"),
+        (lambda root: (root / "extensions/x/y").mkdir(parents=True), "1 verified: 1 valid"),
+        (lambda root: (root / "ocfl_1.1.txt").touch(), "1 verified: 1 valid"),
+        (lambda root: (root / "notes.txt").touch(), "warning: notes.txt: it belongs to no object"),
+        (lambda root: (root / "link").symlink_to("object"), "problem: link: it is a symbolic link"),
+        (lambda root: (root / "0=ocfl_1.1").write_text("x"), "problem: 0=ocfl_1.1: it is not the declaration"),
+        (lambda root: (root / "object/0=ocfl_object_1.1").rename(root / "object/0=ocfl_object_1.0"), "1 could not be"),
+    ],
+)
+def test_all_of_a_storage_root_is_accounted_for(
+    made: Path, change: Callable[[Path], Any], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder without an object is a problem of the storage root, and another file in it a warning."""
+    change(made.parent)
+    code = run(["verify", str(made.parent)])
+    shown = capsys.readouterr().out
+    assert said in shown
+    assert (code == OK) == ("problem: " not in shown and "could not be" not in shown)
+
+
+def test_a_storage_root_with_deeper_folders(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Objects are found at any depth, those in the content of another are not, and files above them are problems."""
+    root = made.parent
+    (root / "ab" / "cd").mkdir(parents=True)
+    made.rename(root / "ab" / "cd" / "object")
+    assert run(["verify", str(root)]) == OK
+    assert capsys.readouterr().out.splitlines()[0] == str(root / "ab" / "cd" / "object")
+    (root / "ab" / "stray").touch()
+    (root / "ab" / "cd" / "object" / "v2" / "content" / "0=ocfl_object_1.1").touch()
+    (root / "ab" / "ef").mkdir()
+    (root / "ab" / "ef" / "inventory.json").touch()
+    assert run(["verify", str(root), "--json"]) == FAILED
+    of_root, of_object = json.loads(capsys.readouterr().out)
+    assert [problem["path"] for problem in of_root["problems"]] == ["ab/ef/", "ab/stray"]
+    assert [problem["path"] for problem in of_object["problems"]] == ["v2/content/0=ocfl_object_1.1"]
+
+
+@pytest.mark.parametrize("left", ["bagit.txt", "manifest-sha256.txt", "mail.json", "job.json"])
+def test_a_package_that_declares_a_storage_root_is_what_it_was(left: str, made: Path, tmp_path: Path) -> None:
+    """The declaration and a good object in a package's folder do not have it taken for a storage root."""
+    (made.parent / left).touch()
+    assert run(["verify", str(made.parent)]) == FAILED
 
 
 INVENTORY = next_version(None, "object", {ONE: ["v1/content/a"]}, {"a": ONE, "b": ONE}, SAID)

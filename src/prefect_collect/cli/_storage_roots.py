@@ -1,41 +1,59 @@
-"""The objects in an OCFL storage root, each of which `verify` takes as a package."""
+"""OCFL storage roots: `verify` takes each of their objects as a package, and accounts for whatever else is in them."""
 
 from __future__ import annotations
 
-import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
+from prefect_collect.cli._exits import FAILED, OK
+from prefect_collect.cli._output import Output
+from prefect_collect.cli._package_verdict import Verdict, print_findings
 from prefect_collect.errors import CollectError, KeyMissing, UsageError
-from prefect_collect.packages.ocfl.names import OBJECT, ROOT
-from prefect_collect.stores import Store, open_store
+from prefect_collect.packages.ocfl.names import ROOT
+from prefect_collect.pages.text import counted
+from prefect_collect.stores import DirectoryStore, open_store
+
+if TYPE_CHECKING:
+    from prefect_collect.packages.root_contents import RootContents
 
 
-def objects_in(place: str) -> list[str] | None:
-    """Return the paths or URLs of the objects in a storage root; None if the place is no storage root.
-
-    Raise UsageError if none of its folders is an object, as in a layout with deeper folders.
-    """
-    is_url = "://" in place
-    if not is_url and not os.path.isfile(os.path.join(place, ROOT)):
-        return None
-    root = place.rstrip("/") or "/"
+def storage_root_at(place: str) -> RootContents | None:
+    """Return what is in a storage root, by its path or URL; None if the place is no storage root."""
     try:
-        store = open_store(root if is_url else os.path.abspath(root))
-        if not _has(store, ROOT):
-            return None
-        found = [f"{root}/{name}" for name in store.folders() if _has(store, f"{name}/{OBJECT}")]
+        store = open_store(place.rstrip("/") or "/")
+        store.stat(ROOT)
+        from prefect_collect.packages.contents.containers import FolderContainer, StoreContainer
+        from prefect_collect.packages.root_contents import root_contents
+
+        if isinstance(store, DirectoryStore):
+            return root_contents(FolderContainer(str(store.root)))
+        return root_contents(StoreContainer(store, ""))
+    except KeyMissing:
+        return None
     except CollectError:
         return None  # the check of the package says why it cannot be read
-    if not found:
-        raise UsageError(
-            f"It is an OCFL storage root, and none of the folders in it is an OCFL object; name the folder of an "
-            f"object. [{place}]"
-        )
-    return found
 
 
-def _has(store: Store, key: str) -> bool:
-    try:
-        store.stat(key)
-    except KeyMissing:
-        return False
-    return True
+def object_places(place: str, root: RootContents) -> list[str]:
+    """Return the paths or URLs of the objects in a storage root."""
+    return [f"{place.rstrip('/')}/{folder}" for folder in root.objects]
+
+
+def root_verdict(place: str, root: RootContents, out: Output) -> Verdict:
+    """Print what is wrong with a storage root beside its objects, and return the verdict on it.
+
+    Raise UsageError if there is nothing in it, so that nothing was verified.
+    """
+    if not root.objects and not root.problems:
+        raise UsageError(f"The OCFL storage root has no objects, so there is nothing to verify. [{place}]")
+    print_findings(out, root.warnings, root.problems)
+    verdict = f"Not valid, {counted(len(root.problems), 'problem')}" if root.problems else "Valid"
+    out.line(f"{verdict}: a storage root with {counted(len(root.objects), 'object')}.", style="bold")
+    document = {
+        "location": place,
+        "valid": not root.problems,
+        "problems": [asdict(problem) for problem in root.problems],
+        "warnings": [asdict(warning) for warning in root.warnings],
+        "objects": len(root.objects),
+    }
+    return Verdict(FAILED if root.problems else OK, document)

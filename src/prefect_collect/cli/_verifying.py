@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -23,7 +24,7 @@ from prefect_collect.cli._places import require_store, store_location
 from prefect_collect.cli._progress import shown_files
 from prefect_collect.cli._run_command import print_error
 from prefect_collect.cli._seals import SIGNATURE, TIMESTAMP
-from prefect_collect.cli._storage_roots import objects_in
+from prefect_collect.cli._storage_roots import object_places, root_verdict, storage_root_at
 from prefect_collect.errors import CollectError, JobNotFound, UsageError
 from prefect_collect.pages.text import bytes_text, counted, items
 from prefect_collect.stores import open_store
@@ -38,7 +39,8 @@ _ID: Final = re.compile(r"[0-9a-f]{6}[0-9a-f-]{0,30}")
 def verify_all(named: Sequence[str], store: str | None, checks: PackageChecks, *, json: bool) -> int:
     """Run ``verify``, and return the worst exit code. In JSON, one package or job is an object, several are a list.
 
-    An OCFL storage root stands for the objects in it. Signatures and time stamps beside packages are left out.
+    An OCFL storage root stands for the objects in it, and for whatever else is in it if there is anything to say of it.
+    Signatures and time stamps beside packages are left out.
 
     Args:
         named: Paths, URLs, and ids (or their beginnings) of jobs in a staging store.
@@ -47,33 +49,47 @@ def verify_all(named: Sequence[str], store: str | None, checks: PackageChecks, *
         json: Whether to print JSON.
 
     Raises:
-        UsageError: What is named alone is no package, or a check is given that cannot be one of all.
+        UsageError: What is named alone is no package, a check is given that cannot be one of all, or only signatures
+            and time stamps are named.
         JobNotFound, StoreError: The same, of a job.
     """
     out = Output(as_json=json)
-    inside = {place: objects_in(place) for place in named}
-    if len(named) == 1 and inside[named[0]] is None:
+    roots = {place: None if job_at(place) else storage_root_at(place) for place in named}
+    if len(named) == 1 and roots[named[0]] is None:
         verdict = _verdict(named[0], store, checks, out)
         out.json(verdict.document)
         return verdict.code
     checks.seals.require_many()
-    places = [each for place in named if not _is_seal(place) for each in inside[place] or [place]]
-    verdicts = [_one_of_many(place, store, checks, out) for place in places]
+    if all(_is_seal(place) for place in named):
+        raise UsageError(
+            "These are signatures and time stamps, which are checked with their packages; name the packages. "
+            f"[{', '.join(named[:3])}]"
+        )
+    verdicts: list[Verdict] = []
+    for place in named:
+        root = roots[place]
+        places = [] if _is_seal(place) else [place]
+        if root is not None:
+            places = object_places(place, root)
+            if root.problems or root.warnings or not places:
+                verdicts.append(_one_of_many(place, partial(root_verdict, place, root, out), out))
+        verdicts += [_one_of_many(each, partial(_verdict, each, store, checks, out), out) for each in places]
     out.json([verdict.document for verdict in verdicts])
     _print_sum(out, verdicts)
-    return max((verdict.code for verdict in verdicts), default=OK)
+    return max(verdict.code for verdict in verdicts)
 
 
 def _is_seal(place: str) -> bool:
     """Return whether a local file is the signature or time stamp beside a package, as ``packages/*`` names it too."""
-    return any(place.endswith(ending) and os.path.lexists(place[: -len(ending)]) for ending in (SIGNATURE, TIMESTAMP))
+    beside = (place[: -len(ending)] for ending in (SIGNATURE, TIMESTAMP) if place.endswith(ending))
+    return not os.path.isdir(place) and any(os.path.lexists(package) for package in beside)
 
 
-def _one_of_many(place: str, store: str | None, checks: PackageChecks, out: Output) -> Verdict:
-    """Return the verdict on one of several; an error is its own, and the others are verified all the same."""
+def _one_of_many(place: str, judge: Callable[[], Verdict], out: Output) -> Verdict:
+    """Print and return the verdict on one of several; an error is its own, and the others are verified all the same."""
     out.line(place, style="bold")
     try:
-        verdict = _verdict(place, store, checks, out)
+        verdict = judge()
     except CollectError as error:
         print_error(str(error))
         verdict = Verdict(error_exit_code(error), {"location": place, "valid": None, "error": str(error)})

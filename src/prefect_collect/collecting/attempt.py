@@ -72,7 +72,7 @@ def run_attempt(
         evidence.require_attempt(closed[-1])
     previous = None if evidence is None else evidence.result(closed[-1])
     before = Counts() if previous is None else previous.counts
-    progress.settled = before.succeeded + before.skipped + before.elsewhere
+    progress.settled = before.succeeded + before.skipped
     running = ShardsInFlight(folder, attempt, submit, policy, in_flight, stop, progress)
     work = _Work(folder, record, attempt, source, evidence, previous, only)
     ending = Ending()

@@ -251,7 +251,8 @@ class _Listing:
         self.part += 1
         self.found += len(items)
         self.bytes += size
-        self._progress.add(found=table.num_rows, found_bytes=size)
+        elsewhere = sum(item.outcome == "not_attempted" for item in items)
+        self._progress.add(found=table.num_rows, found_bytes=size, found_elsewhere=elsewhere)
         return Shard(part, table.num_rows, size)
 
     def _unique(self, items: list[Item]) -> list[Item]:

@@ -15,8 +15,8 @@ class CollectionPolicy:
     """The settings of a collection that its user chose, as the parameters of the same names.
 
     Attributes:
-        tolerated_failure_percentage: An attempt stops early if more than this share of the items has failed; 100:
-            never.
+        tolerated_failure_percentage: An attempt stops early if more than this share of the items, without those that
+            are elsewhere, has failed; 100: never.
         on_empty: Whether it is a success or a failure that nothing matches.
         compress: Whether to deflate staged items that become smaller by it.
         concurrency: The most small items of a shard to read at once; fewer where more are not faster.
@@ -43,13 +43,14 @@ class CollectionPolicy:
             **({"hashes": [*self.hashes]} if self.hashes else {}),
         }
 
-    def too_many(self, failed: int, found: int) -> Failure | None:
-        """Return why to stop early, if more of the items found so far have failed than are tolerated; else None."""
+    def too_many(self, failed: int, wanted: int) -> Failure | None:
+        """Return why to stop early, if more of the items `wanted` so far have failed than are tolerated; else None."""
         tolerated = self.tolerated_failure_percentage
-        if tolerated >= 100 or not found or 100.0 * failed / found <= tolerated:
+        if tolerated >= 100 or not wanted or 100.0 * failed / wanted <= tolerated:
             return None
         return Failure(
-            "threshold_exceeded", f"{failed} of {found} items failed, which is more than the tolerated {tolerated:g} %."
+            "threshold_exceeded",
+            f"{failed} of {wanted} items failed, which is more than the tolerated {tolerated:g} %.",
         )
 
 

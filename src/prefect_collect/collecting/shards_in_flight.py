@@ -85,8 +85,8 @@ class ShardsInFlight:
             self.lock.notify_all()
 
     def _judge(self) -> None:
-        found = max(self.progress.found, self.done.found) + self.progress.settled
-        if why := self.policy.too_many(self.done.failed, found):
+        done = self.done.found - self.done.elsewhere + self.progress.settled
+        if why := self.policy.too_many(self.done.failed, max(self.progress.could_succeed, done)):
             self.stop.set(why)
 
     def _stop_like(self, shard: Shard) -> None:

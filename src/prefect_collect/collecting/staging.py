@@ -212,8 +212,7 @@ class Staging:
         if final:
             self.stop.met(failure)
             self.progress.add(failed=1)
-            found = self.progress.found + self.progress.settled
-            if why := self.policy.collection.too_many(self.progress.failed, found):
+            if why := self.policy.collection.too_many(self.progress.failed, self.progress.could_succeed):
                 self.stop.set(why)
 
     def committed(self) -> bool:

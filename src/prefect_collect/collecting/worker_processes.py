@@ -158,7 +158,7 @@ class WorkerProcesses:
             elsewhere=present.elsewhere - before.elsewhere,
         )
         # A worker cannot judge: it does not know how many items the attempt has found.
-        if why := self._work.policy.collection.too_many(progress.failed, progress.found + progress.settled):
+        if why := self._work.policy.collection.too_many(progress.failed, progress.could_succeed):
             self._shared.stop.set(why)
         return present
 

@@ -19,9 +19,8 @@ from prefect_collect.packages.contents.containers import Container, FolderContai
 from prefect_collect.packages.contents.encrypted import EncryptedBytes, is_encrypted
 from prefect_collect.packages.contents.index import FileIndex, temporary_index
 from prefect_collect.packages.contents.opening import open_file
-from prefect_collect.packages.ocfl.names import ROOT
 from prefect_collect.packages.problems import Findings, Verification
-from prefect_collect.packages.recognising import recognised_format
+from prefect_collect.packages.recognising import is_storage_root, recognised_format
 from prefect_collect.stores import DirectoryStore, Store, open_store
 from prefect_collect.stores.addresses import require_unsigned
 from prefect_collect.stores.nearest_path import nearest_path
@@ -110,7 +109,7 @@ def _verified(
     index.finish()
     files = BagFiles(container, index, findings)
     format = recognised_format(index)
-    if format == "ocfl" and index.find(ROOT) is not None:
+    if is_storage_root(index):
         raise PackageError(
             f"It is an OCFL storage root, which has an object for each source; verify each folder in it. [{location}]"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from prefect_collect.formats import FORMATS, Format
@@ -10,6 +11,8 @@ from prefect_collect.packages.ocfl.names import OBJECT, ROOT
 from prefect_collect.packages.seals import GROUP_SEAL, SET_SEAL
 
 _SETS: Final[tuple[Format, ...]] = ("loadfile", "mail", "dataset")
+_DESCRIPTIONS: Final = frozenset(facts.description for facts in FORMATS.values())
+_OF_PACKAGES: Final = re.compile(r"(tag)?manifest-.+\.txt|0=ocfl_object_.+", re.DOTALL)
 
 
 def recognised_format(index: FileIndex) -> Format:
@@ -24,11 +27,23 @@ def recognised_format(index: FileIndex) -> Format:
     return next((name for name in _SETS if _is_set(index, FORMATS[name].description)), "bagit")
 
 
+def is_storage_root(index: FileIndex) -> bool:
+    """Return whether the files are an OCFL storage root: one declares it, and none beside that is of a package.
+
+    Else a declaration that was added to a package would have only the objects in its folder verified.
+    """
+    if index.find(ROOT) is None:
+        return False
+    return not any(name in _DESCRIPTIONS or _OF_PACKAGES.fullmatch(name) for name in index.top())
+
+
 def _is_ocfl(index: FileIndex) -> bool:
     """Return whether the files are a storage root or an object, perhaps in one folder, and not in a bag."""
+    if is_storage_root(index):
+        return True
     if index.find("bagit.txt") is not None:
         return False
-    if index.find(ROOT) is not None or index.find(OBJECT) is not None:
+    if index.find(OBJECT) is not None:
         return True
     bases = {name.removesuffix(OBJECT) for name in index.named(OBJECT) if name.count("/") == 1}
     return any(index.find(f"{base}bagit.txt") is None for base in bases)

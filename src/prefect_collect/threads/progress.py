@@ -20,14 +20,15 @@ class Progress:
     found_bytes: int = 0
     listing: bool = True
     settled: int = 0
-    """Items that earlier attempts collected, skipped or found to be elsewhere; the tolerated percentage of failures
-    counts them too."""
+    """Items that earlier attempts collected or skipped; the tolerated percentage of failures counts them too."""
     succeeded: int = 0
     failed: int = 0
     skipped: int = 0
     bytes: int = 0
     elsewhere: int = 0
     """Items that the source only names; they are not attempted."""
+    found_elsewhere: int = 0
+    """Those of them that were found so far, which are counted in `elsewhere` when their shard is collected."""
     started: float = field(default_factory=monotonic)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -41,6 +42,7 @@ class Progress:
         skipped: int = 0,
         bytes: int = 0,
         elsewhere: int = 0,
+        found_elsewhere: int = 0,
     ) -> None:
         """Add to the counts."""
         with self._lock:
@@ -51,11 +53,20 @@ class Progress:
             self.skipped += skipped
             self.bytes += bytes
             self.elsewhere += elsewhere
+            self.found_elsewhere += found_elsewhere
 
     @property
     def done(self) -> int:
         """The number of items with an outcome."""
         return self.succeeded + self.failed + self.skipped + self.elsewhere
+
+    @property
+    def could_succeed(self) -> int:
+        """The number of items, those of earlier attempts included, of which the tolerated percentage may fail.
+
+        Items that are elsewhere are left out, as in the success rate.
+        """
+        return self.found - self.found_elsewhere + self.settled
 
     @property
     def seconds(self) -> float:

@@ -42,7 +42,9 @@ def build_tar(
             digests = [checked.sha512(row.number) for row in good] if spec.sha512 else []
             tags.deliver([r.path for r in good], [r.size for r in good], [r.sha256 for r in good], digests)
         list_items(tags, given.manifest, given.not_delivered, checked, {}, first)
-        blob, fingerprint = place_file(layout, tags.finish, given.staging, place, (spec.base, TAG_MANIFEST), stop)
+        blob, fingerprint = place_file(
+            layout, lambda going: tags.finish(), given.staging, place, (spec.base, TAG_MANIFEST), stop
+        )
     failed: dict[int, Failure] = {}
     return Built(place.key, blob, tags.items, tags.bytes, fingerprint, failed)
 

@@ -8,7 +8,7 @@ from prefect_collect.codes import Failure
 from prefect_collect.packages.bags.listing import list_items
 from prefect_collect.packages.bags.tag_files import TAG_MANIFEST, TagFiles
 from prefect_collect.packages.building.order import PackageInput, PackagePlace
-from prefect_collect.packages.building.placing import place_file
+from prefect_collect.packages.building.placing import Going, place_file, step_by_step
 from prefect_collect.packages.building.rows import read_rows
 from prefect_collect.packages.building.spec import Built
 from prefect_collect.packages.building.tag_file import TagFile, temporary_folder
@@ -47,8 +47,9 @@ def build_zip(
             digests = [checked.sha512(row.number) for row in good] if spec.sha512 else []
             tags.deliver([r.path for r in good], [r.size for r in good], [r.sha256 for r in good], digests)
 
-        def lists() -> list[TagFile]:
-            list_items(tags, given.manifest, given.not_delivered, checked, {}, first)
+        def lists(going: Going) -> list[TagFile]:
+            manifest, missing = step_by_step(given.manifest, going), step_by_step(given.not_delivered, going)
+            list_items(tags, manifest, missing, checked, {}, first)
             return tags.finish()
 
         blob, fingerprint = place_file(layout, lists, given.staging, place, (spec.base, TAG_MANIFEST), stop)

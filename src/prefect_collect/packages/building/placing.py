@@ -9,7 +9,10 @@ from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import Final, Protocol
 
+import pyarrow as pa
+
 from prefect_collect.errors import KeyExists, KeyMissing, PackageExists
+from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.order import PackagePlace
 from prefect_collect.packages.building.pieces import Deflated
 from prefect_collect.packages.building.replacing import file_left, refusal
@@ -20,7 +23,14 @@ from prefect_collect.threads.pool import in_background
 from prefect_collect.threads.stop import Stop, stopped_by
 
 _LOOK_EVERY: Final = 64 << 20
-"""Bytes that are copied between two checks whether the job was canceled."""
+"""Bytes that are copied between two checks whether to go on."""
+
+
+Going = Callable[[], None]
+"""Returns if the work should go on; else it raises the exception that ends it."""
+
+Lists = Callable[[Going], Sequence[PackageFile]]
+"""Writes the tag files and returns them; it calls what it is given between its steps."""
 
 
 class Layout(Protocol):
@@ -48,7 +58,7 @@ class Layout(Protocol):
 
 def place_file(
     layout: Layout,
-    lists: Callable[[], Sequence[PackageFile]],
+    lists: Lists,
     staging: Store,
     place: PackagePlace,
     sealed: tuple[str, str],
@@ -56,8 +66,8 @@ def place_file(
 ) -> tuple[Blob, str]:
     """Write the file at its `place`, and return it with its fingerprint.
 
-    `lists` writes the tag files and returns them, while items that come before them in the file are copied. `sealed`
-    names the package's base folder, and the tag file that is its seal.
+    The tag files are written while items that come before them in the file are copied; if one of the two fails, the
+    other stops. `sealed` names the package's base folder, and the tag file that is its seal.
 
     Where the place allows to replace, a package that its owner delivered there before is replaced, and one that is
     identical to the new one is kept; anything else is never touched. Raise PackageExists, StoreError, CorruptSegment,
@@ -69,7 +79,7 @@ def place_file(
         with _not_there(place), stopped_by(stop):
             blob, files = _composed(layout, lists, staging, place, stop)
         return blob, fingerprint_of(files, seal)
-    files = lists()
+    files = lists(stop.require_going)
     size = layout.finish(files)
     fingerprint = fingerprint_of(files, seal)
     left = file_left(destination, key, base, seal) if place.replace and owner is not None else None
@@ -106,7 +116,7 @@ def _not_there(place: PackagePlace) -> Iterator[None]:
 
 
 def _composed(
-    layout: Layout, lists: Callable[[], Sequence[PackageFile]], staging: Store, place: PackagePlace, stop: Stop
+    layout: Layout, lists: Lists, staging: Store, place: PackagePlace, stop: Stop
 ) -> tuple[Blob, Sequence[PackageFile]]:
     """Have the destination compose the file, while the lists are written that its last pieces wait for."""
     written: Future[None] = Future()
@@ -116,10 +126,20 @@ def _composed(
         written.result()
         yield from layout.last_pieces()
 
-    copied = _copied(until_canceled(pieces(), stop))
+    def copy_going() -> None:
+        stop.require_going()
+        if written.done():
+            written.result()
+
+    def lists_going() -> None:
+        stop.require_going()
+        if composing.done():
+            composing.result()
+
+    copied = _copied(_in_steps(pieces(), copy_going))
     composing = in_background(place.destination.compose, place.key, copied, staging, name="compose")
     try:
-        files = lists()
+        files = lists(lists_going)
         layout.finish(files)
     except BaseException as error:
         written.set_exception(error)
@@ -139,15 +159,30 @@ def until_canceled(pieces: Iterator[Piece | Deflated], stop: Stop) -> Iterator[P
 
     Raise JobCanceled.
     """
+    return _in_steps(pieces, stop.require_going)
+
+
+def _in_steps(pieces: Iterator[Piece | Deflated], require_going: Going) -> Iterator[Piece | Deflated]:
     for piece in pieces:
-        stop.require_going()
+        require_going()
         if not isinstance(piece, CopyRange):
             yield piece
             continue
         for start in range(piece.start, piece.end, _LOOK_EVERY):
-            stop.require_going()
+            require_going()
             yield dataclasses.replace(piece, start=start, end=min(piece.end, start + _LOOK_EVERY))
-    stop.require_going()
+    require_going()
+
+
+def step_by_step(batches: Batches, require_going: Going) -> Batches:
+    """Return the same batches, which call `require_going` before each of them."""
+
+    def read(columns: list[str]) -> Iterator[pa.RecordBatch]:
+        for batch in batches(columns):
+            require_going()
+            yield batch
+
+    return read
 
 
 def _require_same(destination: Store, blob: Blob) -> Iterator[bytes]:

@@ -137,6 +137,12 @@ class FileIndex:
         rows = self.query("SELECT name FROM file WHERE substr(name, ?) = ?", -len(wanted.encode()), wanted.encode())
         return (name for row in rows if f"/{(name := unpack(row[0]))}".endswith(f"/{wanted}"))
 
+    def top(self) -> Iterator[str]:
+        """Yield the names of the files that are in no folder."""
+        return (
+            unpack(name) for (name,) in self.query("SELECT name FROM file WHERE instr(name, CAST('/' AS BLOB)) = 0")
+        )
+
     def sizes(self) -> Iterator[tuple[str, int]]:
         """Yield name and size of every file."""
         return ((unpack(name), size) for name, size in self.query("SELECT name, size FROM file ORDER BY number"))

@@ -19,7 +19,7 @@ from prefect_collect.packages.building.folder import build_folder
 from prefect_collect.packages.building.folder_contents import FolderForm
 from prefect_collect.packages.building.metadata_lines import METADATA
 from prefect_collect.packages.building.order import PackageInput, PackagePlace
-from prefect_collect.packages.building.placing import place_file
+from prefect_collect.packages.building.placing import Going, place_file, step_by_step
 from prefect_collect.packages.building.rows import Row, read_rows
 from prefect_collect.packages.building.spec import Built
 from prefect_collect.packages.building.tag_file import PackageFile, temporary_folder
@@ -77,8 +77,9 @@ class FileSet:
                     stop.require_going()
                     layout.add(rows)
 
-                def files() -> list[PackageFile]:
-                    lists.fill(given.manifest, given.not_delivered, given.checked, {})
+                def files(going: Going) -> list[PackageFile]:
+                    manifest, missing = step_by_step(given.manifest, going), step_by_step(given.not_delivered, going)
+                    lists.fill(manifest, missing, given.checked, {})
                     return lists.finish()
 
                 blob, fingerprint = place_file(layout, files, given.staging, place, (given.spec.base, SEAL), stop)

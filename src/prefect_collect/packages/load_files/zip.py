@@ -6,7 +6,7 @@ from contextlib import closing
 
 from prefect_collect.codes import Failure
 from prefect_collect.packages.building.order import PackageInput, PackagePlace
-from prefect_collect.packages.building.placing import place_file
+from prefect_collect.packages.building.placing import Going, place_file, step_by_step
 from prefect_collect.packages.building.rows import Row, read_rows
 from prefect_collect.packages.building.spec import Built
 from prefect_collect.packages.building.tag_file import TagFile, temporary_folder
@@ -43,8 +43,9 @@ def build_loadfile(given: PackageInput, place: PackagePlace, stop: Stop | None =
             stop.require_going()
             layout.add(placed_rows([row for row in rows if checked.is_good(row.number)], plan, texts))
 
-        def files() -> list[TagFile]:
-            lists.fill(with_headers(given, stop), given.not_delivered, checked, texts, {})
+        def files(going: Going) -> list[TagFile]:
+            described = step_by_step(with_headers(given, stop), going)
+            lists.fill(described, step_by_step(given.not_delivered, going), checked, texts, {})
             return lists.finish()
 
         blob, fingerprint = place_file(layout, files, given.staging, place, (spec.base, SEAL), stop)
