@@ -128,7 +128,10 @@ def test_a_server_that_keeps_no_connections(folder: Path, tmp_path: Path) -> Non
 def test_exchanges_are_bound_to_the_tls_connection(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server with Extended Protection accepts what was sent over a connection to itself, and nothing else."""
+    """A server with Extended Protection accepts what was sent over a connection to itself, and nothing else.
+
+    So it does when a connection is proved again, as the server has forgotten it, or wants each request proved.
+    """
     key, cert, both = (tmp_path / name for name in ("key.pem", "cert.pem", "both.pem"))
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
@@ -139,7 +142,13 @@ def test_exchanges_are_bound_to_the_tls_connection(
     digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(cert.read_text())).digest()
     ntlm = Ntlm(tmp_path / "users", binding=b"tls-server-end-point:" + digest)
     with webdav(folder, guard=ntlm.guard, certificate=both) as server:
-        require_whole(source_of(server.url(), ca_file=cert), folder)
+        source = source_of(server.url(), ca_file=cert)
+        require_whole(source, folder)
+        ntlm.proved.clear()
+        require_whole(source, folder)
+        ntlm.each = True
+        require_whole(source, folder)
+        assert ntlm.refused == 0
         ntlm.binding = b"tls-server-end-point:" + bytes(32)
         assert refusal(source_of(server.url(), ca_file=cert)).code == "bad_credentials"
     assert ntlm.refused == 1
