@@ -80,6 +80,15 @@ def test_connections_are_proved_and_kept(folder: Path, tmp_path: Path, scheme: s
     assert {header.split()[0] for header in ntlm.headers} == {scheme}
 
 
+@pytest.mark.parametrize("joined", ['{0}, Basic realm="a, b"', 'Basic realm="a, b", {0}'])
+def test_challenges_in_one_header(folder: Path, tmp_path: Path, joined: str) -> None:
+    """Servers and proxies may write all the challenges into one header."""
+    ntlm = Ntlm(tmp_path / "users", joined=joined)
+    with webdav(folder, guard=ntlm.guard) as server:
+        require_whole(source_of(server.url(), authentication="ntlm"), folder)
+    assert {header.split()[0] for header in ntlm.headers} == {"NTLM"}
+
+
 def test_a_collection(folder: Path, tmp_path: Path) -> None:
     """A job collects what is there."""
     ntlm = Ntlm(tmp_path / "users")

@@ -166,9 +166,10 @@ class NtlmHandle(SteppedHandle):
             self._challenge = None
         name, _, value = line.partition(b":")
         if name.strip().lower() == b"www-authenticate":
-            scheme, _, token = value.strip().partition(b" ")
-            if scheme.decode("latin-1").lower() == self._user.scheme.lower():
-                self._challenge = token.strip().decode("latin-1")
+            for each in value.decode("latin-1").split(","):  # several may be in one header
+                scheme, _, token = each.strip().partition(" ")
+                if scheme.lower() == self._user.scheme.lower():
+                    self._challenge = token.strip()
 
     def _data(self, data: bytes) -> int | None:
         if self._status != 401 or self._challenge is None:
