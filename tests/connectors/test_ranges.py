@@ -34,12 +34,12 @@ class Tokens:
     """Asks a server for ranges, with tokens of which the first ones cannot be had, as the codes say."""
 
     def __init__(self, url: str, *codes: str) -> None:
-        self._url, self._codes = url, [*codes]
+        self._url, self.codes = url, [*codes]
 
     def prepare(self, start: int, end: int) -> tuple[str, list[str]]:
         """Return the request, or raise the error of the token."""
-        if self._codes:
-            raise source_error(self._codes.pop(0), "No token", "x://y")
+        if self.codes:
+            raise source_error(self.codes.pop(0), "No token", "x://y")
         return f"{self._url}/{start}-{end}", []
 
     def require(self, answer: Answer, start: int) -> None:
@@ -77,7 +77,9 @@ def test_a_token_that_cannot_be_had_for_a_moment(url: str) -> None:
 
 
 def test_a_token_that_is_refused(url: str) -> None:
-    """The error is that of the token, at once."""
+    """The error is that of the token, at once, and no other range is asked for."""
+    tokens = Tokens(url, "bad_credentials", "timeout")
     with pytest.raises(SourceError) as caught:
-        read(Tokens(url, "bad_credentials"))
+        read(tokens)
+    assert tokens.codes == ["timeout"]
     assert (caught.value.code, str(caught.value)) == ("bad_credentials", "No token. [x://y]")

@@ -170,8 +170,7 @@ class RangedStream:
             while not self._closed and not self._stop.canceled and self._failure is None:
                 if self._begun == self._size and not self._ranges:
                     return
-                wait = self._begin(running)
-                for handle, failure in self._loop.step(wait):
+                for handle, failure in self._loop.step(self._begin(running)):
                     self._loop.remove(handle)
                     self._idle.append(handle)
                     self._ended(running.pop(handle), failure)
@@ -203,6 +202,7 @@ class RangedStream:
             elif not self._send(each, running):
                 for other in waiting:  # what is missing, such as a token, is missing for all of them
                     other.begins = max(other.begins, each.begins)
+                break
         self._loop.kick()
         return wait
 
