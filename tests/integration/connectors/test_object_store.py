@@ -18,10 +18,12 @@ from obstore.store import GCSStore
 from prefect_collect.blocks import ObjectStoreSource
 from prefect_collect.connectors.object_store._tokens import Tokens as ObstoreTokens
 from prefect_collect.connectors.object_store.failures import obstore_error
+from prefect_collect.connectors.object_store.opening import Access, connect
 from prefect_collect.connectors.s3 import large
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item
 from prefect_collect.sources.listing import items_of
+from prefect_collect.stores.azure_access import AzureAccess
 from tests.integration.cloud_servers import Azurite, GcsServer, Tokens, tokens
 from tests.integration.faults import FaultProxy
 from tests.integration.sources.places import patterned, read
@@ -214,6 +216,42 @@ def test_a_service_principal_of_azure(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.code == "bad_credentials"
     assert "hush" not in str(caught.value)
     assert len(server.seen) == 3
+
+
+PRINCIPAL = AzureAccess("http://127.0.0.1:1/account", tenant_id="t", client_id="c", client_secret="hush-hush")
+
+
+@pytest.mark.parametrize(
+    "name", ["STORAGE_ACCOUNT_KEY", "STORAGE_ACCESS_KEY", "STORAGE_MASTER_KEY", "STORAGE_TOKEN", "FEDERATED_TOKEN_FILE"]
+)
+def test_credentials_beside_a_principal_of_azure(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment's are never used in place of a block's service principal; the variable to unset is named."""
+    monkeypatch.setenv(f"AZURE_{name}", base64.b64encode(b"key").decode())
+    with pytest.raises(SourceError, match=f"AZURE_{name} .* unset it") as caught:
+        connect(Access("az://container", PRINCIPAL, None, 1, 1))
+    assert caught.value.code == "bad_credentials"
+
+
+@pytest.mark.parametrize("name", ["SKIP_SIGNATURE", "STORAGE_USE_EMULATOR", "STORAGE_SAS_KEY"])
+def test_settings_beside_a_principal_of_azure(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block's service principal gets its token, whatever else the environment says."""
+    monkeypatch.setenv(f"AZURE_{name}", "sv=1" if name.endswith("KEY") else "true")
+    with serving(server := Authorized()) as url:
+        monkeypatch.setenv("AZURE_AUTHORITY_HOST", url)
+        bucket = connect(Access("az://container", PRINCIPAL, f"{url}/account", 5, 5))
+        assert len([*bucket.items("")]) == 1
+    assert server.seen == ["Bearer tests"]
+
+
+def test_a_key_in_place_of_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signature of one request is not sent with others."""
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", base64.b64encode(b"key").decode())
+    with serving(server := Authorized()) as url:
+        bucket = connect(Access("az://container", AzureAccess(f"{url}/account"), None, 5, 5))
+        with pytest.raises(SourceError, match="unset AZURE_STORAGE_ACCOUNT_KEY") as caught:
+            [*bucket.items("")]
+    assert caught.value.code == "bad_credentials"
+    assert server.seen == []
 
 
 def test_an_object_that_is_kept_compressed() -> None:
