@@ -134,7 +134,8 @@ def test_no_azure_account(monkeypatch: pytest.MonkeyPatch) -> None:
 class Authorized(ThreadingHTTPServer):
     """A bucket of both clouds, which keeps the Authorization of each request; and Azure's server of tokens.
 
-    It lists nothing, and has one object, ``packed``, which it unpacks as Google does.
+    It lists nothing, and has one object, ``packed``, which it unpacks as Google does. Listings are compressed for who
+    takes them so.
 
     Attributes:
         seen: The headers.
@@ -160,7 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif "comp=list" in self.path:
             self._answer(200, b"<EnumerationResults><Blobs/><NextMarker/></EnumerationResults>")
         else:
-            self._answer(200, b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
+            page = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+            self._answer(200, gzip.compress(page) if "gzip" in self.headers.get("Accept-Encoding", "") else page)
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -255,9 +257,13 @@ def test_a_key_in_place_of_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_object_that_is_kept_compressed() -> None:
-    """Google's server unpacks it for those who do not take it as it is kept, and as it lists it."""
+    """Google's server unpacks it for those who do not take it as it is kept, and as it lists it.
+
+    The listing itself is asked for as it is read.
+    """
     with serving(Authorized()) as url:
         source = source_of("gs://bucket", endpoint_url=url, anonymous=True)
+        assert [*items_of(source)] == []
         item = Item("packed", "packed", len(PACKED))
         assert read(source, item) == PACKED
         [(_, got)] = source.read_many([item], 1)

@@ -39,12 +39,16 @@ class Speech:
 
     Attributes:
         lines: The header lines of every request.
+        of_listings: Those of requests for listings.
+        of_objects: Those of requests for objects.
         query: Returns the query for the page of a listing: of its prefix, and its token or None.
         read: Returns the page of a body: of the bucket's name, the prefix and the place; raises SourceError.
         following: Returns the token that a page seems to have, before it is read.
     """
 
     lines: tuple[str, ...]
+    of_listings: tuple[str, ...]
+    of_objects: tuple[str, ...]
     query: Callable[[str, Token | None], str]
     read: Callable[[bytes, str, str, str], Page]
     following: Callable[[bytes], Token | None]
@@ -76,7 +80,7 @@ class Bucket:
         place, speech = f"{self._url}/{prefix}", self._speech
         asked = Pages(
             place,
-            lambda token: self._signed("GET", self._folder, speech.query(prefix, token)),
+            lambda token: self._signed("GET", self._folder, speech.query(prefix, token), speech.of_listings),
             lambda body: speech.read(body, self._bucket, prefix, place),
             speech.following,
             lambda status, body: refusal(status, {}, body, place),
@@ -163,7 +167,8 @@ class Bucket:
         return f"{self._origin}{path}{query and '?'}{query}", signed
 
     def _prepare(self, item: Item, lines: Iterable[str] = (), method: str = "GET") -> tuple[str, list[str]]:
-        return self._signed(method, f"{self._folder}/{quote(item.id, safe='/~')}", lines=lines)
+        path = f"{self._folder}/{quote(item.id, safe='/~')}"
+        return self._signed(method, path, lines=[*self._speech.of_objects, *lines])
 
     def _stream(self, item: Item, *lines: str, head: bool = False) -> Stream:
         url, signed = self._prepare(item, lines, "HEAD" if head else "GET")

@@ -174,11 +174,11 @@ def _azure_query(prefix: str, token: Token | None) -> str:
 
 
 _GOOGLE: Final = Speech(
-    (
-        "Accept-Encoding: gzip",
-    ),  # else the server unpacks what was stored compressed, and sends other bytes than it lists
+    (),
+    ("Accept-Encoding: identity",),
+    ("Accept-Encoding: gzip",),  # else the server unpacks what was stored compressed, and sends other bytes than listed
     _google_query,
     partial(read_page, has_flag=False),
     token_in,
 )
-_AZURE: Final = Speech((AZURE_VERSION,), _azure_query, read_azure_page, marker_in)
+_AZURE: Final = Speech((AZURE_VERSION,), (), (), _azure_query, read_azure_page, marker_in)
