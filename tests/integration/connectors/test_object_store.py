@@ -86,6 +86,23 @@ def test_what_is_listed_is_read(cloud: str, gcs: GcsServer, azure: Azurite) -> N
     assert {item.path for item in items_of(below)} == {"2024/1", "2024-old/2"}
 
 
+def test_a_time_of_creation_that_is_not_listed(azure: Azurite) -> None:
+    """An item of a retry, which no listing has described, has the time that the answer with its bytes states."""
+    source = azure_with(azure, {"a": b"x"})
+    [listed] = items_of(source)
+    assert listed.created is not None
+    [looked_up] = source.relist(Item("a", "a"))
+    assert isinstance(looked_up, Item)
+    for item in (looked_up, Item("a", "a", is_current=False)):
+        [(_, got)] = source.read_many([item], 1)
+        assert isinstance(got, Content), got
+        assert got.metadata == {"created": listed.created.isoformat()}
+        with source.open(item) as content:
+            assert content.metadata == got.metadata
+    with source.open(listed) as content:
+        assert content.metadata is None
+
+
 def test_a_large_object_that_breaks_off(azure: Azurite, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest is asked for as ranges of the same version, whose requests are signed as such."""
     monkeypatch.setattr(large, "LARGE", MIB)

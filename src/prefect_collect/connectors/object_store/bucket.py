@@ -15,7 +15,7 @@ from prefect_collect.connectors.errors import source_error
 from prefect_collect.connectors.http.asked_again import AskedAgain, all_answers, paced
 from prefect_collect.connectors.http.engine import Answer, Limits, curl_error
 from prefect_collect.connectors.http.fetcher import Fetcher
-from prefect_collect.connectors.http.headers import modified_of, plain_etag, whole_number
+from prefect_collect.connectors.http.headers import http_date, modified_of, plain_etag, whole_number
 from prefect_collect.connectors.http.pace import RETRY_AFTER, Pace
 from prefect_collect.connectors.http.stream import Stream
 from prefect_collect.connectors.object_store.failures import refusal
@@ -27,8 +27,11 @@ from prefect_collect.connectors.s3.page import Entry, Page, Token, time_of, wron
 from prefect_collect.connectors.s3.progress import Progress
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item, Listed, expected_bytes
+from prefect_collect.sources.created import known_creation
+from prefect_collect.sources.metadata import CREATED
 
-_WANTED: Final = frozenset({b"content-length", b"etag", b"last-modified", b"x-ms-error-code", RETRY_AFTER})
+_CREATED: Final = b"x-ms-creation-time"
+_WANTED: Final = frozenset({b"content-length", b"etag", b"last-modified", b"x-ms-error-code", RETRY_AFTER, _CREATED})
 _AMBIGUOUS: Final = (400, 403)
 """Statuses with many causes: an answer to HEAD has no document that names the cause, an answer to GET has."""
 
@@ -187,9 +190,11 @@ class Bucket:
 
 
 def _content(headers: dict[bytes, str], chunks: Iterable[bytes], item: Item) -> Content:
+    created = None if item.created is not None else known_creation(http_date(headers.get(_CREATED, "")))
     return Content(
         chunks,
         size=whole_number(headers.get(b"content-length", "")),
         modified=modified_of(headers.get(b"last-modified"), item.modified),
         etag=plain_etag(headers.get(b"etag")),
+        metadata=None if created is None else {CREATED: created.isoformat()},
     )
