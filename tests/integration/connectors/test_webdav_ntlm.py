@@ -126,10 +126,12 @@ def test_a_refused_user(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_server_that_keeps_no_connections(folder: Path, tmp_path: Path) -> None:
-    """NTLM cannot be spoken to it, and the attempts end."""
+    """NTLM cannot be spoken to it, and the attempts end; the message names this cause too."""
     ntlm = Ntlm(tmp_path / "users")
     with webdav(folder, guard=ntlm.guard, kept=0) as server:
-        assert refusal(source_of(server.url())).code == "bad_credentials"
+        error = refusal(source_of(server.url()))
+    assert error.code == "bad_credentials"
+    assert "closes each connection" in str(error)
     assert 0 < ntlm.torn < 5
     assert ntlm.refused == 0
 
@@ -185,11 +187,12 @@ def test_a_redirect_carries_no_exchange(folder: Path, tmp_path: Path, web: HttpF
 
 
 def test_what_is_not_installed(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without pyspnego nothing weaker is sent: the message says what to install."""
+    """Without pyspnego nothing weaker is sent: the message says what to install, or to set if Basic is offered."""
     ntlm = Ntlm(tmp_path / "users", also=('Basic realm="x"',))
     with webdav(folder, guard=ntlm.guard) as server:
         monkeypatch.setitem(sys.modules, "spnego", None)
         error = refusal(source_of(server.url()))
     assert error.code == "program_missing"
     assert "pip install 'prefect-collect[ntlm]'" in str(error)
+    assert "authentication to basic" in str(error)
     assert ntlm.headers == []

@@ -59,13 +59,13 @@ class NtlmUser:
         )
 
 
-def require_pyspnego(place: str) -> None:
-    """Raise SourceError (`program_missing`) if pyspnego is not installed."""
+def require_pyspnego(place: str, otherwise: str = "") -> None:
+    """Raise SourceError (`program_missing`) if pyspnego is not installed; its message also says what else to do."""
     try:
         import spnego  # noqa: F401
     except ImportError as error:
         what = "NTLM needs pyspnego: pip install 'prefect-collect[ntlm]'"
-        raise source_error("program_missing", what, place) from error
+        raise source_error("program_missing", f"{what}; {otherwise}" if otherwise else what, place) from error
 
 
 class NtlmHandle(SteppedHandle):

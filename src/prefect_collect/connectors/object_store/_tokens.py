@@ -70,9 +70,9 @@ class Tokens:
             raise self._failed(error or RuntimeError("obstore sent no request"))
         if self._authorization is not None and not self._authorization.startswith("Bearer "):
             what = (
-                "The environment has an account's key, which signs each request by itself, where a token is needed; "
-                "unset AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_ACCESS_KEY and AZURE_STORAGE_MASTER_KEY, or name the "
-                "account by AZURE_STORAGE_ACCOUNT_NAME, without a block"
+                "The environment has an account's key where a token is needed; unset AZURE_STORAGE_ACCOUNT_KEY, "
+                "AZURE_STORAGE_ACCESS_KEY and AZURE_STORAGE_MASTER_KEY, or name its account by "
+                "AZURE_STORAGE_ACCOUNT_NAME, without a block"
             )
             raise source_error("bad_credentials", what, self._place)
         return self._authorization
