@@ -1,5 +1,6 @@
-"""How much the tests try: a quick run (`make quick`) tries a tenth of the examples of property tests, and each ninth
-instant of tests that try all instants of a job; it leaves out what takes long because of its size.
+"""How much the tests try: a quick run (`make quick`) tries a tenth of the examples of property tests and of large
+inputs, and each ninth instant of tests that try all instants of a job; it leaves out what takes long because of its
+size.
 """
 
 from __future__ import annotations
@@ -17,5 +18,5 @@ LARGE: Final = os.environ.get("LARGE") == "all"
 
 
 def examples(count: int) -> int:
-    """Return how many of `count` examples to try."""
+    """Return how many of `count` examples to try, or of what parts a large input is made."""
     return max(3, count // 10) if QUICK else count

@@ -56,30 +56,6 @@ def test_the_help_of_edit_names_no_default(capsys: pytest.CaptureFixture[str]) -
     assert "[default: " in capsys.readouterr().out
 
 
-def test_help_imports_nothing_heavy() -> None:
-    """Help is shown without loading Prefect, Arrow or pandas."""
-    done = _python(
-        "import sys; from prefect_collect.cli import run; code = run(['collect', '--help']);"
-        "print([m for m in ('prefect', 'pyarrow', 'pandas', 'boto3', 'httpx') if m in sys.modules], code)"
-    )
-    assert done.stdout.splitlines()[-1] == "[] 0", done.stderr
-
-
-def test_verify_works_without_prefect(tmp_path: Path) -> None:
-    """`verify` runs without Prefect installed."""
-    bag = small_bag(tmp_path / "bag")
-    done = _python(
-        f"""if True:
-        import sys
-        sys.modules["prefect"] = None
-        from prefect_collect.cli import run
-        sys.exit(run(["verify", {str(bag)!r}]))
-        """
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[-1] == "Valid: 1 item, 5 bytes."
-
-
 def test_verify_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`verify --json` prints one object with `valid` and `problems`; a changed byte is named, with exit code 4."""
     bag = small_bag(tmp_path / "bag")

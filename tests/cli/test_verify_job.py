@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -111,12 +109,3 @@ def test_a_file_with_the_name_of_a_job(
     monkeypatch.chdir(tmp_path)
     assert run(["verify", "abcdef"]) == 2
     assert "The file is no package: " in capsys.readouterr().err
-
-
-def test_it_works_without_prefect(job: JobFolder, staging: list[str]) -> None:
-    """A job is verified without Prefect installed."""
-    code = "import sys; sys.modules['prefect'] = None; from prefect_collect.cli import run; "
-    code += f"sys.exit(run({['verify', ID, *staging]!r}))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("Valid: ")

@@ -60,5 +60,5 @@ REQUIRED: Final = ("control_number", "native_path")
 
 
 def is_fact(text: str) -> bool:
-    """Return whether a column can hold that: one of `FACTS`, or a name in what the source states of items."""
+    """Return whether the text names a fact: one of `FACTS`, or `METADATA` and a name in what sources state of items."""
     return text in FACTS or (text.startswith(METADATA) and len(METADATA) < len(text) <= 110)

@@ -1,7 +1,7 @@
-"""Keep the interpreter from searching for garbage, while a job runs, what the process held before.
+"""Leave the objects that a process already has out of the interpreter's searches for garbage while a job runs.
 
-That are the hundreds of thousands of objects of Prefect's modules: each full search takes 0.15 s of CPU, as long as an
-export of 5,000 items, and a job makes enough objects for one.
+Most of them are objects of Prefect's modules, some hundred thousand. A search of all of them takes 0.15 s of CPU, as
+long as an export of 5,000 items, and a job makes enough new objects to cause one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 
 class _Frozen:
-    """How many contexts need what was there to be frozen, in all threads; whether it is, by them."""
+    """Counts the jobs that run, in all threads, and remembers whether the first one froze the objects (`gc.freeze`)."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -21,7 +21,7 @@ class _Frozen:
         self._is_ours = False
 
     def enter(self) -> None:
-        """Freeze what is there, unless the program has done so itself."""
+        """Freeze the objects that are there, unless the program has frozen some itself."""
         with self._lock:
             self._contexts += 1
             if self._contexts == 1 and gc.isenabled() and not gc.get_freeze_count():
@@ -29,7 +29,7 @@ class _Frozen:
                 self._is_ours = True
 
     def leave(self) -> None:
-        """Have it searched again, when no other context needs it."""
+        """Unfreeze them when the last job ends."""
         with self._lock:
             self._contexts -= 1
             if self._is_ours and not self._contexts:
@@ -42,7 +42,7 @@ _frozen = _Frozen()
 
 @contextmanager
 def new_garbage_only() -> Iterator[None]:
-    """In this context only objects that are made in it are searched for garbage; afterwards all are, as ever."""
+    """In this context, search only the objects that are made in it for garbage; after it, all objects again."""
     _frozen.enter()
     try:
         yield

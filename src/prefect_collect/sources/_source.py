@@ -14,8 +14,11 @@ from prefect_collect.stores import Store
 SMALL_ITEM: Final = 1 << 20
 """Bytes up to which an item is small: small items are read whole, many at a time, by `Source.read_many`."""
 
-MOST_AT_ONCE: Final = 8 * SMALL_ITEM
-"""Bytes up to which an item that was listed as small is received in one piece, if it has grown since."""
+MOST_AT_ONCE: Final = 2 * SMALL_ITEM
+"""Bytes up to which an item that was listed as small is received in one piece, if it has grown since.
+
+So 128 such items at once take at most 256 MiB. One that has grown more is read again as a large item is.
+"""
 
 
 def expected_bytes(item: Item) -> int:

@@ -10,13 +10,14 @@ _FIRST: Final = datetime(1601, 1, 1, tzinfo=UTC)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST: Final = datetime(9999, 1, 1, tzinfo=UTC)
-"""In the year 9999 lies what .NET says for no time; many programs cannot read it."""
+"""The beginning of the year in which the greatest time of .NET lies, which stands for one that is not known."""
 
 
 def known_creation(at: object) -> datetime | None:
-    """Return a stated creation time in UTC; None for what is no time with a zone, or says that none is known.
+    """Return a stated creation time in UTC; None for a value that is no time with a zone, or stands for an unknown one.
 
-    That are the beginning of Unix's times (1970) and of Windows' (1601), what lies before that, and the year 9999.
+    The latter are the first moment of Unix's times (1970) and of Windows' (1601), all times before 1601, and the year
+    9999.
     """
     if not isinstance(at, datetime) or at.tzinfo is None:
         return None

@@ -1,4 +1,4 @@
-"""What is there in place of a path that does not exist, for messages on a path that was mistyped."""
+"""Find the existing path that is most like a mistyped one, for the message that it does not exist."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pycurl
 import pytest
@@ -15,9 +15,10 @@ from prefect_collect.connectors.http.engine import Answer, Limits, Loop
 from prefect_collect.connectors.http.fetcher import Fetcher
 from prefect_collect.connectors.http.pace import Pace
 from prefect_collect.errors import SourceError
-from prefect_collect.sources import Content
+from prefect_collect.sources import Content, Item
 from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
+from prefect_collect.threads.pool import in_background
 from tests.integration.connectors.url_lists import BIG, failure, only, source_of
 from tests.integration.http_files import Fault, HttpFiles
 from tests.integration.sources.places import collected, patterned, read
@@ -211,3 +212,16 @@ def test_free_places_are_used_before_answers_are_waited_for(web: HttpFiles, monk
             assert {*seen} == {8}
     fetcher.close()
     assert count == len(urls)
+
+
+def test_a_listing_that_waits_leaves_places_to_its_items(web: HttpFiles, tmp_path: Path) -> None:
+    """Items are read after "too many requests", although a listing that waits for them has many requests under way."""
+    urls = [web.put(f"{number}", b"x") for number in range(200)]
+    source = source_of(tmp_path, *({"url": url} for url in urls))
+    listing = source.items()
+    items = [cast(Item, next(listing)) for _ in range(40)]
+    web.faults.append(Fault(status=429, headers={"Retry-After": "0"}, left=20))
+    reading = in_background(lambda: [*source.read_many(iter(items), 128)])
+    got = reading.result(60)
+    assert {item.id for item, content in got if isinstance(content, Content)} == {item.id for item in items}
+    assert len([*listing]) == len(urls) - len(items) + 1

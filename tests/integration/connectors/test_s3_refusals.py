@@ -227,7 +227,7 @@ def test_a_listing_that_cannot_be_signed_holds_no_request(
 def test_truncated_body(moto: S3Server, fault_proxy: Proxies, keep: int | None) -> None:
     """A body that ends early is detected, read alone and with others."""
     bucket = moto.new_bucket()
-    moto.client().put_object(Bucket=bucket, Key="a", Body=bytes(3 << 20))
+    moto.client().put_object(Bucket=bucket, Key="a", Body=bytes(1 << 20))
     proxy = fault_proxy(moto)
     source = source_at(moto.at(proxy.url), bucket)
     (item,) = items_of(source)

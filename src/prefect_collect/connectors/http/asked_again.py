@@ -9,11 +9,12 @@ from typing import Generic, TypeVar
 
 from prefect_collect.connectors.http.engine import Answer
 from prefect_collect.connectors.http.fetcher import Fetcher
-from prefect_collect.connectors.http.pace import RETRY_AFTER, Pace
+from prefect_collect.connectors.http.pace import RETRY_AFTER, Pace, Places
 from prefect_collect.connectors.http.stream import Stream
 from prefect_collect.errors import SourceError
 from prefect_collect.threads.stop import current_stop
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -55,11 +56,41 @@ def all_answers(
     *,
     prepare: Callable[[T], tuple[str, list[str]]],
     size: Callable[[T], int],
-    pace: Pace,
+    pace: Places,
 ) -> Iterator[tuple[T, Answer | SourceError]]:
     """Yield the answers as they arrive (`Fetcher.fetch`), also of what is put back meanwhile."""
     while asked and not current_stop().canceled:
         yield from fetcher.fetch(asked, concurrency, prepare=prepare, size=size, pace=pace)
+
+
+def answers_of(
+    fetcher: Fetcher,
+    waiting: Iterable[T],
+    concurrency: int,
+    *,
+    prepare: Callable[[T], tuple[str, list[str]]],
+    whole: Callable[[T, Answer], R | Exception | None],
+    size: Callable[[T], int],
+    pace: Pace,
+) -> Iterator[tuple[T, R | Exception]]:
+    """Yield what `whole` makes of the answers, in the order of arrival, or their errors.
+
+    Args:
+        fetcher: What sends the requests.
+        waiting: What is asked for.
+        concurrency: The most requests at once.
+        prepare: Returns the URL and the header lines of a request.
+        whole: Returns what an answer is made into, or its error; None if it is to be asked for again.
+        size: Returns the bytes that an answer is expected to bring.
+        pace: The pace of the server.
+    """
+    asked = AskedAgain(waiting)
+    for one, answer in all_answers(fetcher, asked, concurrency, prepare=prepare, size=size, pace=pace):
+        got = answer if isinstance(answer, SourceError) else whole(one, answer)
+        if got is None:
+            asked.again(one)
+        else:
+            yield one, got
 
 
 @contextmanager

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 import pycurl
 
 from prefect_collect.connectors.http.engine import Answer, Limits, Loop, new_handle
-from prefect_collect.connectors.http.pace import Pace
+from prefect_collect.connectors.http.pace import Places
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import MOST_AT_ONCE
 from prefect_collect.threads.stop import current_stop
@@ -44,7 +46,7 @@ class Fetcher:
         *,
         prepare: Callable[[T], tuple[str, list[str]]],
         size: Callable[[T], int],
-        pace: Pace | None = None,
+        pace: Places | None = None,
     ) -> Iterator[tuple[T, Answer | SourceError]]:
         """Yield the answers as they arrive, with at most `concurrency` requests and about 64 MiB at once.
 
@@ -147,3 +149,28 @@ class Fetcher:
         handle.setopt(pycurl.WRITEFUNCTION, answer.body.append)
         self._loop.add(handle)
         return handle
+
+
+class Fetchers:
+    """The fetchers of one source, which are kept with their connections; each is used by one thread at a time.
+
+    Args:
+        make: Returns a new fetcher, where all that there are are in use.
+    """
+
+    def __init__(self, make: Callable[[], Fetcher]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._idle: list[Fetcher] = []
+
+    @contextmanager
+    def one(self) -> Iterator[Fetcher]:
+        """Give a fetcher to this thread."""
+        with self._lock:
+            fetcher = self._idle.pop() if self._idle else None
+        fetcher = self._make() if fetcher is None else fetcher
+        try:
+            yield fetcher
+        finally:
+            with self._lock:
+                self._idle.append(fetcher)

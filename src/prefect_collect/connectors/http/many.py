@@ -37,6 +37,7 @@ class Many(Generic[T]):
         size: Returns the bytes that an answer is expected to bring.
         alone: Reads an item that a redirect leads to where the client's limits are others, so that the fetcher must
             not ask there; None for a client with the same limits everywhere.
+        is_listing: Whether these requests are part of a listing (`Pace.try_begin`).
     """
 
     def __init__(
@@ -48,9 +49,11 @@ class Many(Generic[T]):
         whole: Callable[[Item, Head, list[bytes]], T],
         size: Callable[[Item], int] = expected_bytes,
         alone: Callable[[Item], T | Exception] | None = None,
+        is_listing: bool = False,
     ) -> None:
         self._client, self._fetcher = client, fetcher
         self._target_of, self._whole, self._size, self._alone = target_of, whole, size, alone
+        self._is_listing = is_listing
         self._elsewhere: list[Item] = []
 
     def read(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, T | Exception]]:
@@ -62,7 +65,7 @@ class Many(Generic[T]):
             concurrency,
             prepare=self._prepare,
             size=lambda ask: self._size(ask.item),
-            pace=self._client.pace,
+            pace=self._client.pace.of_listing if self._is_listing else self._client.pace,
         ):
             if isinstance(answer, SourceError):
                 yield ask.item, answer

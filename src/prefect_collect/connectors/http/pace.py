@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from time import monotonic, time
-from typing import Final
+from typing import Final, Protocol
 
 from prefect_collect.threads.server_pauses import PAUSES, Pause
 from prefect_collect.threads.stop import current_stop
@@ -39,6 +39,16 @@ def retry_after(text: str | None) -> float | None:
         return None
 
 
+class Places(Protocol):
+    """Where requests get the places that they may be under way in; each that begins has one until it ends."""
+
+    def try_begin(self) -> bool:
+        """Begin a request if it may begin now; return whether it does."""
+
+    def end(self) -> None:
+        """End a request."""
+
+
 class Pace:
     """The one budget of a source's requests, for all its threads in a process, and with worker processes for all these.
 
@@ -56,29 +66,44 @@ class Pace:
         self._server, self._told = server, 0.0
         self._not_before = self._pause = 0.0
         self._most = _NO_LIMIT
-        self._under_way = self._passed = 0
+        self._under_way = self._listing = self._passed = 0
         self._since: float | None = None
         if server:
             PAUSES.join(self, server)
 
-    def try_begin(self, *, urgent: bool = False) -> bool:
+    def try_begin(self, *, urgent: bool = False, listing: bool = False) -> bool:
         """Begin a request if it may begin now; return whether it does. Each begun request needs an `end`.
 
         Args:
             urgent: The request ends the reading of an item, which holds memory that others wait for: it waits for a
                 pause, but not for other requests.
+            listing: The request is one of a listing, which may keep its place for as long as it waits for the items
+                that it has found: so half of the places are left to the requests of items.
         """
         with self._changed:
-            if (self._under_way >= self._most and not urgent) or monotonic() < self._not_before:
+            if not (urgent or self._has_place(listing=listing)) or monotonic() < self._not_before:
                 return False
             self._under_way += 1
+            self._listing += listing
             return True
 
-    def end(self) -> None:
-        """End a request."""
+    def _has_place(self, *, listing: bool) -> bool:
+        """Return whether one more request may be under way. The lock is held."""
+        if self._under_way < self._most:
+            return True
+        return not listing and self._under_way - self._listing < max(1, self._most // 2)
+
+    def end(self, *, listing: bool = False) -> None:
+        """End a request, of a listing if it was begun so."""
         with self._changed:
             self._under_way -= 1
+            self._listing -= listing
             self._changed.notify()
+
+    @property
+    def of_listing(self) -> Places:
+        """The places of the requests of a listing."""
+        return _OfListing(self)
 
     @contextmanager
     def request(self) -> Iterator[None]:
@@ -168,3 +193,14 @@ class Pace:
         if now >= self._not_before:
             self._most, self._passed = max(1, most), 0
             self._pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, 2 * self._pause))
+
+
+class _OfListing:
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+
+    def try_begin(self) -> bool:
+        return self._pace.try_begin(listing=True)
+
+    def end(self) -> None:
+        self._pace.end(listing=True)

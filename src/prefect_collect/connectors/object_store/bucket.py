@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -12,9 +11,9 @@ from urllib.parse import quote
 
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.errors import source_error
-from prefect_collect.connectors.http.asked_again import AskedAgain, all_answers, paced
+from prefect_collect.connectors.http.asked_again import answers_of, paced
 from prefect_collect.connectors.http.engine import Answer, Limits, curl_error
-from prefect_collect.connectors.http.fetcher import Fetcher
+from prefect_collect.connectors.http.fetcher import Fetcher, Fetchers
 from prefect_collect.connectors.http.headers import http_date, modified_of, plain_etag, whole_number
 from prefect_collect.connectors.http.pace import RETRY_AFTER, Pace
 from prefect_collect.connectors.http.stream import Stream
@@ -25,7 +24,6 @@ from prefect_collect.connectors.s3.headers import RANGE, range_of
 from prefect_collect.connectors.s3.large import HEADERS, Large, can_be_ranged
 from prefect_collect.connectors.s3.page import Entry, Page, Token, time_of, wrong_page
 from prefect_collect.connectors.s3.progress import Progress
-from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item, Listed, expected_bytes
 from prefect_collect.sources.created import known_creation
 from prefect_collect.sources.metadata import CREATED
@@ -75,8 +73,7 @@ class Bucket:
         host, slash, path = rest.rstrip("/").partition("/")
         self._origin, self._folder = f"{scheme}://{host}", f"{slash}{path}/{self._bucket}"
         self._pace = Pace(f"{self._origin}{self._folder}")
-        self._lock = threading.Lock()
-        self._idle: list[Fetcher] = []
+        self._fetchers = Fetchers(lambda: Fetcher(self._limits))
 
     def items(self, prefix: str) -> Iterator[Listed]:
         """Yield every object whose key begins with `prefix`, and the listing's end."""
@@ -145,21 +142,11 @@ class Bucket:
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
         """Read small objects, many at once."""
-        with self._lock:
-            fetcher = self._idle.pop() if self._idle else Fetcher(self._limits)
-        try:
-            asked = AskedAgain(items)
-            for item, answer in all_answers(
-                fetcher, asked, concurrency, prepare=self._prepare, size=expected_bytes, pace=self._pace
-            ):
-                got = answer if isinstance(answer, SourceError) else self._whole(item, answer)
-                if got is None:
-                    asked.again(item)
-                else:
-                    yield item, got
-        finally:
-            with self._lock:
-                self._idle.append(fetcher)
+        with self._fetchers.one() as fetcher:
+            yield from answers_of(
+                fetcher, items, concurrency,
+                prepare=self._prepare, whole=self._whole, size=expected_bytes, pace=self._pace,
+            )  # fmt: skip
 
     def place(self, item: Item) -> str:
         """Return the object's URL, in which messages end."""

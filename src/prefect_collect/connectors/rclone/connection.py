@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from prefect_collect.connectors.errors import source_error
 from prefect_collect.connectors.http.client import Client, Head, Target
 from prefect_collect.connectors.http.download import Download
 from prefect_collect.connectors.http.engine import Limits
-from prefect_collect.connectors.http.fetcher import Fetcher
+from prefect_collect.connectors.http.fetcher import Fetcher, Fetchers
 from prefect_collect.connectors.http.headers import modified_of, whole_number
 from prefect_collect.connectors.http.many import Many
 from prefect_collect.connectors.per_process import per_process
@@ -78,8 +77,7 @@ class Connection:
         self._remote = Remote(shared, access.remote, access.root, access.place.rstrip("/"), access.connect_timeout)
         limits = Limits(access.connect_timeout, access.read_timeout, None)
         self._client = Client(limits, limits, None)
-        self._lock = threading.Lock()
-        self._fetchers: list[Fetcher] = []
+        self._fetchers = Fetchers(lambda: Fetcher(self._client.home))
 
     def items(self) -> Iterator[Listed]:
         """Yield the files folder by folder, or the single file, and the listing's end. Raise SourceError."""
@@ -196,16 +194,10 @@ class Connection:
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
         """Read small files, many at once, but for those that the service rewrites: a job reads these by `open`."""
         items = (item for item in items if not self._remote.is_rewritten(item.id))
-        with self._lock:
-            fetcher = self._fetchers.pop() if self._fetchers else Fetcher(self._client.home)
-        many = Many(self._client, fetcher, target_of=self._target, whole=self._content)
-        try:
-            with self._remote.used():
-                for item, got in many.read(items, concurrency):
-                    yield item, _meant(got) if isinstance(got, SourceError) else got
-        finally:
-            with self._lock:
-                self._fetchers.append(fetcher)
+        with self._fetchers.one() as fetcher, self._remote.used():
+            many = Many(self._client, fetcher, target_of=self._target, whole=self._content)
+            for item, got in many.read(items, concurrency):
+                yield item, _meant(got) if isinstance(got, SourceError) else got
 
     @contextmanager
     def _copied(self, item: Item) -> Iterator[Content]:

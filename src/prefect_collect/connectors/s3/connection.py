@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,9 +17,9 @@ from pydantic import SecretStr
 
 from prefect_collect.connectors.errors import body_error, source_error
 from prefect_collect.connectors.files.tree import decode_id
-from prefect_collect.connectors.http.asked_again import AskedAgain, all_answers, paced
+from prefect_collect.connectors.http.asked_again import answers_of, paced
 from prefect_collect.connectors.http.engine import Answer, Limits, curl_error
-from prefect_collect.connectors.http.fetcher import Fetcher
+from prefect_collect.connectors.http.fetcher import Fetcher, Fetchers
 from prefect_collect.connectors.http.pace import Pace
 from prefect_collect.connectors.http.stream import Stream
 from prefect_collect.connectors.per_process import per_process
@@ -89,8 +88,7 @@ class Connection:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._place = f"s3://{access.bucket}"
-        self._lock = threading.Lock()
-        self._idle: list[Fetcher] = []
+        self._fetchers = Fetchers(lambda: Fetcher(self._limits))
         try:
             self._open()
         except SourceError:
@@ -225,21 +223,11 @@ class Connection:
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
         """Read small objects, many at once."""
-        with self._lock:
-            fetcher = self._idle.pop() if self._idle else Fetcher(self._limits)
-        try:
-            asked = AskedAgain(items)
-            for item, answer in all_answers(
-                fetcher, asked, concurrency, prepare=self._prepare, size=expected_bytes, pace=self._pace
-            ):
-                got = answer if isinstance(answer, SourceError) else self._whole(item, answer)
-                if got is None:
-                    asked.again(item)
-                else:
-                    yield item, got
-        finally:
-            with self._lock:
-                self._idle.append(fetcher)
+        with self._fetchers.one() as fetcher:
+            yield from answers_of(
+                fetcher, items, concurrency,
+                prepare=self._prepare, whole=self._whole, size=expected_bytes, pace=self._pace,
+            )  # fmt: skip
 
     def place(self, item: Item) -> str:
         """Return the object's URL, in which messages end."""

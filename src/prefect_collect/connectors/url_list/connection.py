@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,7 +19,7 @@ from prefect_collect.connectors.http.addresses import Guard, origin
 from prefect_collect.connectors.http.client import Client, Head, Target
 from prefect_collect.connectors.http.download import Download
 from prefect_collect.connectors.http.engine import Limits
-from prefect_collect.connectors.http.fetcher import Fetcher
+from prefect_collect.connectors.http.fetcher import Fetcher, Fetchers
 from prefect_collect.connectors.http.headers import etag_of, modified_of, whole_number
 from prefect_collect.connectors.http.many import Many
 from prefect_collect.connectors.per_process import per_process
@@ -69,8 +68,9 @@ class Connection:
         # The server of the list itself is one that the user names.
         client = Client(free, held, None if access.allow_private else guard, f"list {access.place}")
         self._lists = Lists(access.list_url, access.place, client, self._headers)
-        self._lock = threading.Lock()
-        self._idle: dict[bool, list[Fetcher]] = {True: [], False: []}
+        bodiless = replace(held, prepare=partial(_without_body, held))
+        self._lookers = Fetchers(lambda: Fetcher(bodiless, most=0))
+        self._fetchers = Fetchers(lambda: Fetcher(held))
 
     def items(self) -> Iterator[Listed]:
         """Yield an item for each line, and the proof that the list was read to its end."""
@@ -117,13 +117,14 @@ class Connection:
                 raise _NotAsked
             return self._target(entry)
 
-        with self._fetcher(head=True) as fetcher:
+        with self._lookers.one() as fetcher:
             many: Many[Item] = Many(
                 self._client,
                 fetcher,
                 target_of=target_of,
                 whole=lambda item, head, _: _seen(item, head),
                 size=lambda _: 0,
+                is_listing=True,
             )
             for item, got in many.read(items(), _LOOKS):
                 if not isinstance(got, _NotAsked):
@@ -176,7 +177,7 @@ class Connection:
         def whole(item: Item, head: Head, body: list[bytes]) -> Content:
             return self._content(under_way[item.id], item, head, body)
 
-        with self._fetcher(head=False) as fetcher:
+        with self._fetchers.one() as fetcher:
             many: Many[Content] = Many(self._client, fetcher, target_of=target_of, whole=whole)
             for item, got in many.read(items, concurrency):
                 under_way.pop(item.id, None)
@@ -236,20 +237,6 @@ class Connection:
             return request.begin()
         finally:
             request.close()
-
-    @contextmanager
-    def _fetcher(self, *, head: bool) -> Iterator[Fetcher]:
-        with self._lock:
-            fetcher = self._idle[head].pop() if self._idle[head] else None
-        limits = self._client.home
-        if fetcher is None and head:
-            fetcher = Fetcher(replace(limits, prepare=partial(_without_body, limits)), most=0)
-        fetcher = fetcher or Fetcher(limits)
-        try:
-            yield fetcher
-        finally:
-            with self._lock:
-                self._idle[head].append(fetcher)
 
 
 def _without_body(limits: Limits, handle: pycurl.Curl) -> None:

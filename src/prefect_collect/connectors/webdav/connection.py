@@ -15,7 +15,7 @@ from prefect_collect.connectors.errors import source_error
 from prefect_collect.connectors.http.client import Client, Head, Target
 from prefect_collect.connectors.http.download import Download
 from prefect_collect.connectors.http.failures import status_error
-from prefect_collect.connectors.http.fetcher import Fetcher
+from prefect_collect.connectors.http.fetcher import Fetcher, Fetchers
 from prefect_collect.connectors.http.headers import etag_of, is_strong, modified_of, whole_number
 from prefect_collect.connectors.http.many import Many
 from prefect_collect.connectors.per_process import per_process
@@ -44,7 +44,7 @@ class Connection:
         self._access = access
         self._login = Login(access)
         self._lock = threading.Lock()
-        self._fetchers: list[Fetcher] = []
+        self._fetchers = Fetchers(lambda: Fetcher(self._client.home))
         self._finders: list[Propfinder] = []
         self._found: Root | None = None
         self._has_conditions = True
@@ -121,13 +121,11 @@ class Connection:
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
         """Read small files, many at once."""
         root = self._root()
-        with self._lock:
-            fetcher = self._fetchers.pop() if self._fetchers else Fetcher(self._client.home)
-        many = Many(
-            self._client, fetcher, target_of=partial(self._target, root), whole=_content, alone=self._read_alone
-        )
         refused: list[Item] = []
-        try:
+        with self._fetchers.one() as fetcher:
+            many = Many(
+                self._client, fetcher, target_of=partial(self._target, root), whole=_content, alone=self._read_alone
+            )
             for item, got in many.read(items, concurrency):
                 self._login.note(got)
                 if isinstance(got, SourceError) and got.http_status == _REFUSED_CONDITION:
@@ -136,9 +134,6 @@ class Connection:
                     yield item, got
             for item in refused:
                 yield item, self._read_alone(item)
-        finally:
-            with self._lock:
-                self._fetchers.append(fetcher)
 
     def _read_alone(self, item: Item) -> Content | Exception:
         try:

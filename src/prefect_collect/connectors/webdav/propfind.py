@@ -55,6 +55,11 @@ class Propfind:
             return 0
         return None
 
+    @property
+    def is_listing(self) -> bool:
+        """Whether what lies in the target is asked for."""
+        return self.depth > 0
+
     def head(self) -> Head:
         """Return the head of the answer."""
         return Head(*self.answer.head(WANTED), self.target.url)
@@ -114,7 +119,7 @@ class Propfinder:
 
     def start(self, request: Propfind, *, urgent: bool = False) -> bool:
         """Send a request; return False if the server's pace (`Pace.try_begin`) does not allow one more now."""
-        if not self._client.pace.try_begin(urgent=urgent):
+        if not self._client.pace.try_begin(urgent=urgent, listing=request.is_listing):
             return False
         handle = self._idle.pop() if self._idle else self._new()
         handle.setopt(pycurl.URL, request.target.url)
@@ -135,7 +140,7 @@ class Propfinder:
             request = self._active.pop(handle)
             self._loop.remove(handle)
             self._idle.append(handle)
-            self._client.pace.end()
+            self._client.pace.end(listing=request.is_listing)
             yield request, failure
 
     def ask(self, target: Target, *, urgent: bool = False) -> list[Resource]:
@@ -158,9 +163,9 @@ class Propfinder:
 
     def stop(self) -> None:
         """Abandon the requests that are under way."""
-        for handle in self._active:
+        for handle, request in self._active.items():
             self._loop.remove(handle)
-            self._client.pace.end()
+            self._client.pace.end(listing=request.is_listing)
         self._active.clear()
 
     def close(self) -> None:

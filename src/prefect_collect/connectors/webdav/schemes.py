@@ -23,7 +23,7 @@ def scheme_of(
     Args:
         asked: What the source is set to; not ``negotiate``, for which there is no password.
         offered: The schemes that the server names, in lower case.
-        is_private: Whether what is sent can be read by nobody but the server.
+        is_private: Whether only the server can read what is sent (TLS).
 
     Raises:
         ValueError: There is none; it says why, and what to do.

@@ -29,6 +29,9 @@ Flags = npt.NDArray[np.bool_]
 
 _TEXTS: Final = ["item_id", "custodian", "original_path"]
 _AHEAD: Final = 4096
+_MOST_SHORT: Final = 1 << 31
+"""Rows whose numbers need more than 4 bytes."""
+
 _BLOCK: Final = 65_536
 """Rows that are compared at once, where all of them would need an array of their own."""
 _BEFORE, _GOOD, _BAD = 0, 1, 2
@@ -43,7 +46,7 @@ class Duplicates:
     """
 
     def __init__(
-        self, manifest: Batches, sizes: Numbers, original: Numbers, withheld: Flags, earlier: EarlierItems
+        self, manifest: Batches, sizes: Numbers, original: npt.NDArray[Any], withheld: Flags, earlier: EarlierItems
     ) -> None:
         self.original, self.withheld = original, withheld
         self._earlier = earlier
@@ -176,7 +179,7 @@ def find_duplicates(
     found = EarlierItems(manifest, prefixes, usable, earlier or [], deduplicate)
     rows = _suspects(prefixes, usable)
     del prefixes, usable
-    original = np.arange(len(sizes))
+    original = np.arange(len(sizes), dtype=np.int32 if len(sizes) < _MOST_SHORT else np.int64)
     withheld = np.zeros(len(sizes), np.bool_)
     kept = np.zeros(len(sizes), np.bool_) if before is None else before
     if deduplicate is not None:
