@@ -37,7 +37,7 @@ test: $(VENV)/installed-test $(VENV)/npm/installed tools
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 quick: $(VENV)/installed-test
-	QUICK=1 $(BIN)/python -m pytest -n $(WORKERS) --ignore tests/integration -m 'not integration' $(ARGS)
+	QUICK=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore tests/integration -m 'not integration' $(ARGS)
 
 instants: $(VENV)/installed-test
 	INSTANTS=all $(BIN)/python -m pytest -n $(WORKERS) tests/integration/jobs/test_instants.py $(ARGS)

@@ -216,20 +216,24 @@ class Met(MemoryStore):
 def test_of_two_exports_at_once_one_is_refused(
     collections: list[JobFolder], judged: Callable[[MemoryStore], None], at: str
 ) -> None:
-    """An export that runs in the midst of another makes its version, or is refused; retried, both have one."""
-    bucket = Met()
+    """An export that runs in the midst of another makes its version, or is refused; retried, both have one.
+
+    The refused one is that of the later collection: an earlier one would put back what is newer in the object.
+    """
+    bucket, is_first = Met(), at == "/unfinished.txt"
+    within, around = (collections[1], collections[2]) if is_first else (collections[2], collections[1])
     export(collections[0], bucket, "ocfl")
     jobs: list[tuple[JobFolder, TaskResult]] = []
     bucket.at = at.replace("inv.sha", "inventory.json.sha256")
-    bucket.meet = lambda: jobs.append(export(collections[2], bucket, "ocfl"))  # type: ignore[method-assign]
-    jobs.append(export(collections[1], bucket, "ocfl"))
+    bucket.meet = lambda: jobs.append(export(within, bucket, "ocfl"))  # type: ignore[method-assign]
+    jobs.append(export(around, bucket, "ocfl"))
     assert bucket.at == ""
     inner, outer = (result.status is JobStatus.SUCCESSFULLY_COMPLETED for _, result in jobs)
-    assert (inner, outer) == ((True, False) if at == "/unfinished.txt" else (False, True))
+    assert (inner, outer) == (is_first, not is_first)
     assert head_of(bucket) == 2
     judged(bucket)
     refused = jobs[1] if inner else jobs[0]
     assert "retry" in messages(refused[1])
-    _, result = export(collections[1 if inner else 2], bucket, "ocfl", refused[0])
+    _, result = export(collections[2], bucket, "ocfl", refused[0])
     assert (result.status, head_of(bucket)) == (JobStatus.SUCCESSFULLY_COMPLETED, 3)
     judged(bucket)
