@@ -27,6 +27,7 @@ class Ntlm:
         users: The file of the users.
         scheme: ``NTLM`` or ``Negotiate``.
         also: Other schemes that are offered, and never accepted.
+        joined: How the challenge, as ``{0}``, stands in its header with others.
         each: Every request is to be proved anew, not the connection.
         binding: What exchanges must be bound to; None to accept any.
         proved: The connections that were proved, by their ports, with the user.
@@ -39,6 +40,7 @@ class Ntlm:
     users: Path
     scheme: str = "NTLM"
     also: tuple[str, ...] = ()
+    joined: str = "{0}"
     each: bool = False
     binding: bytes | None = None
     proved: dict[str, str] = field(default_factory=dict)
@@ -67,7 +69,7 @@ class Ntlm:
             if token is None:
                 return app(environ, start_response)
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            challenges = [("WWW-Authenticate", f"{self.scheme} {token}".strip())]
+            challenges = [("WWW-Authenticate", self.joined.format(f"{self.scheme} {token}".strip()))]
             challenges += [("WWW-Authenticate", one) for one in self.also]
             start_response("401 Unauthorized", [*challenges, ("Content-Length", "6"), ("Content-Type", "text/plain")])
             return [b"refuse"]

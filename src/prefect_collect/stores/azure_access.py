@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -10,6 +11,9 @@ from urllib.parse import urlsplit
 from prefect_collect.errors import InvalidLocation, StoreAccessDenied, UsageError
 
 _SUFFIX: Final = "core.windows.net"
+
+_SAS: Final = re.compile(r"[\x21\x22\x24-\x7e]+")
+"""A shared access signature: what has no ``#`` and can be part of a URL's query."""
 
 WRONG_CREDENTIALS: Final = frozenset(
     {"AuthenticationFailed", "AuthorizationFailure", "InvalidAuthenticationInfo", "NoAuthenticationInformation"}
@@ -53,7 +57,7 @@ class AzureAccess:
         """Return the access with its account's address, without a connection string, from the environment if need be.
 
         Raises:
-            StoreAccessDenied: No account is named, or the connection string is not one.
+            StoreAccessDenied: No account is named, or the connection string or the shared access signature is not one.
         """
         found = self
         if found.connection_string is None and not found.anonymous and found.account_url is None:
@@ -62,7 +66,8 @@ class AzureAccess:
             found = _of_string(found)
         elif found.account_url is None or endpoint_url is not None:
             found = _of_environment(found, endpoint_url)
-        return replace(found, account_url=(endpoint_url or found.account_url or "").rstrip("/"))
+        url = (endpoint_url or found.account_url or "").rstrip("/")
+        return replace(found, account_url=url, sas_token=_signature(found.sas_token))
 
     @property
     def account(self) -> str:
@@ -116,7 +121,7 @@ def require_library() -> None:
 def check_connection_string(text: str) -> None:
     """Raise InvalidLocation if a text is no connection string of an account; the message does not repeat it."""
     try:
-        _of_string(AzureAccess(connection_string=text))
+        AzureAccess(connection_string=text).resolved()
     except StoreAccessDenied as error:
         raise InvalidLocation(f"{error}. [secret]") from None
 
@@ -137,9 +142,7 @@ def _of_string(access: AzureAccess) -> AzureAccess:
             "account's access keys"
         )
     sas = fields.get("sharedaccesssignature")
-    return AzureAccess(
-        account_url=url, account_name=name, account_key=fields.get("accountkey"), sas_token=sas and sas.lstrip("?")
-    )
+    return AzureAccess(account_url=url, account_name=name, account_key=fields.get("accountkey"), sas_token=sas)
 
 
 def _fields(text: str) -> dict[str, str]:
@@ -159,7 +162,18 @@ def _of_environment(access: AzureAccess, endpoint_url: str | None) -> AzureAcces
         return replace(access, account_url=url, account_name=name)
     key = _variable("ACCOUNT_KEY") or _variable("ACCESS_KEY")
     sas = None if key else _variable("SAS_TOKEN") or _variable("SAS_KEY")
-    return replace(access, account_url=url, account_name=name, account_key=key, sas_token=sas and sas.lstrip("?"))
+    return replace(access, account_url=url, account_name=name, account_key=key, sas_token=sas)
+
+
+def _signature(text: str | None) -> str | None:
+    """Return a shared access signature as it stands in a URL. Raise StoreAccessDenied if it cannot stand there."""
+    text = text and text.strip().removeprefix("?")
+    if text and _SAS.fullmatch(text) is None:
+        raise StoreAccessDenied(
+            "The shared access signature for Azure has characters that none has; copy it again, all of it and nothing "
+            "else"
+        )
+    return text
 
 
 def _variable(name: str) -> str | None:

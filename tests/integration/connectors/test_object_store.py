@@ -18,10 +18,12 @@ from obstore.store import GCSStore
 from prefect_collect.blocks import ObjectStoreSource
 from prefect_collect.connectors.object_store._tokens import Tokens as ObstoreTokens
 from prefect_collect.connectors.object_store.failures import obstore_error
+from prefect_collect.connectors.object_store.opening import Access, connect
 from prefect_collect.connectors.s3 import large
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item
 from prefect_collect.sources.listing import items_of
+from prefect_collect.stores.azure_access import AzureAccess
 from tests.integration.cloud_servers import Azurite, GcsServer, Tokens, tokens
 from tests.integration.faults import FaultProxy
 from tests.integration.sources.places import patterned, read
@@ -84,6 +86,23 @@ def test_what_is_listed_is_read(cloud: str, gcs: GcsServer, azure: Azurite) -> N
     assert {item.path for item in items_of(below)} == {"2024/1", "2024-old/2"}
 
 
+def test_a_time_of_creation_that_is_not_listed(azure: Azurite) -> None:
+    """An item of a retry, which no listing has described, has the time that the answer with its bytes states."""
+    source = azure_with(azure, {"a": b"x"})
+    [listed] = items_of(source)
+    assert listed.created is not None
+    [looked_up] = source.relist(Item("a", "a"))
+    assert isinstance(looked_up, Item)
+    for item in (looked_up, Item("a", "a", is_current=False)):
+        [(_, got)] = source.read_many([item], 1)
+        assert isinstance(got, Content), got
+        assert got.metadata == {"created": listed.created.isoformat()}
+        with source.open(item) as content:
+            assert content.metadata == got.metadata
+    with source.open(listed) as content:
+        assert content.metadata is None
+
+
 def test_a_large_object_that_breaks_off(azure: Azurite, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest is asked for as ranges of the same version, whose requests are signed as such."""
     monkeypatch.setattr(large, "LARGE", MIB)
@@ -132,7 +151,8 @@ def test_no_azure_account(monkeypatch: pytest.MonkeyPatch) -> None:
 class Authorized(ThreadingHTTPServer):
     """A bucket of both clouds, which keeps the Authorization of each request; and Azure's server of tokens.
 
-    It lists nothing, and has one object, ``packed``, which it unpacks as Google does.
+    It lists nothing, and has one object, ``packed``, which it unpacks as Google does. Listings are compressed for who
+    takes them so.
 
     Attributes:
         seen: The headers.
@@ -158,7 +178,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif "comp=list" in self.path:
             self._answer(200, b"<EnumerationResults><Blobs/><NextMarker/></EnumerationResults>")
         else:
-            self._answer(200, b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
+            page = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+            self._answer(200, gzip.compress(page) if "gzip" in self.headers.get("Accept-Encoding", "") else page)
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -216,10 +237,50 @@ def test_a_service_principal_of_azure(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(server.seen) == 3
 
 
+PRINCIPAL = AzureAccess("http://127.0.0.1:1/account", tenant_id="t", client_id="c", client_secret="hush-hush")
+
+
+@pytest.mark.parametrize(
+    "name", ["STORAGE_ACCOUNT_KEY", "STORAGE_ACCESS_KEY", "STORAGE_MASTER_KEY", "STORAGE_TOKEN", "FEDERATED_TOKEN_FILE"]
+)
+def test_credentials_beside_a_principal_of_azure(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment's are never used in place of a block's service principal; the variable to unset is named."""
+    monkeypatch.setenv(f"AZURE_{name}", base64.b64encode(b"key").decode())
+    with pytest.raises(SourceError, match=f"AZURE_{name} .* unset it") as caught:
+        connect(Access("az://container", PRINCIPAL, None, 1, 1))
+    assert caught.value.code == "bad_credentials"
+
+
+@pytest.mark.parametrize("name", ["SKIP_SIGNATURE", "STORAGE_USE_EMULATOR", "STORAGE_SAS_KEY"])
+def test_settings_beside_a_principal_of_azure(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block's service principal gets its token, whatever else the environment says."""
+    monkeypatch.setenv(f"AZURE_{name}", "sv=1" if name.endswith("KEY") else "true")
+    with serving(server := Authorized()) as url:
+        monkeypatch.setenv("AZURE_AUTHORITY_HOST", url)
+        bucket = connect(Access("az://container", PRINCIPAL, f"{url}/account", 5, 5))
+        assert len([*bucket.items("")]) == 1
+    assert server.seen == ["Bearer tests"]
+
+
+def test_a_key_in_place_of_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signature of one request is not sent with others."""
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", base64.b64encode(b"key").decode())
+    with serving(server := Authorized()) as url:
+        bucket = connect(Access("az://container", AzureAccess(f"{url}/account"), None, 5, 5))
+        with pytest.raises(SourceError, match="unset AZURE_STORAGE_ACCOUNT_KEY") as caught:
+            [*bucket.items("")]
+    assert caught.value.code == "bad_credentials"
+    assert server.seen == []
+
+
 def test_an_object_that_is_kept_compressed() -> None:
-    """Google's server unpacks it for those who do not take it as it is kept, and as it lists it."""
+    """Google's server unpacks it for those who do not take it as it is kept, and as it lists it.
+
+    The listing itself is asked for as it is read.
+    """
     with serving(Authorized()) as url:
         source = source_of("gs://bucket", endpoint_url=url, anonymous=True)
+        assert [*items_of(source)] == []
         item = Item("packed", "packed", len(PACKED))
         assert read(source, item) == PACKED
         [(_, got)] = source.read_many([item], 1)

@@ -59,13 +59,13 @@ class NtlmUser:
         )
 
 
-def require_pyspnego(place: str) -> None:
-    """Raise SourceError (`program_missing`) if pyspnego is not installed."""
+def require_pyspnego(place: str, otherwise: str = "") -> None:
+    """Raise SourceError (`program_missing`) if pyspnego is not installed; its message also says what else to do."""
     try:
         import spnego  # noqa: F401
     except ImportError as error:
         what = "NTLM needs pyspnego: pip install 'prefect-collect[ntlm]'"
-        raise source_error("program_missing", what, place) from error
+        raise source_error("program_missing", f"{what}; {otherwise}" if otherwise else what, place) from error
 
 
 class NtlmHandle(SteppedHandle):
@@ -91,6 +91,7 @@ class NtlmHandle(SteppedHandle):
         self._challenge: str | None = None
         self._held: list[bytes] = []
         self._sent = self._lost = 0
+        self._certificate: str | None = None
 
     def setopt(self, option: int, value: Any) -> None:
         """Set an option; the header lines begin a request."""
@@ -112,6 +113,9 @@ class NtlmHandle(SteppedHandle):
 
     def goes_on(self, *, failed: bool) -> bool:
         """Return whether the next message of the exchange is to be sent, now that an answer has ended."""
+        if self.getinfo(pycurl.NUM_CONNECTS):  # of a connection that was there already, libcurl names no certificates
+            found = self.getinfo(pycurl.INFO_CERTINFO)
+            self._certificate = dict(found[0]).get("Cert") if found else None
         message = None if failed or self._status != 401 else self._following()
         if message is not None:
             self._send(message)
@@ -162,9 +166,10 @@ class NtlmHandle(SteppedHandle):
             self._challenge = None
         name, _, value = line.partition(b":")
         if name.strip().lower() == b"www-authenticate":
-            scheme, _, token = value.strip().partition(b" ")
-            if scheme.decode("latin-1").lower() == self._user.scheme.lower():
-                self._challenge = token.strip().decode("latin-1")
+            for each in value.decode("latin-1").split(","):  # several may be in one header
+                scheme, _, token = each.strip().partition(" ")
+                if scheme.lower() == self._user.scheme.lower():
+                    self._challenge = token.strip()
 
     def _data(self, data: bytes) -> int | None:
         if self._status != 401 or self._challenge is None:
@@ -179,8 +184,8 @@ class NtlmHandle(SteppedHandle):
 
         Servers with Extended Protection ask for it, so that what is sent to one of them proves nothing to another.
         """
-        found = dict(self.getinfo(pycurl.INFO_CERTINFO)[0]) if self._sent and self._has_certificate() else {}
-        if not (pem := found.get("Cert")):
+        pem = self._certificate if self._sent else None  # what is sent first may go over another connection
+        if not pem:
             return None
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes
@@ -192,6 +197,3 @@ class NtlmHandle(SteppedHandle):
         digest = hashes.Hash(hashes.SHA256() if weak or stated is None else stated)
         digest.update(ssl.PEM_cert_to_DER_cert(pem.strip()))
         return GssChannelBindings(application_data=b"tls-server-end-point:" + digest.finalize())
-
-    def _has_certificate(self) -> bool:
-        return bool(self.getinfo(pycurl.INFO_CERTINFO))

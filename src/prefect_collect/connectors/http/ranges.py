@@ -55,7 +55,7 @@ class Asked(Protocol):
     """How ranges of one item are asked for. Its methods are called by the receiving thread."""
 
     def prepare(self, start: int, end: int) -> tuple[str, list[str]]:
-        """Return URL and header lines of the request for the bytes from `start` to `end` (exclusive)."""
+        """Return URL and header lines of the request for bytes (`end` is exclusive). Raise SourceError."""
 
     def require(self, answer: Answer, start: int) -> None:
         """Raise SourceError unless an answer's head is that of a range from `start` of the same item."""
@@ -170,8 +170,7 @@ class RangedStream:
             while not self._closed and not self._stop.canceled and self._failure is None:
                 if self._begun == self._size and not self._ranges:
                     return
-                wait = self._begin(running)
-                for handle, failure in self._loop.step(wait):
+                for handle, failure in self._loop.step(self._begin(running)):
                     self._loop.remove(handle)
                     self._idle.append(handle)
                     self._ended(running.pop(handle), failure)
@@ -195,16 +194,15 @@ class RangedStream:
         """Ask for what may be asked for; return for how many seconds there is nothing more to ask for."""
         with self._changed:
             self._extend()
-            now = monotonic()
-            wait = _LOOK
-            for each in self._ranges:
-                if each.handle is None and each.at < each.end:
-                    if each.begins <= now:
-                        self._send(each)
-                        assert each.handle is not None
-                        running[each.handle] = each
-                    else:
-                        wait = min(wait, each.begins - now)
+            waiting = [each for each in self._ranges if each.handle is None and each.at < each.end]
+        wait = _LOOK
+        for each in waiting:
+            if (left := each.begins - monotonic()) > 0:
+                wait = min(wait, left)
+            elif not self._send(each, running):
+                for other in waiting:  # what is missing, such as a token, is missing for all of them
+                    other.begins = max(other.begins, each.begins)
+                break
         self._loop.kick()
         return wait
 
@@ -221,15 +219,22 @@ class RangedStream:
             self._ranges.append(_Range(start, start, end, start, length, buffer, mark=start))
             self._begun += length
 
-    def _send(self, each: _Range) -> None:
+    def _send(self, each: _Range, running: dict[pycurl.Curl, _Range]) -> bool:
+        """Return whether a range could be asked for."""
+        try:
+            url, lines = self._asked.prepare(each.at, each.end)
+        except SourceError as error:
+            self._broke(each, error)
+            return False
         handle = self._idle.pop() if self._idle else new_handle(self._limits, _BUFFER)
         each.answer, each.is_proven, each.wrong, each.handle = Answer(), False, None, handle
-        url, lines = self._asked.prepare(each.at, each.end)
         handle.setopt(pycurl.URL, url)
         handle.setopt(pycurl.HTTPHEADER, lines)
         handle.setopt(pycurl.HEADERFUNCTION, each.answer.lines.append)
         handle.setopt(pycurl.WRITEFUNCTION, lambda data: self._receive(each, data))
         self._loop.add(handle)
+        running[handle] = each
+        return True
 
     def _receive(self, each: _Range, data: bytes) -> int | None:
         if self._closed:
@@ -263,7 +268,10 @@ class RangedStream:
             with self._changed:
                 self._changed.notify()
             return
-        error = self._error(each, failure)
+        self._broke(each, self._error(each, failure))
+
+    def _broke(self, each: _Range, error: SourceError) -> None:
+        """Have what is missing of a range asked for later, unless the error stays."""
         each.breaks = 1 if each.at - each.mark >= _SMALLEST else each.breaks + 1
         each.mark = each.at
         if error.code not in RESUMED or each.breaks > _BREAKS:

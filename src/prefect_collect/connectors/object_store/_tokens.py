@@ -68,6 +68,13 @@ class Tokens:
             del self._server.see  # it refers to this object, which would not end
         if not self._is_seen:
             raise self._failed(error or RuntimeError("obstore sent no request"))
+        if self._authorization is not None and not self._authorization.startswith("Bearer "):
+            what = (
+                "The environment has an account's key where a token is needed; unset AZURE_STORAGE_ACCOUNT_KEY, "
+                "AZURE_STORAGE_ACCESS_KEY and AZURE_STORAGE_MASTER_KEY, or name its account by "
+                "AZURE_STORAGE_ACCOUNT_NAME, without a block"
+            )
+            raise source_error("bad_credentials", what, self._place)
         return self._authorization
 
     def _see(self, secret: str | None, authorization: str | None) -> None:

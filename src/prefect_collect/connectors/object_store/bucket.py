@@ -14,7 +14,7 @@ from prefect_collect.connectors.errors import source_error
 from prefect_collect.connectors.http.asked_again import answers_of, paced
 from prefect_collect.connectors.http.engine import Answer, Limits, curl_error
 from prefect_collect.connectors.http.fetcher import Fetcher, Fetchers
-from prefect_collect.connectors.http.headers import modified_of, plain_etag, whole_number
+from prefect_collect.connectors.http.headers import http_date, modified_of, plain_etag, whole_number
 from prefect_collect.connectors.http.pace import RETRY_AFTER, Pace
 from prefect_collect.connectors.http.stream import Stream
 from prefect_collect.connectors.object_store.failures import refusal
@@ -25,8 +25,11 @@ from prefect_collect.connectors.s3.large import HEADERS, Large, can_be_ranged
 from prefect_collect.connectors.s3.page import Entry, Page, Token, time_of, wrong_page
 from prefect_collect.connectors.s3.progress import Progress
 from prefect_collect.sources import Content, Item, Listed, expected_bytes
+from prefect_collect.sources.created import known_creation
+from prefect_collect.sources.metadata import CREATED
 
-_WANTED: Final = frozenset({b"content-length", b"etag", b"last-modified", b"x-ms-error-code", RETRY_AFTER})
+_CREATED: Final = b"x-ms-creation-time"
+_WANTED: Final = frozenset({b"content-length", b"etag", b"last-modified", b"x-ms-error-code", RETRY_AFTER, _CREATED})
 _AMBIGUOUS: Final = (400, 403)
 """Statuses with many causes: an answer to HEAD has no document that names the cause, an answer to GET has."""
 
@@ -37,12 +40,16 @@ class Speech:
 
     Attributes:
         lines: The header lines of every request.
+        of_listings: Those of requests for listings.
+        of_objects: Those of requests for objects.
         query: Returns the query for the page of a listing: of its prefix, and its token or None.
         read: Returns the page of a body: of the bucket's name, the prefix and the place; raises SourceError.
         following: Returns the token that a page seems to have, before it is read.
     """
 
     lines: tuple[str, ...]
+    of_listings: tuple[str, ...]
+    of_objects: tuple[str, ...]
     query: Callable[[str, Token | None], str]
     read: Callable[[bytes, str, str, str], Page]
     following: Callable[[bytes], Token | None]
@@ -73,7 +80,7 @@ class Bucket:
         place, speech = f"{self._url}/{prefix}", self._speech
         asked = Pages(
             place,
-            lambda token: self._signed("GET", self._folder, speech.query(prefix, token)),
+            lambda token: self._signed("GET", self._folder, speech.query(prefix, token), speech.of_listings),
             lambda body: speech.read(body, self._bucket, prefix, place),
             speech.following,
             lambda status, body: refusal(status, {}, body, place),
@@ -150,7 +157,8 @@ class Bucket:
         return f"{self._origin}{path}{query and '?'}{query}", signed
 
     def _prepare(self, item: Item, lines: Iterable[str] = (), method: str = "GET") -> tuple[str, list[str]]:
-        return self._signed(method, f"{self._folder}/{quote(item.id, safe='/~')}", lines=lines)
+        path = f"{self._folder}/{quote(item.id, safe='/~')}"
+        return self._signed(method, path, lines=[*self._speech.of_objects, *lines])
 
     def _stream(self, item: Item, *lines: str, head: bool = False) -> Stream:
         url, signed = self._prepare(item, lines, "HEAD" if head else "GET")
@@ -169,9 +177,11 @@ class Bucket:
 
 
 def _content(headers: dict[bytes, str], chunks: Iterable[bytes], item: Item) -> Content:
+    created = None if item.created is not None else known_creation(http_date(headers.get(_CREATED, "")))
     return Content(
         chunks,
         size=whole_number(headers.get(b"content-length", "")),
         modified=modified_of(headers.get(b"last-modified"), item.modified),
         etag=plain_etag(headers.get(b"etag")),
+        metadata=None if created is None else {CREATED: created.isoformat()},
     )

@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 _ENVIRONMENT: Final = ("AZURE_", "GOOGLE_", "STORAGE_EMULATOR_HOST", "SSL_CERT_FILE", "IDENTITY_", "MSI_")
 """How the names begin of variables that say where a server is, and with which credentials."""
 
+_BEFORE_A_PRINCIPAL: Final = (
+    "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_MASTER_KEY", "AZURE_STORAGE_TOKEN",
+    "AZURE_FEDERATED_TOKEN_FILE",
+)  # fmt: skip
+"""The variables that obstore uses even if it is given a service principal."""
+
 _A_TOKEN: Final = timedelta(minutes=1)
 """The time within which the server of the credentials must answer."""
 
@@ -117,8 +123,18 @@ def _azure_signer(access: Access, found: AzureAccess) -> Signer:
     if found.sas_token is not None:
         return Unsigned(found.sas_token)
     named = {"tenant_id": found.tenant_id, "client_id": found.client_id, "client_secret": found.client_secret}
-    how = {name: text for name, text in named.items() if text is not None}
+    how: dict[str, Any] = {name: text for name, text in named.items() if text is not None}
+    if found.client_secret is not None:
+        how |= {"skip_signature": False, "use_emulator": False}  # whatever the environment says
+        _require_unset(access.url)
     return _bearer(access, {"account_name": found.account, **how}, "endpoint")
+
+
+def _require_unset(place: str) -> None:
+    """Raise SourceError if obstore would use the environment in place of a service principal that it is given."""
+    if found := [name for name in _BEFORE_A_PRINCIPAL if os.environ.get(name)]:
+        what = f"{' and '.join(found)} of the environment would be used in place of the block's service principal"
+        raise source_error("bad_credentials", f"{what}; unset it for this process", place)
 
 
 def _bearer(access: Access, how: dict[str, Any], address: str) -> Signer:
@@ -158,11 +174,11 @@ def _azure_query(prefix: str, token: Token | None) -> str:
 
 
 _GOOGLE: Final = Speech(
-    (
-        "Accept-Encoding: gzip",
-    ),  # else the server unpacks what was stored compressed, and sends other bytes than it lists
+    (),
+    ("Accept-Encoding: identity",),
+    ("Accept-Encoding: gzip",),  # else the server unpacks what was stored compressed, and sends other bytes than listed
     _google_query,
     partial(read_page, has_flag=False),
     token_in,
 )
-_AZURE: Final = Speech((AZURE_VERSION,), _azure_query, read_azure_page, marker_in)
+_AZURE: Final = Speech((AZURE_VERSION,), (), (), _azure_query, read_azure_page, marker_in)

@@ -37,12 +37,13 @@ _VERSION_SPNEGO: Final = 1 << 8
 """CURL_VERSION_SPNEGO."""
 
 _NTLM: Final = (
-    r"The server refuses the user {user} by NTLM; check the password, and write the user with the domain, as "
-    r"DOMAIN\user or user@domain (in the URL %5C is the backslash, and %40 the @)"
+    r"The server refuses the user {user} by NTLM; check the password; write the user as DOMAIN\user or user@domain (in "
+    r"the URL %5C is the backslash, %40 the @)"
 )
+_BASIC: Final = "or set the source's authentication to basic, which the server offers too; it sends the password itself"
 _WHAT_TO_DO: Final = {
-    "ntlm": _NTLM,
-    "negotiate-ntlm": f"{_NTLM}; if it takes Kerberos only, get a ticket by kinit, and set authentication to negotiate",
+    "ntlm": f"{_NTLM}; a server or proxy that closes each connection makes NTLM impossible, too",
+    "negotiate-ntlm": f"{_NTLM}; let connections be kept; for Kerberos only, kinit and set authentication to negotiate",
     "negotiate": "The server accepts no Kerberos ticket of this process; get one by kinit, or name a keytab as "
     "KRB5_CLIENT_KTNAME, and use the server's full name in the URL",
 }
@@ -148,11 +149,12 @@ class Login:
                 raise source_error("bad_credentials", said, access.place)
             return
         try:
-            found = scheme_of(access.authentication, self._offered(url), is_private=access.is_private)
+            offered = self._offered(url)
+            found = scheme_of(access.authentication, offered, is_private=access.is_private)
         except ValueError as error:
             raise source_error("bad_credentials", str(error), access.place) from None
         if found in _OF_NTLM:
-            require_pyspnego(access.place)
+            require_pyspnego(access.place, _BASIC if access.authentication == "auto" and "basic" in offered else "")
         self._scheme = found
 
     def _offered(self, url: str) -> set[str]:
