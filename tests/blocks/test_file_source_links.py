@@ -138,3 +138,20 @@ def test_a_root_that_is_replaced_while_it_is_listed(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="took the place of this one") as caught:
         list(listing)
     assert caught.value.code == "enumeration_failed"
+
+
+def test_a_loop_at_a_retry(tmp_path: Path) -> None:
+    """A link that has come to lead to a folder it lies in is skipped at a retry, in a folder too, as in a listing."""
+    (tmp_path / "sub" / "deep").mkdir(parents=True)
+    (tmp_path / "a.txt").write_bytes(b"a")
+    (tmp_path / "sub" / "deep" / "b.txt").write_bytes(b"b")
+    for path, target in (("sub/up", ".."), ("sub/deep/here", "."), ("sub/deep/top", tmp_path), ("other", "sub/deep")):
+        (tmp_path / path).symlink_to(target)
+    source = FileSource(root=tmp_path, follow_symlinks=True)
+    fresh = {item.id: item.skipped for item in items_of(source) if item.skipped}
+    assert fresh.keys() == {"sub/up", "sub/deep/here", "sub/deep/top", "other/here", "other/top"}
+    for path, skipped in fresh.items():
+        assert [(one.id, one.skipped) for one in relisted(source, Item(path, path))] == [(path, skipped)]
+    inside = {one.id: one.skipped for one in relisted(source, Item("sub/", "sub/"))}
+    below = ("sub/up", "sub/deep/here", "sub/deep/top")
+    assert inside == {"sub/deep/b.txt": None, **{path: fresh[path] for path in below}}

@@ -14,7 +14,7 @@ import pytest
 from prefect_collect.blocks import SftpSource
 from prefect_collect.connectors.sftp import _pool as pool_module
 from prefect_collect.sources import Content, Item, depth
-from prefect_collect.sources.listing import items_of
+from prefect_collect.sources.listing import items_of, relisted
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
 from tests.integration.connectors.sftp_sources import codes, failed, source_of
@@ -80,6 +80,18 @@ def test_links_that_are_followed(sftp_server: SftpServer, links: Path, tmp_path:
     assert attempt(folder, source).status is JobStatus.PARTIALLY_COMPLETED
     assert held(folder).keys() == {"file", "sub/deep/x", "in", "folder/x"}
     check_account(folder)
+
+
+def test_loops_at_a_retry(sftp_server: SftpServer, links: Path) -> None:
+    """A link that has come to lead to a folder it lies in is skipped at a retry, in a folder too, as in a listing."""
+    source = source_of(sftp_server, links, follow_symlinks=True)
+    fresh = {one.id: one.skipped for one in items_of(source) if one.skipped and one.skipped.code == "symlink"}
+    assert fresh.keys() == {"sub/up", "sub/deep/loop", "folder/loop"}
+    for path, skipped in fresh.items():
+        assert [(one.id, one.skipped) for one in relisted(source, Item(path, path))] == [(path, skipped)]
+    inside = {one.id: one.skipped for one in relisted(source, Item("sub/", "sub/"))}
+    assert inside == {"sub/deep/x": None, **{path: fresh[path] for path in ("sub/up", "sub/deep/loop")}}
+    assert [one.id for one in relisted(source, Item("folder", "folder")) if not one.skipped] == ["folder/x"]
 
 
 def test_names_that_are_no_text(sftp_server: SftpServer, root: Path, tmp_path: Path) -> None:

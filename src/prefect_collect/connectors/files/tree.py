@@ -81,10 +81,8 @@ class Tree:
         require_depth(folder, self._place(folder))
         began = _identity(os.stat(self._absolute(folder)))
         count = 1
-        ancestors: list[tuple[int, int]] = []
         stack = [iter(self._names(folder))]
-        if self._follow:
-            ancestors.append(_identity(os.stat(self._absolute(folder))))
+        ancestors = self._ancestors(folder)
         folders = [folder]
         while stack:
             name = next(stack[-1], None)
@@ -132,7 +130,14 @@ class Tree:
     def entry(self, relative: bytes) -> Item | None:
         """Return the item at a path now; None if it is a folder. Raise FileNotFoundError if nothing is there."""
         os.lstat(self._absolute(relative))
-        return self._look(relative, [])[1]
+        return self._look(relative, self._ancestors(relative[: relative.rfind(b"/") + 1]))[1]
+
+    def _ancestors(self, folder: bytes) -> list[tuple[int, int]]:
+        """Return what identifies the root and each folder down to this one, if links are followed; else nothing."""
+        if not self._follow:
+            return []
+        ends = [0, *(at + 1 for at, byte in enumerate(folder) if byte == ord("/"))]
+        return [_identity(os.stat(self._absolute(folder[:end]))) for end in ends]
 
     def _absolute(self, relative: bytes) -> bytes:
         return os.path.join(self._root, relative)

@@ -101,10 +101,11 @@ class Connection:
         proof = f"rclone listed {counts.folders:,} folders to their ends; {remote.describe()}"
         yield ListingEnd(proof, warnings=counts.files.warnings())
 
-    def _walk(self, top: str, counts: _Counts) -> Iterator[Item]:
+    def _walk(self, top: str, counts: _Counts, ids: frozenset[str] = frozenset()) -> Iterator[Item]:
+        """Yield what lies below a folder; `ids` are its own id and those of the folders that it lies in."""
         remote, alike = self._remote, Alike()
         require_depth(top, f"{remote.place}/{top}")
-        waiting: list[tuple[str, frozenset[str], Nested | None]] = [(top, frozenset(), None)]
+        waiting: list[tuple[str, frozenset[str], Nested | None]] = [(top, ids, None)]
         while waiting:
             folder, above, outer = waiting.pop()
             try:
@@ -154,15 +155,25 @@ class Connection:
         if entry is None:
             return
         folder = item.id.rstrip("/").rpartition("/")[0]
+        inside = f"{folder}/" if folder else ""
         if not entry.is_folder:
-            inside = f"{folder}/" if folder else ""
             yield self._item(entry, inside, _Counts(self._remote.not_compared()))
             return
+        above = self._ids_above(folder) if entry.id else frozenset[str]()
+        if entry.id in above:
+            yield loop_of(entry, inside, self._remote.place)
+            return
         counts = _Counts(self._remote.not_compared())
-        for found in self._walk(f"{item.id.rstrip('/')}/", counts):
+        for found in self._walk(f"{item.id.rstrip('/')}/", counts, above | {entry.id}):
             yield replace(found, expands=item.id)
         proof = f"rclone listed {counts.folders:,} folders to their ends"
         yield ListingEnd(proof, warnings=counts.files.warnings())
+
+    def _ids_above(self, folder: str) -> frozenset[str]:
+        """Return the ids of a folder and of those that it lies in, below the root, as a listing meets them."""
+        names = folder.split("/") if folder else []
+        found = (self._remote.entry("/".join(names[:count])) for count in range(1, len(names) + 1))
+        return frozenset(entry.id for entry in found if entry is not None and entry.id)
 
     def _item(self, entry: Entry, folder: str, counts: _Counts) -> Item:
         item = item_of(entry, folder, has_times=self._remote.has_times)

@@ -14,7 +14,7 @@ from prefect_collect.connectors.sftp._failures import status_error
 from prefect_collect.connectors.sftp._packets import Attributes, Name
 from prefect_collect.connectors.sftp._place import LONGEST, Root, kind_of
 from prefect_collect.connectors.sftp._session import Exchange, Session
-from prefect_collect.connectors.sftp._walked import Folder, Look, Untimed
+from prefect_collect.connectors.sftp._walked import Folder, Look, Untimed, top_of
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item, Listed, ListingEnd
 from prefect_collect.sources.depth import require_depth, too_deep
@@ -31,6 +31,9 @@ _BREAKS: Final = 5
 """Lost connections in a row, without a name between them, after which a listing is given up."""
 
 _PAUSES: Final = RetryPolicy()
+
+LEADS_BACK: Final = "A symbolic link to a folder that it lies in."
+UNRESOLVED: Final = "The server does not say where the symbolic link leads, so it is not followed"
 
 
 class Listing:
@@ -50,14 +53,13 @@ class Listing:
         self._read = self._breaks = 0
         self._untimed = Untimed()
 
-    def walk(self, top: bytes = b"") -> Iterator[Listed]:
-        """Yield what lies below a folder (relative; "" or ending in "/") and, last, the proof that this is all.
+    def walk(self, top: Folder | None = None) -> Iterator[Listed]:
+        """Yield what lies below a folder, by default the root, and, last, the proof that this is all.
 
         Raise SourceError if `top` itself cannot be listed, or the connection cannot be had again.
         """
-        require_depth(top, self._root.place(top))
-        real = self._root.absolute(top).rstrip(b"/") or b"/"
-        self._top = Folder(top, real)
+        self._top = top or top_of(self._root)
+        require_depth(self._top.path, self._root.place(self._top.path))
         self._waiting.append(self._top)
         while self._waiting or self._open or self._looks:
             try:
@@ -248,15 +250,14 @@ class Listing:
         if look.is_link:
             target = look.real or real
             if target == self._root.absolute(look.path):
-                why = "The server does not say where the symbolic link leads, so it is not followed"
-                yield self._root.failed(look.path, Failure("path_unsafe", f"{why}. [{place}]"))
+                yield self._root.failed(look.path, Failure("path_unsafe", f"{UNRESOLVED}. [{place}]"))
                 return
             if not is_below(target, self._root.path):
                 why = f"The symbolic link leads out of the source, to {shown(target)}"
                 yield self._root.failed(look.path, Failure("path_unsafe", f"{why}. [{place}]"))
                 return
             if kind == stat.S_IFDIR and look.folder.leads_back(target):
-                yield self._root.skipped(look.path, "symlink", "A symbolic link to a folder that it lies in.")
+                yield self._root.skipped(look.path, "symlink", LEADS_BACK)
                 return
             real = target
         if kind == stat.S_IFREG:

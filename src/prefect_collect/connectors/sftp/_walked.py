@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from prefect_collect.connectors.sftp._packets import Attributes
+from prefect_collect.connectors.sftp._place import Root
 from prefect_collect.errors import SourceError
 
 
@@ -44,6 +45,11 @@ class Folder:
                 return True
             at = at.above
         return False
+
+
+def top_of(root: Root) -> Folder:
+    """Return the root as a folder that is to be read."""
+    return Folder(b"", root.path.rstrip(b"/") or b"/")
 
 
 @dataclass(eq=False, slots=True)

@@ -17,7 +17,7 @@ from prefect_collect.connectors.sftp import _packets as packets
 from prefect_collect.connectors.sftp._ciphers import cipher_options
 from prefect_collect.connectors.sftp._failures import is_unknown_host, status_error
 from prefect_collect.connectors.sftp._large_file import opened
-from prefect_collect.connectors.sftp._listing import Listing
+from prefect_collect.connectors.sftp._listing import LEADS_BACK, UNRESOLVED, Listing
 from prefect_collect.connectors.sftp._packets import Attributes
 from prefect_collect.connectors.sftp._place import Root, kind_of
 from prefect_collect.connectors.sftp._pool import Pool
@@ -25,6 +25,7 @@ from prefect_collect.connectors.sftp._secrets import Secrets
 from prefect_collect.connectors.sftp._session import Exchange, Session
 from prefect_collect.connectors.sftp._small_files import SmallFiles
 from prefect_collect.connectors.sftp._ssh import Address, Ssh, command, line_to_add
+from prefect_collect.connectors.sftp._walked import Folder, top_of
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item, Listed, ListingEnd
 from prefect_collect.threads.window import FIRST
@@ -98,7 +99,7 @@ class Connection:
         root = self._root()
         relative = root.relative(item).rstrip(b"/")
         try:
-            attributes, is_link = self._look(root, relative)
+            attributes, is_link, folder = self._look(root, relative)
         except SourceError as error:
             if error.code == "not_found":
                 return
@@ -109,28 +110,33 @@ class Connection:
         kind = kind_of(attributes)
         if is_link:
             yield root.skipped(relative, "symlink", "A symbolic link, and links are not followed.")
-        elif kind == stat.S_IFDIR:
-            yield from self._expand(root, relative + b"/", item)
+        elif folder is not None and folder.above is not None and folder.above.leads_back(folder.real):
+            yield root.skipped(relative, "symlink", LEADS_BACK)
+        elif folder is not None:
+            yield from self._expand(root, folder, item)
         elif kind == stat.S_IFREG:
             yield root.listed(relative, attributes)
         else:
             yield root.special(relative, kind)
 
-    def _look(self, root: Root, relative: bytes) -> tuple[Attributes, bool]:
-        """Return an item's attributes now, and whether it is a link that is not followed."""
+    def _look(self, root: Root, relative: bytes) -> tuple[Attributes, bool, Folder | None]:
+        """Return an item's attributes now, whether it is a link that is not followed, and the folder, if it is one."""
         with self._pool.session() as session, session.exchange() as exchange:
             path, place = root.absolute(relative), root.place(relative)
             found = _ask(exchange, packets.LSTAT, path, place)
-            if kind_of(found) != stat.S_IFLNK:
-                return found, False
-            if not root.follow:
-                return found, True
-            found = _ask(exchange, packets.STAT, path, place)
-            if (error := root.unsafe(relative, _real(exchange, path, place))) is not None:
-                raise error
-            return found, False
+            if kind_of(found) == stat.S_IFLNK:
+                if not root.follow:
+                    return found, True, None
+                found = _ask(exchange, packets.STAT, path, place)
+                real = _real(exchange, path, place)
+                if real is None or real == path:
+                    raise source_error("path_unsafe", UNRESOLVED, place)
+                if (error := root.unsafe(relative, real)) is not None:
+                    raise error
+            is_folder = kind_of(found) == stat.S_IFDIR
+            return found, False, _folder(root, relative, exchange) if is_folder else None
 
-    def _expand(self, root: Root, folder: bytes, item: Item) -> Iterator[Listed]:
+    def _expand(self, root: Root, folder: Folder, item: Item) -> Iterator[Listed]:
         below = Listing(root, self._pool.session).walk(folder)
         try:
             first = next(below)
@@ -138,7 +144,7 @@ class Connection:
             yield replace(item, failure=Failure(error.code, str(error)), skipped=None)
             return
         if isinstance(first, ListingEnd):
-            yield root.skipped(folder, "empty_folder", "The folder is empty now.")
+            yield root.skipped(folder.path, "empty_folder", "The folder is empty now.")
             return
         for found in chain((first,), below):
             yield found if isinstance(found, ListingEnd) else replace(found, expands=item.id)
@@ -251,6 +257,17 @@ class Connection:
                     f"source's known_hosts: {line}"
                 )
             raise SourceError(f"{what} [{access.address}]", code="bad_credentials") from error
+
+
+def _folder(root: Root, relative: bytes, exchange: Exchange) -> Folder:
+    """Return a folder with those that it lies in, and their real paths, as a listing from the root has them."""
+    at, path = top_of(root), b""
+    for name in relative.split(b"/"):
+        path += name
+        real = _real(exchange, root.absolute(path), root.place(path)) if root.follow else None
+        path += b"/"
+        at = Folder(path, real or at.real_of(name), at)
+    return at
 
 
 def _ask(exchange: Exchange, kind: int, path: bytes, place: str) -> Attributes:
