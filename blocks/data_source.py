@@ -13,9 +13,11 @@ from prefect.types import SecretDict
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from prefect_collect.blocks._schema_once import SchemaOnce
+from prefect_collect.blocks._settings import settings_text
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.os_failures import os_failure
 from prefect_collect.errors import InvalidLocation, SourceError
+from prefect_collect.job_folder.folder import SOURCE_SETTINGS
 from prefect_collect.parameters import checked_custodian
 from prefect_collect.sources import MOST_AT_ONCE, Content, Item, Listed, Overlap, expected_bytes
 from prefect_collect.sources.content_checks import require_sound, whole
@@ -235,11 +237,13 @@ def identity_of(source: DataSource) -> dict[str, Any]:
 
 def recorded_source(source: DataSource, block_id: str = "") -> dict[str, Any]:
     """Return a source as a job's record describes it (`JobRecord.source`), without secrets."""
+    settings = settings_text(source)
     return {
         "name": source.name,
         "type": source.get_block_type_slug(),
         "location": source.location(),
         "block_id": block_id,
+        **({SOURCE_SETTINGS: settings} if settings else {}),
     }
 
 

@@ -15,7 +15,7 @@ def test_filters_and_options_are_named_in_words() -> None:
         "id",
         JobKind.COLLECTION,
         "name",
-        {"name": "docs", "location": "/srv/docs"},
+        {"name": "docs", "location": "/srv/docs", "settings": '{"follow_symlinks": true, "look_first": false}'},
         "docs",
         query={"exclude": [f"{n}.tmp" for n in range(25)], "max_size": 10 << 20},
         options={"custodian": "Zoë", "tries": 3, "since": None, "compress": True, "portable_names": False},
@@ -25,6 +25,8 @@ def test_filters_and_options_are_named_in_words() -> None:
     assert (patterns[0], len(patterns), patterns[-1]) == ("0.tmp", 21, "… 5 more")
     assert rows == {
         "Location of the source": "/srv/docs",
+        "Source: follow symlinks": "yes",
+        "Source: look first": "no",
         "Largest size": "10.0 MiB",
         "Tries": "3",
         "Compress": "yes",

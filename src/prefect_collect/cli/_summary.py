@@ -52,9 +52,13 @@ def print_job_summary(
     if whole and job.record is not None:
         where = str(job.record.source.get("location", ""))
         out.line(f"  source   {job.source}  {where}")
+        for name, value in job.record.source_settings.items():
+            out.line(f"           {tidy(name)} = {tidy(str(value))}")
         _print_custodian(out, job)
         out.line(f"  created  {job.record.created_at} by {job.record.created_by}")
         _print_query(out, job)
+        if job.record.hashes:
+            out.line(f"  hashes   {', '.join(job.record.hashes)}")
     if job.status is JobStatus.DRAFTED:
         _print_asked(out, job)
     result = job.result
@@ -204,6 +208,8 @@ def shown_json(job: Job, status_from: str) -> dict[str, Any]:
         **job.to_json(),
         "definition": job.status and definition(job.kind, job.status),
         "status_from": status_from,
+        "source_settings": {} if job.record is None else job.record.source_settings,
+        "hashes": [] if job.record is None else [*job.record.hashes],
         "exports": _exports_json(job),
         "attempts": [
             {**each.to_json(), "success_rate": each.success_rate, "error_report": each.error_report}

@@ -236,8 +236,8 @@ TABLE = (
     Code(
         "symlink",
         Category.CONTENT,
-        "The item is a symbolic link, and links are not followed.",
-        "Nothing to do; set follow_symlinks to collect its target.",
+        "The item is a symbolic link: links are not followed, or it leads back to itself or to a folder above it.",
+        "Nothing to do; where links are not followed, set follow_symlinks to collect its target.",
         Who.NOBODY,
     ),
     Code(

@@ -38,7 +38,14 @@ def asked_for(record: JobRecord) -> tuple[tuple[str, str], ...]:
     """
     location = str(record.source.get("location") or "")
     rows = [("Location of the source", location)] if location else []
-    return (*rows, *_rows(record.query), *_rows(record.options))
+    settings = {f"source: {name}": value for name, value in record.source_settings.items()}
+    told = [(name.replace("_", " ").capitalize(), _setting(value)) for name, value in settings.items()]
+    return (*rows, *told, *_rows(record.query), *_rows(record.options))
+
+
+def _setting(value: Any) -> str:
+    """Return the value of a setting that is not its default, "no" too."""
+    return "no" if value is False else _text("", value)
 
 
 def _rows(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ attempt is always the same, whatever is done to the job later.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from operator import itemgetter
 from typing import Any
@@ -70,9 +70,10 @@ def account_of_job(vouched: Vouched, record: JobRecord, result: TaskResult) -> d
 def _job(record: JobRecord) -> dict[str, Any]:
     options = {name: value for name, value in record.options.items() if name not in _NOT_ASKED}
     fields = [(f"{name}: {field}" if field else name, value) for name, field, value in asked_fields(options)]
+    settings = [(f"source: {name}", value) for name, value in sorted(record.source_settings.items())]
     asked = [
         [clipped(name), clipped(_plain(value))]
-        for name, value in [*sorted(record.query.items()), *sorted(fields, key=itemgetter(0))]
+        for name, value in [*sorted(record.query.items()), *settings, *sorted(fields, key=itemgetter(0))]
         if value not in (None, "", [], {})
     ]
     source = [
@@ -130,10 +131,18 @@ def _custody(entries: Sequence[Entry], late: str) -> dict[str, Any]:
         "late": clipped(late),
         "events_left": len(entries) - len(shown),
         "events": [
-            [entry.number, entry.at, clipped(entry.who), clipped(entry.action, 60), _attempt(entry), entry.sha256]
+            [entry.number, entry.at, clipped(entry.who), clipped(_action(entry), 60), _attempt(entry), entry.sha256]
             for entry in shown
         ],
     }
+
+
+def _action(entry: Entry) -> str:
+    """Return what was done, and of a retry the settings that it was asked for with."""
+    settings = entry.details.get("settings")
+    if not isinstance(settings, Mapping) or not settings:
+        return entry.action
+    return f"{entry.action} ({', '.join(f'{name} {_plain(value)}' for name, value in settings.items())})"
 
 
 def _attempt(entry: Entry) -> int | None:

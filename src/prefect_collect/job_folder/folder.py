@@ -25,7 +25,7 @@ from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.parameters import Hash
 from prefect_collect.statuses import JobKind
 from prefect_collect.stores import Store
-from prefect_collect.untrusted.bounded_json import BadValue, Check, read_json
+from prefect_collect.untrusted.bounded_json import BadValue, Check, anything, parse_json, read_json, table_of
 
 CUSTODIAN: Final = "custodian"
 """The option of a job's record that names the custodian; a job without one has no such option."""
@@ -35,6 +35,9 @@ CUSTODIAN_FOLDER: Final = "custodian_folder"
 
 CUSTODIANS: Final = "custodians"
 """The option of a collection's record with patterns of paths and their custodians, if it was asked for."""
+
+SOURCE_SETTINGS: Final = "settings"
+"""What a record says of a source's settings that are not their defaults: a JSON object, as a text."""
 
 ESTIMATE: Final = "estimate"
 """The option of a collection's record with what was expected before it was made, as `estimates.Estimate.to_json`."""
@@ -53,9 +56,9 @@ def now() -> datetime:
 class JobRecord:
     """What was asked for when a job was made: ``job.json``. It holds no secret.
 
-    `source` is ``{"name", "type", "block_id", "location"}``; `options` are the other parameters of the flow;
-    `package_base` is the top folder of all the job's items, in segments and packages. In an export, `source` is the
-    collection's, and `options` hold the collection's id, the destination and the format.
+    `source` is ``{"name", "type", "block_id", "location"}`` and its `SOURCE_SETTINGS`; `options` are the other
+    parameters of the flow; `package_base` is the top folder of all the job's items, in segments and packages. In an
+    export, `source` is the collection's, and `options` hold the collection's id, the destination and the format.
     """
 
     job_id: str
@@ -83,6 +86,14 @@ class JobRecord:
     def custodians(self) -> list[dict[str, str]]:
         """The patterns of paths and their custodians (`collecting.custodians`), in order; none if not asked for."""
         return [*(self.options.get(CUSTODIANS) or ())]
+
+    @property
+    def source_settings(self) -> dict[str, Any]:
+        """The settings of the source that were not their defaults, by field; none in records of earlier versions."""
+        try:
+            return parse_json(str(self.source.get(SOURCE_SETTINGS) or "{}").encode(), table_of(anything))
+        except (BadValue, UnicodeEncodeError):
+            return {}
 
     @property
     def hashes(self) -> tuple[Hash, ...]:
