@@ -14,15 +14,16 @@ from prefect_collect.blocks import WebDavSource
 from prefect_collect.connectors.webdav.access import Access, Login
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item, depth
-from prefect_collect.sources.listing import items_of
+from prefect_collect.sources.listing import items_of, relisted
 from prefect_collect.statuses import JobStatus
+from prefect_collect.stores import DirectoryStore
 from tests.integration.connectors.webdav_answers import codes, say, source_at
 from tests.integration.faults import FaultProxy
 from tests.integration.http_files import Fault, HttpFiles
 from tests.integration.sources.places import collected, patterned, read
 from tests.integration.webdav import PASSWORD, USER, WebDavServer, webdav
 from tests.support.multistatus import file, folder
-from tests.support.run_attempts import attempt, check_account, held, unsuccessful
+from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
 
 pytestmark = pytest.mark.integration
 
@@ -87,14 +88,25 @@ def test_a_file_that_is_written_to(served: WebDavServer, root: Path) -> None:
     assert caught.value.code == "changed_during_read"
 
 
-def test_a_folder_within_itself(served: WebDavServer, root: Path) -> None:
-    """A link of the server that leads back is noticed by listings that are the same again and again."""
+def test_a_folder_within_itself(served: WebDavServer, root: Path, tmp_path: Path) -> None:
+    """A link of the server that leads back is noticed by listings that are the same again, at a retry too."""
     (root / "a").mkdir()
     (root / "a" / "file").write_text("x")
     (root / "a" / "back").symlink_to(root / "a")
     items = [*items_of(WebDavSource(url=served.url(f"/{root.name}")))]
     assert list(codes(items).values()) == ["path_unsafe"]
     assert 1 < len(items) < 10
+    source = WebDavSource(url=served.url(f"/{root.name}"))
+    [loop] = codes(items)
+    (again,) = relisted(source, Item(loop, loop))
+    assert [again] == [one for one in items if one.id == loop]
+    job = new_job(DirectoryStore(tmp_path / "store"), source)
+    assert attempt(job, source).counts == attempt(job, source).counts
+    (root / "a" / "back").unlink()
+    (root / "a/back/back").mkdir(parents=True)
+    (root / "a/back/back/file").write_text("x")
+    inside = relisted(source, Item("a/back/back/", "a/back/back/"))
+    assert [(one.id, one.failure) for one in inside] == [("a/back/back/file", None)]
 
 
 def test_folders_that_are_alike(served: WebDavServer, root: Path) -> None:

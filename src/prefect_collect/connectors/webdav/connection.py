@@ -94,7 +94,10 @@ class Connection:
                 yield root.skipped(folder, "empty_folder", "The folder is empty now.")
                 return
             for found in chain((first,), below):
-                yield found if isinstance(found, ListingEnd) else replace(found, expands=item.id)
+                if isinstance(found, ListingEnd) or found.id == item.id:  # the folder itself fails again
+                    yield found
+                else:
+                    yield replace(found, expands=item.id)
 
     @contextmanager
     def open(self, item: Item) -> Iterator[Content]:

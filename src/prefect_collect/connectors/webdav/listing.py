@@ -56,6 +56,8 @@ class Folder:
         mark: A number that is the same for the same names, times, sizes and ETags in any order.
         nested: The names of the folders in it, and the folders above.
         tries: The tries that failed.
+        leads_to: The next folder on the way to the one that is listed, if this one lies above that: it is read for its
+            mark alone.
     """
 
     path: bytes
@@ -68,6 +70,7 @@ class Folder:
     mark: int = 0
     nested: Nested = field(default_factory=Nested)
     tries: int = 0
+    leads_to: Folder | None = None
 
     def repeats(self) -> bool:
         """Return whether the folder seems to lie within itself."""
@@ -76,6 +79,23 @@ class Folder:
             count += at.mark == self.mark
             at = at.above
         return count >= _REPEATED and bool(self.below)
+
+
+def _way_to(first: Folder) -> Folder:
+    """Return the folder to begin with so that one that is listed anew is judged as in a listing of the root.
+
+    It is the folder itself unless a name occurs twice in its path, as in that of a folder that lies within itself: the
+    folders above may be large.
+    """
+    names = first.path.split(b"/")[:-1]
+    if len({*names}) == len(names):
+        return first
+    begin = at = Folder(b"")
+    for end in range(1, len(names)):
+        at.leads_to = Folder(b"/".join(names[:end]) + b"/", at)
+        at = at.leads_to
+    at.leads_to, first.above = first, at
+    return begin
 
 
 class Listing:
@@ -95,6 +115,7 @@ class Listing:
         self._read = 0
         self._window = Window(_MOST, _FIRST)
         self._alike = Alike()
+        self._kept: list[Item] = []
 
     def walk(self, top: bytes = b"") -> Iterator[Listed]:
         """Yield what lies below a folder (relative; "" or ending in "/") and, last, the proof that this is all.
@@ -104,7 +125,7 @@ class Listing:
         require_depth(top, self._root.place_of(top))
         stop = current_stop()
         first = Folder(top)
-        self._waiting.append(first)
+        self._waiting.append(_way_to(first))
         try:
             while self._waiting or self._folders:
                 stop.require_going()
@@ -137,8 +158,17 @@ class Listing:
 
     def _entries(self, request: Propfind) -> Iterator[Item]:
         folder = self._folders[id(request)]
+        kept: list[Item] | None = None
+        if folder.leads_to is not None:
+            kept = []
+        elif folder.above is not None and folder.above.leads_to is folder:
+            kept = self._kept  # until it is known whether the folder lies within itself
         while request.found:
-            yield from self._entry(folder, request.found.popleft())
+            found = self._entry(folder, request.found.popleft())
+            if kept is None:
+                yield from found
+            else:
+                kept += found
 
     def _ended(self, request: Propfind, failure: tuple[int, str] | None, first: Folder) -> Iterator[Item]:
         folder = self._folders.pop(id(request))
@@ -159,12 +189,14 @@ class Listing:
                 current_stop().wait(_PAUSES.pause(folder.tries))
                 self._waiting.append(folder)
                 return
-            if folder is first or error.code == "bad_credentials":
+            if folder is first or folder.leads_to is not None or error.code == "bad_credentials":
                 raise
             yield self._root.failed(folder.path, Failure(error.code, str(error), error.http_status))
         else:
             self._read += 1
-            if folder.repeats():
+            if folder.leads_to is not None:
+                folder.below = [folder.leads_to]
+            elif folder.repeats():
                 why = "The folder seems to lie within itself: it and those above it have the same listing"
                 yield self._root.failed(folder.path, Failure("path_unsafe", f"{why}. [{request.target.place}]"))
                 folder.below.clear()
@@ -173,6 +205,8 @@ class Listing:
                 folder.below.clear()
             elif not folder.seen and folder is not first:
                 yield self._root.skipped(folder.path, "empty_folder", "The folder is empty.")
+            elif folder is first:
+                yield from self._kept
         self._waiting += reversed(folder.below)
         folder.below, folder.seen = [], set()
 
