@@ -61,25 +61,12 @@ def run_again(
                 _begun(out, job)
                 return STOPPED_WAITING
             return end(out, job, job.folder.store.url, export_made_with(job, out.say))
-        if NextStep(step) in job.next_steps:
-            _say_here(out, found)
+        if NextStep(step) in job.next_steps and job.has_deployment:  # one without always runs here
+            out.say("No worker is running, so the job runs here.")
         with one_interrupt():
             with shown_jobs():
                 job = again(found.id, NextStep(step), staging, settings, report=rows, here=True)
             return end(out, job, job.folder.store.url, export_made_with(job, out.say))
-
-
-def _say_here(out: Output, found: Found) -> None:
-    """Print that the job runs here, unless it has no deployment and so always does."""
-    from uuid import UUID
-
-    from prefect.client.orchestration import get_client
-
-    from prefect_collect.jobs.lookup import read_run
-
-    with get_client(sync_client=True) as client:
-        if read_run(client, UUID(found.id)).deployment_id is not None:
-            out.say("No worker is running, so the job runs here.")
 
 
 def _begun(out: Output, job: Job) -> int:
