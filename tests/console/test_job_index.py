@@ -52,7 +52,7 @@ def test_a_job_that_was_deleted_does_not_come_back_with_a_look_that_had_read_it(
     index = _SlowIndex()
     assert index.rows() == {}
     assert index.reads.acquire(timeout=30)
-    index.expire(deleted=_ENDED.id)
+    index.expire(_ENDED.id)
     end_look(index)
     assert index.rows() == {}
     assert index.reads.acquire(timeout=30), "no other look followed"

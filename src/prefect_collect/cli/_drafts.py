@@ -99,12 +99,27 @@ def _show(out: Output, job: Job, *, shared: bool) -> int:
     """Print a draft and its next steps."""
     job, _ = readable(job)
     page = _page(job.id) if shared else None
-    out.json({**job.to_json(), "parameters": job.parameters, "page": page})
+    export = _awaiting(job)
+    out.json({**job.to_json(), "parameters": job.parameters, "export_id": export, "page": page})
     store = job.parameters.get("store")
-    print_job_summary(out, job, store if isinstance(store, str) else "")
+    print_job_summary(out, job, store if isinstance(store, str) else "", export=export)
     if page is not None:
         out.line(f"  {'':<9}or Resume on its page in Prefect: {page}")
     return OK
+
+
+def _awaiting(job: Job) -> str | None:
+    """Return the id of the export that awaits the draft; None if there is none."""
+    if not job.parameters.get("auto_export"):
+        return None
+    from uuid import UUID
+
+    from prefect.client.orchestration import get_client
+
+    from prefect_collect.flows.auto_exports import exports_of, is_awaiting
+
+    with get_client(sync_client=True) as client:
+        return next((str(run.id) for run in exports_of(client, UUID(job.id)) if is_awaiting(run)), None)
 
 
 def _page(job_id: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -61,25 +61,12 @@ def run_again(
                 _begun(out, job)
                 return STOPPED_WAITING
             return end(out, job, job.folder.store.url, export_made_with(job, out.say))
-        if NextStep(step) in job.next_steps:
-            _say_here(out, found)
+        if NextStep(step) in job.next_steps and job.has_deployment:  # one without always runs here
+            out.say("No worker is running, so the job runs here.")
         with one_interrupt():
             with shown_jobs():
                 job = again(found.id, NextStep(step), staging, settings, report=rows, here=True)
             return end(out, job, job.folder.store.url, export_made_with(job, out.say))
-
-
-def _say_here(out: Output, found: Found) -> None:
-    """Print that the job runs here, unless it has no deployment and so always does."""
-    from uuid import UUID
-
-    from prefect.client.orchestration import get_client
-
-    from prefect_collect.jobs.lookup import read_run
-
-    with get_client(sync_client=True) as client:
-        if read_run(client, UUID(found.id)).deployment_id is not None:
-            out.say("No worker is running, so the job runs here.")
 
 
 def _begun(out: Output, job: Job) -> int:
@@ -174,9 +161,8 @@ def delete_job(text: str, store: str | None, *, yes: bool, json: bool) -> int:
         if not yes:
             _ask(job)
         delete = jobs.delete_evidence if job.is_deleted_in_prefect else jobs.delete
-        delete(found.id, store=found.store)
-    out.json({"job_id": found.id, "deleted": True})
-    out.line(f"Deleted {job.kind.value} {job.name} {found.id}.")
+        exports = delete(found.id, store=found.store)
+    _print_deleted(out, f"{job.kind.value} {job.name}", found.id, exports)
     return OK
 
 
@@ -189,10 +175,16 @@ def _delete_recorded(out: Output, job: DeletedJob, *, yes: bool) -> int:
     if not yes:
         what = f"{job.kind or 'job'} {job.name} ({job.status or 'unknown'}, {items(job.items)}) in {job.store}"
         typer.confirm(one_line(f"Delete the evidence of {what} for good?"), abort=True, err=True)
-    jobs.delete_evidence(job.job_id)
-    out.json({"job_id": job.job_id, "deleted": True})
-    out.line(f"Deleted {job.kind or 'job'} {job.name} {job.job_id}.")
+    exports = jobs.delete_evidence(job.job_id)
+    _print_deleted(out, f"{job.kind or 'job'} {job.name}", job.job_id, exports)
     return OK
+
+
+def _print_deleted(out: Output, what: str, job_id: str, exports: Sequence[str]) -> None:
+    """Print what was deleted; `exports` are those that awaited the collection and were deleted with it."""
+    out.json({"job_id": job_id, "deleted": True, "exports": [*exports]})
+    awaited = "".join(f", and export {export}, which awaited it" for export in exports)
+    out.line(f"Deleted {what} {job_id}{awaited}.")
 
 
 def _ask(job: Job) -> None:
@@ -200,4 +192,5 @@ def _ask(job: Job) -> None:
 
     held = "" if job.result is None else f", {items(job.result.counts.succeeded)}"
     what = f"{job.kind.value} {job.name} ({job.status or 'unknown'}{held})"
-    typer.confirm(one_line(f"Delete {what} for good?"), abort=True, err=True)
+    awaiting = " and any export that awaits it" if job.parameters.get("auto_export") else ""
+    typer.confirm(one_line(f"Delete {what}{awaiting} for good?"), abort=True, err=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def print_job_summary(
     out: Output, job: Job, location: str, *, whole: bool = False, steps: bool = True, message: bool = True,
-    queue: str = "", uncounted: str = "",
+    queue: str = "", uncounted: str = "", export: str | None = None,
 ) -> None:  # fmt: skip
     """Print a job: its status, counts, error codes, report, and next steps.
 
@@ -40,6 +40,7 @@ def print_job_summary(
         message: Print the message of the job's state; False if it was printed already.
         queue: The job's place in its queue, as a sentence.
         uncounted: Why the job has no counts.
+        export: The id of the export that awaits the draft.
     """
     out.line(f"{job.kind.value.capitalize()} {job.name}  {job.id}", style="bold")
     out.status("  status   ", job.status.value if job.status else "unknown", f"  ({job.task_status.value})")
@@ -60,7 +61,9 @@ def print_job_summary(
         if job.record.hashes:
             out.line(f"  hashes   {', '.join(job.record.hashes)}")
     if job.status is JobStatus.DRAFTED:
-        _print_asked(out, job)
+        _print_asked(out, job, export)
+    if awaited := _awaited(job):
+        out.line(f"  awaits   collection {awaited}")
     result = job.result
     if result is not None:
         _print_result(out, job, result)
@@ -73,7 +76,12 @@ def print_job_summary(
         _print_steps(out, job, location)
 
 
-def _print_asked(out: Output, job: Job) -> None:
+def _awaited(job: Job) -> str | None:
+    """Return the id of the collection that the export awaits; None if it awaits none."""
+    return job.parameters.get("collection_job") if job.status is JobStatus.AWAITING_COLLECTION else None
+
+
+def _print_asked(out: Output, job: Job, made: str | None) -> None:
     """Print what a draft is to collect, as far as it is not the default."""
     out.line(f"  source   {job.source}")
     _print_custodian(out, job)
@@ -81,6 +89,8 @@ def _print_asked(out: Output, job: Job) -> None:
     export = job.parameters.get("auto_export")
     if export:
         out.line(f"  export   {export['format']} to {export['destination']!s} when {export['when']}")
+    if made is not None:
+        out.line(f"           as job {made}")
 
 
 def _print_custodian(out: Output, job: Job) -> None:
@@ -211,6 +221,7 @@ def shown_json(job: Job, status_from: str) -> dict[str, Any]:
         "source_settings": {} if job.record is None else job.record.source_settings,
         "hashes": [] if job.record is None else [*job.record.hashes],
         "exports": _exports_json(job),
+        "awaits": _awaited(job),
         "attempts": [
             {**each.to_json(), "success_rate": each.success_rate, "error_report": each.error_report}
             for each in job.attempts

@@ -98,8 +98,8 @@ class JobIndex:
         """Return the lifecycle of each saved source, by the source's name, as of the last look."""
         return self._lifecycles
 
-    def expire(self, deleted: str | None = None) -> None:
-        """Make the next look ask Prefect, because a job was just changed, or deleted.
+    def expire(self, *deleted: str) -> None:
+        """Make the next look ask Prefect, because a job was just changed, or these jobs were deleted.
 
         A look under way may have read the state before the change: a job that was deleted here does not come back with
         it, and another look follows it at once.
@@ -111,9 +111,9 @@ class JobIndex:
         with self._lock:
             self._looked = self._lifecycles_read = float("-inf")
             self._expired += 1
-            if deleted is not None:
-                self._deleted.add(deleted)
-                self._rows = {name: row for name, row in self._rows.items() if name != deleted}
+            if deleted:
+                self._deleted.update(deleted)
+                self._rows = {name: row for name, row in self._rows.items() if name not in deleted}
 
     def _work(self) -> None:
         error: Exception | None = None

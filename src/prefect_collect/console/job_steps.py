@@ -29,7 +29,8 @@ def take_step(job_id: str, step: Step) -> jobs.Job:
     """Take the step, and return the job's new state.
 
     Raises:
-        ActionNotAllowed: The job's status does not offer the step, or no process would run the job.
+        ActionNotAllowed: The job's status does not offer the step, or no process would run the job, or only a command
+            can.
         JobNotFound: There is no such job.
     """
     if step is Step.CANCEL:
@@ -46,7 +47,7 @@ def retry_rows(job_id: str, tables: ItemTables, rows: Iterable[int]) -> jobs.Job
 
     Raises:
         ActionNotAllowed: The job's status does not offer Retry, another attempt has ended since, or no process would
-            run the job.
+            run the job, or only a command can.
         UsageError: None of the rows can be retried.
         JobNotFound: There is no such job.
     """
@@ -57,5 +58,7 @@ def retry_rows(job_id: str, tables: ItemTables, rows: Iterable[int]) -> jobs.Job
 
 
 def _require_worker(job: jobs.Job) -> None:
+    if job.only_by_command:
+        raise ActionNotAllowed(f"{job.only_by_command} [job={job.id}]")
     if not jobs.has_worker(job):
         raise ActionNotAllowed(f"{NO_WORKER} [job={job.id}]")

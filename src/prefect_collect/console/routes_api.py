@@ -79,9 +79,11 @@ def api_routes(index: JobIndex, evidence: Evidence) -> APIRouter:
 
     @routes.delete("/jobs/{job_id}", status_code=204)
     def delete(job_id: JobId) -> None:
-        """Delete a job: its run and its evidence, but for the last entry of its custody log."""
-        jobs.delete(job_id)
-        index.expire(deleted=job_id)
+        """Delete a job: its run and its evidence, but for the last entry of its custody log.
+
+        Exports that await the collection are deleted with it.
+        """
+        index.expire(job_id, *jobs.delete(job_id))
         evidence.forget(job_id)
 
     return routes

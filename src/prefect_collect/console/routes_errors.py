@@ -50,7 +50,10 @@ def error_routes(evidence: Evidence, index: JobIndex, pages: Pages) -> APIRouter
             "files": tables.files,
             "codes": codes_of(tables.files),
             "outcomes": [outcome for outcome in OUTCOMES if outcome != SUCCEEDED],
-            "can_retry": job.kind is JobKind.COLLECTION and NextStep.RETRY in job.next_steps and is_last,
+            "can_retry": job.kind is JobKind.COLLECTION
+            and NextStep.RETRY in job.next_steps
+            and is_last
+            and not job.only_by_command,
         }
         return pages.answer(request, "errors.html", **values)
 

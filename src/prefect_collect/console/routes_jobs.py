@@ -104,10 +104,11 @@ def job_routes(index: JobIndex, pages: Pages, evidence: Evidence) -> APIRouter:
     @routes.delete("/jobs/{job_id}")
     def delete(request: Request, job_id: str) -> Response:
         """Delete a job: its run and its evidence, but for the last entry of its log."""
-        jobs.delete(job_id)
-        index.expire(deleted=job_id)
+        exports = jobs.delete(job_id)
+        index.expire(job_id, *exports)
         evidence.forget(job_id)
-        message = f"The job was deleted. Its packages are where they were delivered. [job={job_id}]"
+        awaited = "".join(f" Export {export}, which awaited it, was deleted too." for export in exports)
+        message = f"The job was deleted.{awaited} Its packages are where they were delivered. [job={job_id}]"
         return pages.answer(
             request,
             "_message.html",

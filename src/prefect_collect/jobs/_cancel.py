@@ -13,8 +13,8 @@ from prefect.client.schemas.objects import FlowRun
 from prefect_collect.artifacts.publish import publish_status
 from prefect_collect.codes import CANCELED
 from prefect_collect.collecting.incremental import needed_by
-from prefect_collect.errors import ActionNotAllowed, CollectError, PrefectUnavailable
-from prefect_collect.flows.auto_exports import exports_of, fail_deleted, follow_up, is_awaiting
+from prefect_collect.errors import ActionNotAllowed, CollectError, JobNotFound, PrefectUnavailable
+from prefect_collect.flows.auto_exports import exports_of, follow_up, is_awaiting
 from prefect_collect.flows.lost_runs import is_lost
 from prefect_collect.flows.settling import cancel_lost
 from prefect_collect.job_folder import custody_log
@@ -103,12 +103,12 @@ def _asked_to_stop(client: SyncPrefectClient, run_id: UUID, who: str) -> FlowRun
 
 
 @mapped
-def delete(job_id: str | UUID, *, store: StoreLike = None) -> None:
+def delete(job_id: str | UUID, *, store: StoreLike = None) -> tuple[str, ...]:
     """Delete a job: its run in Prefect, and its folder in the staging store except the custody log's last entry.
 
-    Packages that it delivered stay where they are. An export that awaits the collection becomes Failed
-    (`collection_deleted`). A job without a status, because Prefect has no run of it, can be deleted if no process works
-    on it (`Job.abandoned`).
+    Packages that it delivered stay where they are. Exports that await the collection are deleted with it; return their
+    ids. A job without a status, because Prefect has no run of it, can be deleted if no process works on it
+    (`Job.abandoned`).
 
     Args:
         job_id: The job's id.
@@ -121,10 +121,10 @@ def delete(job_id: str | UUID, *, store: StoreLike = None) -> None:
     job = get(job_id, store)
     _require(job, NextStep.DELETE)
     with get_client(sync_client=True) as client:
-        remove(client, job)
+        return remove(client, job)
 
 
-def remove(client: SyncPrefectClient, job: Job) -> None:
+def remove(client: SyncPrefectClient, job: Job) -> tuple[str, ...]:
     """Delete a job as `delete` does, whatever its status. Raise ActionNotAllowed if another job still needs it."""
     exports = exports_of(client, UUID(job.id)) if job.kind is JobKind.COLLECTION else []
     busy = [f"{run.id} is {status}" for run in exports if (status := status_of(JobKind.EXPORT, run)) in _BUSY]
@@ -137,10 +137,12 @@ def remove(client: SyncPrefectClient, job: Job) -> None:
         remove_job(job.place)
     if job.place is not None:
         discard(job.place.store, job.parameters.get("query"))
-    for run in exports:
-        if is_awaiting(run):
-            fail_deleted(client, run)
+    awaiting = tuple(str(run.id) for run in exports if is_awaiting(run))
+    for export in awaiting:
+        with suppress(JobNotFound):  # another process deleted it
+            remove(client, get(export))
     forget(client, UUID(job.id))
+    return awaiting
 
 
 def _require(job: Job, step: NextStep) -> None:

@@ -65,10 +65,11 @@ def keep(job_id: str | UUID, *, store: StoreLike = None) -> None:
 
 
 @mapped
-def delete_evidence(job_id: str | UUID, *, store: StoreLike = None) -> None:
+def delete_evidence(job_id: str | UUID, *, store: StoreLike = None) -> tuple[str, ...]:
     """Delete the evidence of a job that was deleted in Prefect, except the custody log's last entry, as `delete` does.
 
-    Packages that it delivered stay where they are. Unlike `delete`, it does so whatever the job's recorded status.
+    Packages that it delivered stay where they are. Exports that await the collection are deleted with it; return their
+    ids. Unlike `delete`, it does so whatever the job's recorded status.
 
     Args:
         job_id: The job's id.
@@ -91,8 +92,9 @@ def delete_evidence(job_id: str | UUID, *, store: StoreLike = None) -> None:
             job = unreadable(folder, str(error))
         if job.status is None and not job.abandoned and job.name:
             raise ActionNotAllowed(f"A process still works on the job; try again when it has stopped. [job={job.id}]")
-        remove(client, job)
+        exports = remove(client, job)
         update_record(client, folder.job_id, is_kept=False)
+    return exports
 
 
 def _require_settled(client: SyncPrefectClient, folder: JobFolder) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from prefect.blocks.core import Block
@@ -120,6 +120,8 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
         ActionNotAllowed: The job is not a draft, or was started at the same moment, so that the change may be too late.
     """
     job = get(job_id)
+    if job.kind is JobKind.EXPORT:
+        _refuse_export(job)
     _require_draft(job.id, job.status)
     if "store" in changes:
         raise UsageError(
@@ -170,6 +172,18 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
         elif renamed or "custodian" in changes:
             _rename_exports(client, run, labels, source)
     return get(job_id)
+
+
+def _refuse_export(job: Job) -> NoReturn:
+    """Raise ActionNotAllowed, as an export is no draft; it says which draft an awaiting one belongs to."""
+    if job.status is not JobStatus.AWAITING_COLLECTION:
+        raise ActionNotAllowed(f"Only a draft can be edited; this job is an export, and {job.status}. [job={job.id}]")
+    collection = job.parameters.get("collection_job")
+    raise ActionNotAllowed(
+        f"This job is no draft, but an export that awaits collection {collection}. If that is a draft, "
+        f"`prefect-collect edit {collection}` changes the export too, with --export-to and the options of exports. "
+        f"[job={job.id}]"
+    )
 
 
 def _require_draft(job_id: str, status: JobStatus | None, *, edited: bool = False) -> None:

@@ -32,6 +32,7 @@ class Job:
         labels: The flow run's labels.
         abandoned: Whether Prefect has no run of the job, its staging store no end of it, and no process works on it.
         is_deleted_in_prefect: Whether Prefect has no run of the job, which is read from its staging store.
+        has_deployment: Whether the job's run has a deployment; else no worker can run the job.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Job:
     labels: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     abandoned: bool = False
     is_deleted_in_prefect: bool = False
+    has_deployment: bool = True
 
     @property
     def next_steps(self) -> tuple[NextStep, ...]:
@@ -53,6 +55,22 @@ class Job:
         if self.status is None:
             return (NextStep.DELETE,) if self.abandoned else ()
         return next_steps(self.kind, self.status)
+
+    @property
+    def only_by_command(self) -> str:
+        """Why the step that would run the job again can be taken only where the job then runs; "" if not, or no step.
+
+        Prefect hands only a run that has a deployment to `serve` or a worker, and gives a run none later.
+        """
+        steps = [step for step in (NextStep.START, NextStep.RETRY) if step in self.next_steps]
+        if self.has_deployment or not steps:
+            return ""
+        made_by = "collect" if self.kind is JobKind.COLLECTION else "export"
+        return (
+            f"A command such as `prefect-collect {made_by}` made this job and ran it itself, so Prefect cannot hand it "
+            f"to `serve` or a worker. Run `prefect-collect {steps[0].value.lower()} {self.id}` in a terminal, on a "
+            "machine that reaches what the job reads and writes."
+        )
 
     @property
     def folder(self) -> JobFolder:

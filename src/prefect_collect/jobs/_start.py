@@ -78,7 +78,7 @@ def retry(
         concurrency: How many small items of a shard to read at once, from now on; None: as the job has it.
 
     Raises:
-        ActionNotAllowed: The job's status does not offer Retry.
+        ActionNotAllowed: The job's status does not offer Retry, or no worker could run it: its run has no deployment.
         JobNotFound: There is no such job, or its evidence is not in the store.
         UsageError: The report cannot be read, or has rows that are not this job's, or a setting cannot be changed; the
             job is not changed.
@@ -109,7 +109,7 @@ def start(job_id: str | UUID, *, store: StoreLike = None, here: bool | None = No
         here: True to run the job in this process, False to queue it for a worker.
 
     Raises:
-        ActionNotAllowed: The job's status does not offer Start.
+        ActionNotAllowed: The job's status does not offer Start, or no worker could run it: its run has no deployment.
         JobNotFound: There is no such job, or its evidence is not in the store.
     """
     return _again(job_id, NextStep.START, store, {}, here)
@@ -150,6 +150,8 @@ def _again(
             f"The job is {job.status}, but its run was deleted in Prefect, so it cannot be run again; start a new job. "
             f"[job={job.id}]"
         )
+    if here is False and job.only_by_command:
+        raise ActionNotAllowed(f"{job.only_by_command} [job={job.id}]")
     if changed and job.kind is JobKind.EXPORT:
         raise UsageError(
             f"An export proves all items in each attempt, so it cannot be limited to a report. [job={job.id}]"

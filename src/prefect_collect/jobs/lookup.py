@@ -105,6 +105,7 @@ def job_of(runs: JobRuns, run: JobRun, store: StoreLike, kind: JobKind | None = 
         place=folder,
         parameters=run.parameters,
         labels=run.labels,
+        has_deployment=run.has_deployment,
     )
 
 

@@ -51,6 +51,7 @@ class JobRun:
         message: The message of its state; "" if there is none.
         parameters: Its parameters, with blocks by reference.
         labels: Its labels.
+        has_deployment: Whether it belongs to a deployment, so that Prefect can schedule it again.
     """
 
     id: UUID
@@ -62,6 +63,7 @@ class JobRun:
     message: str
     parameters: dict[str, Any]
     labels: dict[str, Any]
+    has_deployment: bool
 
 
 class JobRuns:
@@ -193,6 +195,7 @@ def _run(answer: Any) -> JobRun:
             message=state.get("message") or "",
             parameters=answer["parameters"] or {},
             labels=answer["labels"] or {},
+            has_deployment=answer["deployment_id"] is not None,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Misunderstood(str(error)) from error

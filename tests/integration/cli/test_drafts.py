@@ -16,14 +16,20 @@ pytestmark = pytest.mark.integration
 
 
 def test_a_draft_of_another_source(here: Callable[..., Done], files: Callable[..., Path], tmp_path: Path) -> None:
-    """`--source`, `--everything` and `--export-to` change source, query and export; the rest stays."""
+    """`--source`, `--everything` and `--export-to` change source, query and export; the rest stays.
+
+    The commands say which job the export is that awaits the draft, and which draft an export awaits.
+    """
     root, store = files(a=b"a", bb=b"bb"), ("--store", tmp_path / "store")
     other = tmp_path / "other"
     other.mkdir()
     for name in ("a", "c", "aux"):
         (other / name).write_text(name)
     to = ("--export-to", tmp_path / "first", "--export-format", "directory")
-    job = here("draft", root, "--exclude", "a", "--min-size", "2", *to, *store, "--json").json["job_id"]
+    made = here("draft", root, "--exclude", "a", "--min-size", "2", *to, *store, "--json").json
+    job, awaiting = made["job_id"], made["export_id"]
+    refused = here("edit", awaiting, "--exclude", "b", *store)
+    assert (refused.code, f"an export that awaits collection {job}" in refused.error) == (2, True)
     moved = here("edit", job, "--source", other, *store, "--json")
     assert moved.code == 0, moved.err
     source = moved.json["source"]
@@ -33,6 +39,12 @@ def test_a_draft_of_another_source(here: Callable[..., Done], files: Callable[..
     assert (changed.code, changed.err) == (0, "")
     assert f"directory to {tmp_path / 'out'}" in " ".join(changed.out.split())
     assert "exclude" not in changed.out
+    with get_client(sync_client=True) as client:
+        [export_run] = exports_of(client, UUID(job))
+    assert f"as job {export_run.id}" in changed.out
+    assert str(export_run.id) != awaiting
+    shown = here("show", export_run.id)
+    assert (shown.code, f"awaits   collection {job}" in shown.out) == (0, True), shown.err
     done = here("start", job, *store, "--json")
     assert done.code == 0, done.err
     assert (done.json["source"], done.json["found"], done.json["succeeded"]) == (source, 3, 3)
@@ -59,3 +71,11 @@ def test_a_draft_without_its_export(here: Callable[..., Done], files: Callable[.
     assert done.code == 0, done.err
     assert (done.json["found"], "export" in done.json) == (1, False)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_deleted_draft(here: Callable[..., Done], files: Callable[..., Path], tmp_path: Path) -> None:
+    """`delete` says that the export that awaited the draft is deleted with it."""
+    store = ("--store", tmp_path / "store")
+    made = here("draft", files(a=b"a"), "--export-to", tmp_path / "out", *store, "--json").json
+    done = here("delete", made["job_id"], "--yes", *store)
+    assert (done.code, f"and export {made['export_id']}, which awaited it." in " ".join(done.out.split())) == (0, True)

@@ -137,7 +137,7 @@ def test_delete(here: Callable[..., Done], files: Callable[..., Path], tmp_path:
     asked = here("delete", job, *store)
     assert (asked.code, "--yes" in asked.error) == (2, True)
     done = here("delete", job, "--yes", *store, "--json")
-    assert (done.code, done.err, done.json) == (0, "", {"job_id": job, "deleted": True})
+    assert (done.code, done.err, done.json) == (0, "", {"job_id": job, "deleted": True, "exports": []})
     for text in (job, job[:9]):
         gone = here("show", text, *store)
         assert (gone.code, "was deleted" in gone.error) == (2, True)

@@ -60,9 +60,9 @@ def test_a_job_as_json(console: str, tmp_path: Path) -> None:
         refused = api.post(f"/api/jobs/{job.id}/cancel")
         assert (refused.status_code, "Retry" in refused.json()["detail"]) == (409, True)
         refused = api.post(f"/api/jobs/{job.id}/retry")
-        assert (refused.status_code, "prefect-collect serve" in refused.json()["detail"]) == (409, True)
+        assert (refused.status_code, f"`prefect-collect retry {job.id}`" in refused.json()["detail"]) == (409, True)
         refused = api.post(f"/api/jobs/{job.id}/errors/retry", json={"attempt": 1, "rows": [0]})
-        assert (refused.status_code, "prefect-collect serve" in refused.json()["detail"]) == (409, True)
+        assert (refused.status_code, f"`prefect-collect retry {job.id}`" in refused.json()["detail"]) == (409, True)
         assert jobs.get(job.id).status is JobStatus.PARTIALLY_COMPLETED
         assert api.get("/api/snapshot").json()["Partially completed"] >= 1
         assert api.delete(f"/api/jobs/{job.id}").status_code == 204

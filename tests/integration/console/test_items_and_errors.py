@@ -253,7 +253,8 @@ def test_the_error_report_as_table_and_files(made: Made) -> None:
     assert shown.count("<strong>not_found</strong>") == 2
     assert "What to do" in shown
     assert "Who must act" in shown
-    assert "Retry the selected" in shown
+    assert "Retry the selected" not in shown  # the command made the job, and no worker can run it
+    assert f"`prefect-collect retry {made.job}` in a terminal" in shown
     assert "No row matches" in browser.get(f"{page}?code=access_denied").text
     before = len(made.log())
     table = csv.DictReader(io.StringIO(browser.get(f"{page}.csv").content.decode("utf-8-sig")))
@@ -311,14 +312,15 @@ def retried(prefect_server: PrefectServer, tmp_path: Path) -> Iterator[Made]:
 
 def test_a_selection_is_retried(retried: Made) -> None:
     """Retry of one selected row works on that item alone: the job's folder holds the selection, so that a worker on
-    another machine can read it, and the log names it. A user who may only view cannot retry, and without a worker
-    nothing is changed. An export that was made before is shown as lacking that item: of both jobs.
+    another machine can read it, and the log names it. A user who may only view cannot retry, and in the
+    console no user of a job that `collect` made, as no worker can run it: nothing is changed. An export that was made
+    before is shown as lacking that item: of both jobs.
     """
     for name in ("x-gone", "y-gone"):
         (retried.root / name).unlink()
         (retried.root / name).write_text("here now")
     page, chosen = f"/jobs/{retried.job}/errors/retry", {"attempt": "1", "row": "1"}
-    for role, status, why in ((Role.VIEW, 403, "Your role"), (Role.OPERATE, 409, "No process runs jobs")):
+    for role, status, why in ((Role.VIEW, 403, "Your role"), (Role.OPERATE, 409, "ran it itself")):
         browser = retried.browser(role)
         found = re.search(r'X-CSRF-Token": "([^"]+)"', browser.get("/no-page").text)
         assert found is not None

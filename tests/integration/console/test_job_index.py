@@ -50,7 +50,7 @@ def test_the_index_follows_prefect(prefect_server: PrefectServer, tmp_path: Path
         rows = _looked(index)
         assert (rows[other].status, rows[other].items) == (JobStatus.SUCCESSFULLY_COMPLETED, 2)
         jobs.delete(other)
-        index.expire(deleted=other)
+        index.expire(other)
         assert other not in index.rows()
         with get_client(sync_client=True) as client:
             client.delete_flow_run(UUID(draft))

@@ -11,7 +11,7 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from prefect_collect import collect, export, jobs
-from prefect_collect.errors import ActionNotAllowed, UsageError
+from prefect_collect.errors import ActionNotAllowed, JobNotFound, UsageError
 from prefect_collect.flows.auto_exports import AutoExport, awaiting_state, exports_of, settle_export
 from prefect_collect.flows.recover_jobs import recover
 from prefect_collect.flows.recovery import recover as recovery
@@ -136,23 +136,19 @@ def test_a_partial_collection_is_not_enough(desk: Desk) -> None:
 
 
 def test_a_deleted_collection(desk: Desk) -> None:
-    """The export becomes Failed with collection_deleted, also after a retry, and can be deleted."""
+    """The export that awaits a collection is deleted with it."""
     draft = jobs.draft_collection(desk.source(), store=desk.store, auto_export=AutoExport(destination=str(desk.out)))
     waiting = export_of(draft)
-    jobs.delete(draft.id)
-    failed = jobs.get(waiting.id)
-    assert failed.status is JobStatus.FAILED
-    assert "collection_deleted" in failed.message
-    again = jobs.retry(failed.id)
-    assert again.status is JobStatus.FAILED
-    assert "collection_deleted" in again.message
-    jobs.delete(failed.id)
+    assert jobs.delete(draft.id) == (waiting.id,)
+    with pytest.raises(JobNotFound):
+        jobs.get(waiting.id)
 
 
 def test_exports_whose_collection_is_not_there(desk: Desk) -> None:
     """The recovery flow ends the export of a collection whose run was deleted in Prefect.
 
-    It also ends one that names no collection, which can only be made by Prefect's API, and complains no further.
+    A retry ends so, too, and the export can be deleted. The flow also ends one that names no collection, which can only
+    be made by Prefect's API, and complains no further.
     """
     draft = jobs.draft_collection(desk.source(), store=desk.store, auto_export=AutoExport(destination=str(desk.out)))
     waiting = export_of(draft)
@@ -165,6 +161,10 @@ def test_exports_whose_collection_is_not_there(desk: Desk) -> None:
     failed = jobs.get(waiting.id)
     assert failed.status is JobStatus.FAILED
     assert "collection_deleted" in failed.message
+    again = jobs.retry(failed.id)
+    assert again.status is JobStatus.FAILED
+    assert "collection_deleted" in again.message
+    jobs.delete(failed.id)
     for state in states:
         assert state is not None
         assert (state.name, "is not named in its parameters" in (state.message or "")) == ("Failed", True)

@@ -10,7 +10,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 
 from prefect_collect import FileSource, jobs
-from prefect_collect.errors import ActionNotAllowed, StoreUnavailable
+from prefect_collect.errors import ActionNotAllowed, JobNotFound, StoreUnavailable
 from prefect_collect.flows.auto_exports import AutoExport
 from prefect_collect.job_folder import custody_log
 from prefect_collect.job_folder.acting import operator
@@ -105,7 +105,7 @@ def test_a_mark_that_another_writer_undid(desk: Desk, monkeypatch: pytest.Monkey
 
 @pytest.mark.usefixtures("prefect")
 def test_a_deletion_that_the_store_refuses(root: Path, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As long as the collection is not deleted, an export that awaits it does not say so; afterwards it does."""
+    """As long as the collection is not deleted, an export that awaits it is left alone; then it is deleted with it."""
     name = f"awaits {root}"
     wanted = AutoExport(destination=str(root.parent / "out"), name=name)
     draft = jobs.draft_collection(FileSource(name="files", root=root), store=store, auto_export=wanted)
@@ -121,5 +121,5 @@ def test_a_deletion_that_the_store_refuses(root: Path, store: str, monkeypatch: 
             jobs.delete(draft.id)
     assert jobs.get(export.id).status is JobStatus.AWAITING_COLLECTION
     jobs.delete(draft.id)
-    assert jobs.get(export.id).status is JobStatus.FAILED
-    assert "collection_deleted" in jobs.get(export.id).message
+    with pytest.raises(JobNotFound):
+        jobs.get(export.id)

@@ -53,7 +53,7 @@ def _as_read(run: FlowRun) -> JobRun:
     assert run.state is not None
     return JobRun(
         run.id, run.flow_id, run.name, run.created, run.state.type.value, run.state.name, run.state.message or "",
-        run.parameters, run.labels,
+        run.parameters, run.labels, run.deployment_id is not None,
     )  # fmt: skip
 
 
