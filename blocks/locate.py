@@ -115,6 +115,17 @@ def source_from(
     return source.model_copy(update={"name": checked_name(name)}) if name else source
 
 
+def require_there(location: str) -> None:
+    """Raise SourceNotFound, as `source_from` does, if the location is a local path at which there is nothing."""
+    kind, is_inside, rest = location.partition(":")
+    if is_inside and kind in INSIDE:
+        require_there(rest)
+        return
+    path = location.removeprefix("file://")
+    if "://" not in path and not os.path.lexists(os.path.expanduser(path)):
+        raise _not_found(path)
+
+
 def source_at(url: str, fields: Mapping[str, Any]) -> DataSource:
     """Return the source at a URL. Raise InvalidLocation if such sources do not have one of the fields."""
     block, scheme = class_of(url), url.partition("://")[0]
