@@ -12,7 +12,7 @@ from prefect_collect.blocks.logos import Logo
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.storable import require_storable
 from prefect_collect.stores import DirectoryStore, Store
-from prefect_collect.stores.addresses import require_unsigned, shown
+from prefect_collect.stores.addresses import require_meant, require_unsigned, shown
 
 
 class DirectoryStoreBlock(SchemaOnce):
@@ -56,6 +56,7 @@ class DirectoryStoreBlock(SchemaOnce):
     def _absolute(cls, path: str) -> str:
         """Return the absolute path, so that it does not depend on the working directory of a worker."""
         require_unsigned(path, "path")
+        require_meant(path, "path")
         if not path or "://" in path:
             raise InvalidLocation(f"path must be the path of a directory. [path={shown(path)!r}]")
         return os.path.abspath(os.path.expanduser(path))

@@ -19,8 +19,9 @@ from prefect_collect.storable import require_storable
 from prefect_collect.stores.addresses import (
     BUCKET_URLS,
     INSIDE,
-    SOURCE_URLS,
     listed,
+    meant_block,
+    meant_url,
     require_unsigned,
     scheme_names,
     shown,
@@ -112,6 +113,17 @@ def source_from(
         _refuse("follow_symlinks", follow_symlinks, "an existing folder")
     source = _saved(location)
     return source.model_copy(update={"name": checked_name(name)}) if name else source
+
+
+def require_there(location: str) -> None:
+    """Raise SourceNotFound, as `source_from` does, if the location is a local path at which there is nothing."""
+    kind, is_inside, rest = location.partition(":")
+    if is_inside and kind in INSIDE:
+        require_there(rest)
+        return
+    path = location.removeprefix("file://")
+    if "://" not in path and not os.path.lexists(os.path.expanduser(path)):
+        raise _not_found(path)
 
 
 def source_at(url: str, fields: Mapping[str, Any]) -> DataSource:
@@ -212,10 +224,13 @@ def _shown_path(location: str) -> str:
     return shown(location) if ":" in location else os.path.abspath(os.path.expanduser(location))
 
 
-def _with_slashes(location: str) -> str:
-    """Return the question whether a location was meant as a URL whose slashes are missing; "" if it was not."""
-    scheme, _, _ = location.partition(":")
-    return f"Did you mean {scheme}://…?" if scheme in SOURCE_URLS else ""
+def _meant(location: str) -> str:
+    """Return the question whether a location was meant as a URL or as another type of block; "" if it was not."""
+    meant = meant_url(location)
+    if not meant and "/" in location:
+        meant = meant_block(location, (kind.get_block_type_slug() for kind in source_types()))
+        meant = "" if meant == location else meant
+    return f"Did you mean {meant}?" if meant else ""
 
 
 def _not_found(location: str, why: str = "") -> SourceNotFound:
@@ -223,7 +238,7 @@ def _not_found(location: str, why: str = "") -> SourceNotFound:
     if not location:
         return SourceNotFound(f"The source is empty; {_KINDS} [source='']")
     reasons = f"There is no file or folder {_shown_path(location)}{f', and {why}' if why else ''}."
-    near = _with_slashes(location) if ":" in location else nearest_path(location)
+    near = _meant(location) or ("" if ":" in location else nearest_path(location))
     near = "" if why and "Did you mean" not in near else near  # it may just as well have been meant as a saved block
     hint = f"{near} {_KINDS[:1].upper()}{_KINDS[1:]}" if near else f"Correct it; {_KINDS}"
     return SourceNotFound(f"{reasons} {hint} [source={shown(location) if ':' in location else location}]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,10 @@ def test_a_file_that_is_no_package(
     (folder / "a.zip").write_bytes(data)
     assert run(["verify", "a.zip"]) == 4
     assert "Not valid, 1 problem" in capsys.readouterr().out
+    with zipfile.ZipFile(folder / "slack.zip", "w") as archive:
+        archive.writestr("users.json", b"[]")
+    assert run(["verify", "slack.zip"]) == 2
+    assert "The archive is no package: " in capsys.readouterr().err
     (folder / "cut-off").write_bytes(b"PK\3\4 and no end")
     assert run(["verify", "cut-off"]) == 4
 

@@ -63,7 +63,12 @@ pytestmark = pytest.mark.usefixtures("no_server")
         (["edit", UNKNOWN_ID], f"[job={UNKNOWN_ID}]"),
         (["jobs", "--limit", "-1"], "greater than or equal to 0. See `prefect-collect jobs --help`."),
         (["show", "a", "b"], "Got unexpected extra argument(s) (b). See"),
-        (["collect", "s3:/bucket/x"], "Did you mean s3://…?"),
+        (["collect", "s3:/bucket/x"], "Did you mean s3://bucket/x?"),
+        (["collect", "gs//bucket"], "Did you mean gs://bucket?"),
+        (["collect", ".", "--store", "s3:/bucket"], "Did you mean s3://bucket? For a local folder of that name write"),
+        (["draft", ".", "--export-to", "gs:/bucket"], "Did you mean gs://bucket?"),
+        (["export", UNKNOWN_ID, "--to", "s3:/bucket/x"], "Did you mean s3://bucket/x?"),
+        (["export", UNKNOWN_ID, "--to", "collect-s3-stor/nope"], "Did you mean collect-s3-store/nope?"),
         (["collect", "S3://bucket/x"], "write s3:// in small letters"),
         (["collect", "https://host/x"], "folders on a WebDAV server as webdavs://…"),
         (["collect", ".", "--modified-after", "31.1.2026"], "must be a day like 2026-01-31, or a time like"),
@@ -127,7 +132,7 @@ def test_no_local_path_takes_a_url(arguments: list[str]) -> None:
                 paths[name] = hint.__metadata__[0].parser
     assert {"to", "pdf", "html", "public_key", "token_file"} <= set(paths)
     assert set(paths.values()) == {local_path}
-    for url in ("s3://bucket/x", "gs:/bucket/x", "file:///x"):
+    for url in ("s3://bucket/x", "gs:/bucket/x", "file:///x", "s3:bucket"):
         with pytest.raises(typer.BadParameter, match="must be a path on this machine, not a URL"):
             local_path(url)
     assert local_path("./s3:/x") == Path("s3:/x")

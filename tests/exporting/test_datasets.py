@@ -210,7 +210,7 @@ def test_a_retry_after_repair_adds_the_slice(collection: JobFolder, tmp_path: Pa
 
 
 def test_another_source_is_refused_in_words() -> None:
-    """Only the collection of a database becomes a dataset; mail can be made of any other source."""
+    """Only the collection of a database becomes a dataset; mail of any source that may have messages."""
     with pytest.raises(
         UsageError, match=r"collection from sql-source, and this one is from file-source; export it as bagit"
     ):
@@ -220,6 +220,8 @@ def test_another_source_is_refused_in_words() -> None:
     for format in ("mail", "mail-directory"):
         with pytest.raises(UsageError, match=r"Mail.* cannot be made of a collection from sql-source.* dataset"):
             require_source(format, {"type": "sql-source"})
+    with pytest.raises(UsageError, match="slack-export-source, which has none of its items"):
+        require_source("mail-directory", {"type": "slack-export-source"})
 
 
 def test_folders_of_tables_are_apart_on_every_system() -> None:

@@ -20,6 +20,7 @@ from prefect_collect.blocks import FileSource, SqlSource
 from prefect_collect.collecting.incremental import since_options
 from prefect_collect.errors import UsageError
 from prefect_collect.exporting.bound_collection import bind_collection
+from prefect_collect.exporting.delivery import Delivery, require_later
 from prefect_collect.exporting.unchanged import require_whole
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.result import TaskResult
@@ -91,13 +92,17 @@ def test_what_the_object_does_not_have_is_asked_for(tmp_path: Path) -> None:
     assert export(second, DirectoryStore(root), "ocfl", job)[1].status is JobStatus.SUCCESSFULLY_COMPLETED
     assert len(items_of(root)) == len(FIRST)
     third = collected(tmp_path, {**FIRST, "b/c.txt": b"changed"}, since=True)
+    with pytest.raises(UsageError, match="cannot leave out duplicates"):
+        require_whole(bind_collection(third.store, third.job_id), "ocfl", "global")
+    require_whole(bind_collection(third.store, third.job_id), "bagit", "global")
+    require_whole(bind_collection(first.store, first.job_id), "ocfl", "global")
     assert "cannot leave out duplicates" in messages(
         export(third, DirectoryStore(root), "ocfl", deduplicate="global")[1]
     )
 
 
 def test_an_older_collection_makes_no_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A version of a collection that ended before that of an earlier version is refused, and the object stays."""
+    """A version of a collection that ended before an earlier version's is refused, also before there is a job."""
     root = tmp_path / "root"
     first, second = collected(tmp_path, FIRST), collected(tmp_path, {"a.txt": b"changed"})
     later = bind_collection(second.store, second.job_id)
@@ -107,6 +112,12 @@ def test_an_older_collection_makes_no_version(tmp_path: Path, monkeypatch: pytes
         export(second, DirectoryStore(root), "ocfl")
     before = (root / NAME / "inventory.json").read_bytes()
     assert "the version v1 of a later collection" in messages(export(first, DirectoryStore(root), "ocfl")[1])
+    earlier = bind_collection(first.store, first.job_id)
+    with pytest.raises(UsageError, match="the version v1 of a later collection"):
+        require_later(earlier, Delivery(DirectoryStore(root), "ocfl"))
+    for goal in (Delivery(DirectoryStore(tmp_path / "new"), "ocfl"), Delivery(DirectoryStore(root), "bagit")):
+        require_later(earlier, goal)
+    require_later(later, Delivery(DirectoryStore(root), "ocfl"))
     assert (root / NAME / "inventory.json").read_bytes() == before
 
 

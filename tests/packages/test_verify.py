@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import subprocess
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -139,6 +141,46 @@ def test_a_removed_entry_is_found(package: Path) -> None:
                 new.writestr(name, archive.read(name))
     assert "data/a.txt: it is missing; manifest-sha256.txt, manifest-sha512.txt list it" in what(verify(smaller))
     assert "Payload-Oxum" in what(verify(smaller))
+
+
+MARKS = [
+    "bag/bagit.txt", "BAGIT.TXT", "bag\\bagit.txt", "x/y/manifest-sha256.txt", "tagmanifest-md5.txt", "bag/data/a.txt",
+    "load-file.json", "m/mail.json", "dataset.json", "group.json", "group-sha256.txt", "o/0=ocfl_object_1.0",
+    "o/inventory.json.sha256", "o/v1/content/ocfl.json", "items.parquet", "docs/chain-of-custody.pdf",
+]  # fmt: skip
+
+
+def test_an_archive_of_other_things_is_no_package(tmp_path: Path) -> None:
+    """An archive without any file of a package is none; with any of them it is one, and not valid."""
+    for mark in ("", *MARKS):
+        with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+            for name in (
+                "general/2024-01-31.json",
+                "users.json",
+                "my-bagit.txt",
+                "metadata/a.txt",
+                *filter(None, [mark]),
+            ):
+                archive.writestr(name, b"[]")
+        if mark:
+            assert not verify(tmp_path / "x.zip").valid, mark
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive, tarfile.open(tmp_path / "x.tar", "w") as tar:
+        archive.writestr("users.json", b"[]")
+        tar.addfile(tarfile.TarInfo("users.json"))
+    for name in ("x.zip", "x.tar"):
+        with pytest.raises(PackageError, match="The archive is no package"):
+            verify(tmp_path / name)
+
+
+def test_a_package_that_lost_its_declarations_is_not_valid(package: Path) -> None:
+    """A package made here stays one that is not valid, whichever of its files are removed, as long as it has items."""
+    smaller = package.with_name("smaller.zip")
+    for kept in (r"docs/.*", r"docs/(?!bagit).*", r"docs/(data|.*manifest).*", r"docs/data/.*"):
+        with zipfile.ZipFile(package) as archive, zipfile.ZipFile(smaller, "w") as new:
+            for name in archive.namelist():
+                if re.fullmatch(kept, name, re.DOTALL) and name != "docs/bagit.txt":
+                    new.writestr(name, archive.read(name))
+        assert "this is not a bag" in what(verify(smaller))
 
 
 @pytest.mark.parametrize("data", [b"", b"PK", b"no zip at all" * 100, b"PK\x05\x06" + bytes(18)])

@@ -73,6 +73,44 @@ def test_anything_else_is_refused(location: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("location", "meant"),
+    [
+        ("s3:/bucket/x", "s3://bucket/x"),
+        ("s3:bucket", "s3://bucket"),
+        ("S3:/bucket", "s3://bucket"),
+        ("s3//bucket", "s3://bucket"),
+        ("gs:/b", "gs://b"),
+        ("az:/b/x", "az://b/x"),
+        ("file:/srv/x", "file:///srv/x"),
+        ("http:/x", "http://x"),
+        ("sftp:host/x", "sftp://host/x"),
+        ("collect-s3-stor/nope", "collect-s3-store/nope"),
+        ("Collect-S3-Store/nope", "collect-s3-store/nope"),
+        ("collect-directry-store/x", "collect-directory-store/x"),
+    ],
+)
+def test_a_mistyped_url_or_block_is_no_folder(
+    location: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was meant as a URL or a store block is refused, with what it was meant as and how a folder is named."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidLocation) as caught:
+        open_store(location)
+    assert str(caught.value).startswith(f"Did you mean {meant}? For a local folder of that name write ./")
+    assert open_store(f"./{location}").url == str(tmp_path / location.replace("//", "/"))
+    assert not [*tmp_path.iterdir()]
+
+
+def test_folders_with_such_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that exists is one though it looks like a mistyped block; a colon alone makes no URL."""
+    monkeypatch.chdir(tmp_path)
+    for location in ("collect-s3-stor/x", "s3/x"):
+        (tmp_path / location).mkdir(parents=True)
+    for location in ("collect-s3-stor/x", "s3/x", "s3//x", "2026:05/x", "file//x", "a/b", "collections/x"):
+        assert isinstance(open_store(location), DirectoryStore)
+
+
+@pytest.mark.parametrize(
     "endpoint", ["localhost:9000", "ftp://x", "http://", "http://host:99999", "http://user:secret@host:9000"]
 )
 def test_endpoints_are_checked(endpoint: str) -> None:

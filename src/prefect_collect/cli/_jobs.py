@@ -140,7 +140,7 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
     from prefect_collect.exporting.bag_conformity import require_profile
     from prefect_collect.exporting.bound_collection import bind_collection
     from prefect_collect.exporting.control_numbers import require_continuable
-    from prefect_collect.exporting.delivery import Delivery
+    from prefect_collect.exporting.delivery import Delivery, require_later
     from prefect_collect.exporting.duplicates import require_comparable
     from prefect_collect.exporting.unchanged import require_whole
 
@@ -153,7 +153,7 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
     if found.in_store:
         bound = bind_collection(open_store(found.location), found.id)
         require_source(options["format"], bound.record.source)
-        require_whole(bound, options["format"])
+        require_whole(bound, options["format"], options.get("deduplicate"))
         grouped = parsed_options(options)
         require_continuable(bound.folder.store, grouped.get("load_file"))
         opened = bound.folder.store if is_saved(goal) else open_store(goal)
@@ -163,6 +163,7 @@ def run_export(text: str, to: str, store: str | None, *, single_writer: bool, js
         if not is_saved(goal):
             require_apart_from_folder(bound.record, found.location, goal)
             delivery.require_free(delivery.base(bound.record), bound.folder)
+            require_later(bound, delivery)
         if single_writer:
             require_bucket(*_unsaved(found.location, goal))
     with one_interrupt():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from prefect_collect.errors import InvalidLocation, StoreError
 from prefect_collect.storable import require_storable
 from prefect_collect.stores import DirectoryStore, open_store
-from prefect_collect.stores.addresses import STORE_BLOCKS, STORE_VARIABLE
+from prefect_collect.stores.addresses import STORE_BLOCKS, STORE_VARIABLE, require_meant
 from prefect_collect.stores.os_errors import store_error
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def default_store() -> str:
 def absolute(location: str) -> str:
     """Return the location with a local path made absolute; a URL stays as it is.
 
-    Raise InvalidLocation if it is empty, or a saved block, whose name would become a folder.
+    Raise InvalidLocation if it is empty, or a saved block or mistyped URL, whose name would become a folder.
     """
     if not location.strip():
         raise InvalidLocation("The location is empty; name a folder, or s3://bucket/prefix. [location='']")
@@ -47,6 +47,7 @@ def absolute(location: str) -> str:
             f"A saved block can only be a destination; name a folder (./{location} for one of that name), or "
             f"s3://bucket/prefix. [location={location}]"
         )
+    require_meant(location)
     return location if "://" in location else os.path.abspath(os.path.expanduser(location))
 
 

@@ -11,7 +11,7 @@ from prefect_collect import jobs
 from prefect_collect.console.job_steps import NO_WORKER
 from prefect_collect.errors import ActionNotAllowed, UsageError
 from prefect_collect.statuses import JobKind
-from prefect_collect.stores.addresses import STORE_BLOCKS
+from prefect_collect.stores.addresses import STORE_BLOCKS, require_meant
 
 _MOST_FIELDS: Final = 100
 
@@ -28,10 +28,11 @@ def is_checked(fields: Mapping[str, str], name: str) -> bool:
 
 
 def require_whole(location: str, field: str) -> str:
-    """Return a location that a user typed. Raise UsageError if it is a relative path.
+    """Return a location that a user typed. Raise UsageError if it is a relative path or a mistyped URL.
 
     The console's working folder is not the one of the process that runs the job, and the user knows neither.
     """
+    require_meant(location, field)
     if location and not location.startswith(("/", *STORE_BLOCKS)) and "://" not in location:
         raise UsageError(f"Type the whole path, such as /srv/data, and not {location!r}. [{field}]")
     return location

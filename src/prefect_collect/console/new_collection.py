@@ -23,7 +23,7 @@ from prefect_collect.escaping import one_line
 from prefect_collect.flows.auto_exports import AutoExport
 from prefect_collect.parameters import Hash, size_of
 from prefect_collect.sources.query import Query
-from prefect_collect.stores.addresses import INSIDE, SOURCE_URLS, STORE_BLOCKS, listed
+from prefect_collect.stores.addresses import INSIDE, SOURCE_URLS, STORE_BLOCKS, listed, require_meant
 
 _BLOCK_NAME: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _TEXTS: Final = ("endpoint_url", "region")
@@ -179,6 +179,7 @@ def _auto_export(fields: Fields) -> AutoExport | None:
             "Pick a saved destination for the export, or type a folder or s3://bucket/prefix (gs:// and az:// alike). "
             "[export]"
         )
+    require_meant(destination, "destination")
     if not destination.startswith(STORE_BLOCKS) and destination.startswith("collect-"):
         raise UsageError(f"There is no such kind of store. [destination={destination}]")
     given = {

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from prefect_collect import jobs
 from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.blocks.locate import require_there
 from prefect_collect.console.api_models import JobDetails, job_details
 from prefect_collect.console.forms import require_whole
 from prefect_collect.console.job_index import JobIndex
@@ -47,7 +48,9 @@ class WantedCollection(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     source: str = Field(
-        min_length=1, description="A saved source's reference, as file-source/docs; or a whole path or URL."
+        min_length=1,
+        description="A saved source's reference, as file-source/docs; or a URL, or the whole path of a folder or file "
+        "that the console's machine has.",
     )
     query: WantedQuery = WantedQuery()
     name: str | None = Field(default=None, description="By default the source's.")
@@ -154,7 +157,9 @@ def _parameters(wanted: WantedCollection) -> dict[str, Any]:
 def _source(named: str) -> DataSource:
     """Return the saved source of that reference, or the source at that place, as the form takes it."""
     if named.startswith("/") or ":" in named:
-        return source_of({"from": "new", "location": named})
+        source = source_of({"from": "new", "location": named})
+        require_there(named)
+        return source
     found = next((one for one in jobs.list_sources() if one.reference == named), None)
     if found is None:
         raise SourceNotFound(

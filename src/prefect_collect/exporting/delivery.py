@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from prefect_collect.errors import KeyMissing
+from prefect_collect.errors import KeyMissing, PackageError, UsageError
 from prefect_collect.exporting.bound_collection import BoundCollection
 from prefect_collect.exporting.taken_name import taken_name
 from prefect_collect.exporting.unchanged import count_unchanged, since_text
@@ -16,6 +16,7 @@ from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.formats.mail_set import MailSet
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.packages import Owner, PackageSpec, package_base, package_key, require_possible
+from prefect_collect.packages import require_later as require_later_version
 from prefect_collect.parameters import Deduplicate
 from prefect_collect.stores import DirectoryStore, Store
 
@@ -72,6 +73,17 @@ class Delivery:
             if not FORMATS[self.format].is_folder or next(iter(self.destination.list(f"{key}/")), None) is None:
                 return
         raise taken_name(self.destination.locate(key), collection)
+
+
+def require_later(bound: BoundCollection, delivery: Delivery) -> None:
+    """Raise UsageError, before there is a job, if what the export adds to has a version of a later collection."""
+    if FORMATS[delivery.format].grows:
+        try:
+            require_later_version(
+                delivery.destination, delivery.key(delivery.base(bound.record)), spec_of(bound, delivery)
+            )
+        except PackageError as error:
+            raise UsageError(str(error)) from error
 
 
 def spec_of(bound: BoundCollection, delivery: Delivery) -> PackageSpec:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from prefect_collect.errors import JobNotFound, KeyMissing, PackageError, UsageError
 from prefect_collect.exporting.bound_collection import BoundCollection
 from prefect_collect.formats import FORMATS, Format
+from prefect_collect.formats.incremental import require_possible_since
 from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.job_folder.checked_evidence import vouched
 from prefect_collect.job_folder.folder import JobFolder
@@ -40,10 +41,12 @@ def since_text(result: TaskResult) -> str:
     return f"{items} unchanged since job{'s' if len(jobs) > 1 else ''} {', '.join(jobs[:_NAMED])}{more}"
 
 
-def require_whole(bound: BoundCollection, format: Format) -> None:
+def require_whole(bound: BoundCollection, format: Format, deduplicate: str | None = None) -> None:
     """Raise UsageError if a format that delivers its source whole is asked of a part of it, before there is a job."""
     if why := _why_not_whole(bound, format):
         raise UsageError(why)
+    if count_unchanged(bound.result):
+        require_possible_since(format, since="last" if FORMATS[format].grows else None, deduplicate=deduplicate)
 
 
 def _why_not_whole(bound: BoundCollection, format: Format) -> str:

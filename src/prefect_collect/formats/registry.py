@@ -75,6 +75,7 @@ _OF_DATASETS: Final = frozenset({"dataset"})
 _OF_OCFL: Final = frozenset({"deduplicate"})
 _IN_SETS: Final = "EXCEPTIONS.csv lists it with its error code."
 _DATABASES: Final = frozenset({"sql-source"})
+_WITHOUT_MAIL: Final = _DATABASES | {"slack-export-source"}
 
 FORMATS: Final[Mapping[Format, FormatFacts]] = {
     "bagit": FormatFacts(
@@ -125,7 +126,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
         description="mail.json",
         suffix=".zip",
         options=_OF_MAIL,
-        not_sources=_DATABASES,
+        not_sources=_WITHOUT_MAIL,
         list_name="EXCEPTIONS.csv",
         undelivered=_IN_SETS,
     ),
@@ -135,7 +136,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
         description="mail.json",
         is_folder=True,
         options=_OF_MAIL,
-        not_sources=_DATABASES,
+        not_sources=_WITHOUT_MAIL,
         list_name="EXCEPTIONS.csv",
         undelivered=_IN_SETS,
     ),

@@ -24,7 +24,7 @@ from prefect_collect.escaping import one_line
 from prefect_collect.exporting.bag_conformity import require_profile
 from prefect_collect.exporting.bound_collection import bind_collection
 from prefect_collect.exporting.control_numbers import require_continuable
-from prefect_collect.exporting.delivery import Delivery
+from prefect_collect.exporting.delivery import Delivery, require_later
 from prefect_collect.exporting.duplicates import require_comparable
 from prefect_collect.exporting.unchanged import require_whole
 from prefect_collect.flows import export
@@ -127,10 +127,11 @@ def start_export(
     bound = bind_collection(staging, collection.id)
     opened = store_of(goal, field="destination")
     require_source(format, bound.record.source)
-    require_whole(bound, format)
+    require_whole(bound, format, deduplicate)
     require_export_apart(bound.record, staging, opened)
     delivery = Delivery(opened, format, sha512, portable_names=portable_names, **options)
     delivery.require_free(delivery.base(bound.record), bound.folder)
+    require_later(bound, delivery)
     require_continuable(staging, delivery.load_file)
     require_profile(bound, delivery)
     require_comparable(staging, collection.id, duplicates_of or ())

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from prefect_collect.packages.load_files.families import family_order
     from prefect_collect.packages.load_files.plan import Plan, plan_of
     from prefect_collect.packages.ocfl.storage_root import require_possible
+    from prefect_collect.packages.ocfl.unchanged import require_later
     from prefect_collect.packages.problems import Verification
 
 __all__ = [
@@ -94,6 +95,7 @@ __all__ = [
     "plan_of",
     "reordered",
     "require_fingerprint",
+    "require_later",
     "require_possible",
     "segments_of",
     "verify",
@@ -138,6 +140,7 @@ _HOMES: Final = {
     "Problem": "archive.problems",
     "reordered": "packages.building.reordered",
     "require_fingerprint": "packages._fetch",
+    "require_later": "packages.ocfl.unchanged",
     "require_possible": "packages.ocfl.storage_root",
     "segments_of": "packages.building.whole_segment",
     "Verification": "packages.problems",

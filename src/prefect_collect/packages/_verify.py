@@ -20,7 +20,7 @@ from prefect_collect.packages.contents.encrypted import EncryptedBytes, is_encry
 from prefect_collect.packages.contents.index import FileIndex, temporary_index
 from prefect_collect.packages.contents.opening import open_file
 from prefect_collect.packages.problems import Findings, Verification
-from prefect_collect.packages.recognising import is_storage_root, recognised_format
+from prefect_collect.packages.recognising import is_foreign, is_storage_root, recognised_format
 from prefect_collect.stores import DirectoryStore, Store, open_store
 from prefect_collect.stores.addresses import require_unsigned
 from prefect_collect.stores.nearest_path import nearest_path
@@ -45,8 +45,9 @@ def verify(
     a package made here every byte is accounted for, and its item list is compared with the payload. `progress` is
     called with the files and bytes done since the last call, which may be none. An encrypted copy is checked by its
     `passphrase`. With a BagIt `profile` (its JSON), a bag must conform to it too. Raise PackageError if nothing is
-    there, it is no package at all, as a PDF file or a whole OCFL storage root, it cannot be read, or it is encrypted
-    and the passphrase is missing or wrong, InvalidLocation, and UsageError if the profile is not a BagIt profile.
+    there, it is no package at all, as a PDF file, an archive with no file of a package or a whole OCFL storage root, it
+    cannot be read, or it is encrypted and the passphrase is missing or wrong, InvalidLocation, and UsageError if the
+    profile is not a BagIt profile.
     """
     rules = None if profile is None else read_profile(profile)
     text = os.fspath(location)
@@ -109,6 +110,11 @@ def _verified(
     index.finish()
     files = BagFiles(container, index, findings)
     format = recognised_format(index)
+    if container.kind and format == "bagit" and not findings.problems.kept and is_foreign(index):
+        raise PackageError(
+            "The archive is no package: none of its files is one that packages have, as bagit.txt, a manifest or a "
+            f"description. Name the package. [{location}]"
+        )
     if is_storage_root(index):
         raise PackageError(
             f"It is an OCFL storage root, which has an object for each source; verify each folder in it. [{location}]"

@@ -6,13 +6,23 @@ import re
 from typing import Final
 
 from prefect_collect.formats import FORMATS, Format
+from prefect_collect.formats.registry import CUSTODY_DOCUMENTS
 from prefect_collect.packages.contents.index import FileIndex
-from prefect_collect.packages.ocfl.names import OBJECT, ROOT
+from prefect_collect.packages.ocfl.names import DESCRIPTION, OBJECT, ROOT, SIDECAR
 from prefect_collect.packages.seals import GROUP_SEAL, SET_SEAL
 
 _SETS: Final[tuple[Format, ...]] = ("loadfile", "mail", "dataset")
 _DESCRIPTIONS: Final = frozenset(facts.description for facts in FORMATS.values())
 _OF_PACKAGES: Final = re.compile(r"(tag)?manifest-.+\.txt|0=ocfl_object_.+", re.DOTALL)
+
+_LISTS: Final = ("bag-info.txt", "package-info.txt", "fetch.txt", "items.csv", "items.parquet", "EXCEPTIONS.csv")
+_NAMES: Final = {*_DESCRIPTIONS, *CUSTODY_DOCUMENTS, *_LISTS, GROUP_SEAL, SIDECAR, DESCRIPTION}
+_MARK: Final = re.compile(
+    rf"(?:^|[/\\])(?:{'|'.join(map(re.escape, sorted(_NAMES)))}|(?:tag)?manifest-[^/\\]+\.txt|0=ocfl_[^/\\]+)\Z"
+    r"|^(?:[^/\\]+[/\\])?data[/\\]",
+    re.IGNORECASE,
+)
+"""The names of files by which what lost others is still told from what never was a package."""
 
 
 def recognised_format(index: FileIndex) -> Format:
@@ -25,6 +35,21 @@ def recognised_format(index: FileIndex) -> Format:
     if _is_group(index):
         return "bagit-group"
     return next((name for name in _SETS if _is_set(index, FORMATS[name].description)), "bagit")
+
+
+def is_foreign(index: FileIndex) -> bool:
+    """Return whether there are files, and none in whatever folder is named as one that packages have.
+
+    A package that lost its first file still has others, and so it stays one that is not valid.
+    """
+    if next(index.named("bagit.txt"), None) is not None:  # so it is nearly always, and need not be looked for
+        return False
+    is_empty = True
+    for name, _ in index.sizes():
+        if _MARK.search(name):
+            return False
+        is_empty = False
+    return not is_empty
 
 
 def is_storage_root(index: FileIndex) -> bool:

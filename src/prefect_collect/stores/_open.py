@@ -12,7 +12,7 @@ from prefect_collect.errors import InvalidLocation
 from prefect_collect.stores import azure_access, gcs_access
 from prefect_collect.stores._base import Store
 from prefect_collect.stores._directory import DirectoryStore
-from prefect_collect.stores.addresses import BUCKET_URLS, listed, require_unsigned, shown
+from prefect_collect.stores.addresses import BUCKET_URLS, listed, require_meant, require_unsigned, shown
 from prefect_collect.stores.azure_access import AzureAccess
 from prefect_collect.stores.buckets import split_bucket
 from prefect_collect.stores.gcs_access import GcsAccess
@@ -48,6 +48,7 @@ def open_store(
         why = ", and a path cannot contain the NUL character (U+0000); leave it out." if text else "."
         raise InvalidLocation(f"{_ALLOWED}{why} [location={shown(text)!r}]")
     require_unsigned(text, "location")
+    require_meant(text)
     scheme = _SCHEME.match(text)
     if scheme is None:
         if "://" in text:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -41,6 +42,12 @@ _PASSWORD: Final = re.compile(r":(?=[^\s/])(?!\d{1,5}(?:[/\s]|\Z)).*", re.DOTALL
 
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 """How a URL begins, also one of whose slashes `Path` has left one."""
+
+_ALMOST_URL: Final = re.compile(r"([a-z][a-z0-9+.-]*)(?::/?(?!/)|//+)", re.IGNORECASE)
+"""How a URL begins whose colon or slashes are not all there: ``s3:/``, ``s3:`` or ``s3//``."""
+
+_SCHEMES: Final = frozenset({*SOURCE_URLS, "file", "http", "https", "ftp", "imap", "webdav"})
+"""The schemes by which a URL is told from a folder with a colon in its name."""
 
 _SIGNED: Final = re.compile(
     r"[?&]?x-(?:amz|goog)-(?:signature|credential|security-token)=|[?&](?:sig|signature|awsaccesskeyid|googleaccessid)=",
@@ -95,9 +102,46 @@ def local_path(path: str | os.PathLike[str], field: str) -> Path:
     """
     text = os.fspath(path)
     require_unsigned(text, field)
-    if _URL.match(text):
+    if _URL.match(text) or meant_url(text):
         raise InvalidLocation(f"{field} must be a path on this machine, not a URL. [{field}={shown(text)}]")
     return Path(text)
+
+
+def meant_url(text: str) -> str:
+    """Return the URL that a text was meant as whose colon or slashes are wrong, without secrets; "" if it was not."""
+    found = _ALMOST_URL.match(text)
+    rest = "" if found is None else text[found.end() :]
+    if found is None or not rest or found[1].lower() not in _SCHEMES:
+        return ""
+    scheme = found[1].lower()
+    if ":" not in found[0] and (scheme not in BUCKET_URLS or os.path.lexists(found[1])):  # a folder, and what is in it
+        return ""
+    return f"{scheme}://{'/' if scheme == 'file' else ''}{shown(rest)}"
+
+
+def meant_block(reference: str, types: Iterable[str]) -> str:
+    """Return the saved block that a reference was meant as whose type is mistyped, by the types; "" if it was not."""
+    slug, slash, name = reference.partition("/")
+    if not (slash and name) or "/" in name:
+        return ""
+    alike = get_close_matches(slug.lower(), list(types), n=1, cutoff=0.8)
+    return f"{alike[0]}/{name}" if alike else ""
+
+
+def require_meant(location: str, field: str = "location") -> None:
+    """Raise InvalidLocation for a location that was meant as a URL or a saved store block, and would become a folder.
+
+    A folder of such a name is written with ``./`` before it; one that exists is taken for what is written as a block.
+    """
+    meant = meant_url(location)
+    if not meant and not os.path.lexists(location):
+        meant = meant_block(location, (prefix.rstrip("/") for prefix in STORE_BLOCKS))
+        meant = "" if meant == location else meant
+    if meant:
+        raise InvalidLocation(
+            f"Did you mean {meant}? For a local folder of that name write ./{shown(location)}. "
+            f"[{field}={shown(location)}]"
+        )
 
 
 def check_endpoint(endpoint_url: str | None) -> None:

@@ -149,6 +149,8 @@ def test_new_collections_and_schedules_as_json(console: str, tmp_path: Path) -> 
         for path, change, status, word in (
             ("jobs", {"source": "file-source/none"}, 404, "no such data source"),
             ("jobs", {"source": "here"}, 404, "whole path"),
+            ("jobs", {"source": f"{tmp_path}/none"}, 404, "There is no file or folder"),
+            ("jobs", {"source": "s3:/bucket"}, 422, "Did you mean s3://bucket?"),
             ("jobs", {"store": "here"}, 422, "whole path"),
             ("jobs", {"store": "collect-s3-store/none"}, 422, "no such store"),
             ("jobs", {"query": {"limit": -1}}, 422, "limit"),

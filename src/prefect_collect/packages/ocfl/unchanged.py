@@ -8,23 +8,25 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prefect_collect.errors import PackageError
+from prefect_collect.errors import KeyMissing, PackageError
 from prefect_collect.job_folder.manifest_rules import Batches
 from prefect_collect.packages.building.agent import AGENT
 from prefect_collect.packages.building.order import PackageInput
 from prefect_collect.packages.building.spec import PackageSpec
 from prefect_collect.packages.file_sets.lists import MANIFEST_COLUMNS
 from prefect_collect.packages.file_sets.plan import PLACE
-from prefect_collect.packages.ocfl.inventory import Inventory
-from prefect_collect.packages.ocfl.names import ITEMS_FOLDER
+from prefect_collect.packages.ocfl.inventory import MOST_BYTES, Inventory, parsed_inventory
+from prefect_collect.packages.ocfl.names import INVENTORY, ITEMS_FOLDER
 from prefect_collect.packages.ocfl.stored import StoredObject
+from prefect_collect.stores import Store
+from prefect_collect.untrusted.bounded_json import BadValue
 
 
 def require_continuing(given: PackageInput, stored: StoredObject) -> None:
     """Raise PackageError unless a version of this collection can follow the object's last one, and be whole."""
     spec, inventory = given.spec, stored.inventory
     if inventory is not None:
-        _require_later(inventory, spec)
+        _require_after(inventory, spec)
     if given.unchanged is None:
         return
     if spec.deduplicate is not None:
@@ -44,6 +46,18 @@ def require_continuing(given: PackageInput, stored: StoredObject) -> None:
                     f"without since, and export that collection. [{path}]"
                 )
             stored.require_content(content[0], size)
+
+
+def require_later(destination: Store, key: str, spec: PackageSpec) -> None:
+    """Raise PackageError if the object has a version of a later collection; write nothing.
+
+    An object that is damaged, or is being written, is judged when the version is made. Raise StoreError.
+    """
+    try:
+        inventory = parsed_inventory(destination.read(f"{key}/{INVENTORY}", 0, MOST_BYTES + 1))
+    except (KeyMissing, BadValue):
+        return
+    _require_after(inventory, spec)
 
 
 def created_of(spec: PackageSpec) -> str:
@@ -66,7 +80,7 @@ def _stated(moment: datetime) -> str:
     return f"{moment.replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
-def _require_later(inventory: Inventory, spec: PackageSpec) -> None:
+def _require_after(inventory: Inventory, spec: PackageSpec) -> None:
     """Raise PackageError if a version that was made here is of a later collection, or of a later attempt of this one.
 
     A retry carries over what earlier attempts hold, so beside other collections this one is as old as that.
