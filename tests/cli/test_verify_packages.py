@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from prefect_collect.cli import run
+from prefect_collect.cli._output import Output
+from prefect_collect.cli._package_verdict import print_verification
+from prefect_collect.packages import Verification
 from tests.cli.no_server import made_job, small_bag
 
 pytestmark = pytest.mark.usefixtures("no_server")
@@ -22,6 +25,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     made_job(tmp_path / "staging")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_what_a_package_lacks_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """The items that a package only lists are those that failed, were skipped or were not attempted."""
+    print_verification(Output(as_json=False), Verification("out.zip", [], 14, 99, "", 4, ""))
+    said = "14 items, 99 bytes, 4 more of the collection are listed as failed, skipped or not attempted."
+    assert capsys.readouterr().out == f"Valid: {said}\n"
 
 
 def test_several_packages_and_a_job(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

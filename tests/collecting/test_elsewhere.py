@@ -45,7 +45,8 @@ def test_they_change_no_status() -> None:
     assert (row["error_code"], row["tries"], row["retryable"]) == ("linked_file", 0, False)
     assert row["suggested_action"] == CODES["linked_file"].action
     assert source.opened.keys() == held(folder).keys()
-    assert bind_collection(folder.store, folder.job_id).warnings("list") == ()
+    [lacking] = bind_collection(folder.store, folder.job_id).warnings("items.csv")
+    assert lacking.endswith("which lists them in items.csv: 3 elsewhere (the source has only links to them).")
     assert verify_job(folder).valid
 
 
@@ -74,8 +75,9 @@ def test_a_retry_tries_the_others() -> None:
     folder = new_job(MemoryStore(), source)
     first = attempt(folder, source)
     assert (first.status, first.success_rate) == (JobStatus.PARTIALLY_COMPLETED, 200 / 3)
-    assert (
-        bind_collection(folder.store, folder.job_id).warnings("list")[0].startswith("The collection did not get 1 of")
+    assert bind_collection(folder.store, folder.job_id).warnings("items.csv") == (
+        "Of the collection's 6 items, 4 are not in this package, which lists them in items.csv: 1 failed, "
+        "3 elsewhere (the source has only links to them).",
     )
     opened = source.opened.copy()
     same = attempt(folder, source, only=[Item(id_, id_) for id_ in some("elsewhere", 3)])

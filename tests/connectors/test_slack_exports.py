@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from prefect_collect.blocks import FileSource, SlackExportSource
 from prefect_collect.connectors.foreign_exports.edrm_xml import BadList
 from prefect_collect.connectors.foreign_exports.json_arrays import elements
-from prefect_collect.sources.listing import items_of
+from prefect_collect.sources import Item
+from prefect_collect.sources.listing import items_of, proven
 from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobStatus
 from tests.examples import examples
@@ -61,7 +62,10 @@ def test_a_whole_export(tmp_path: Path) -> None:
 
 
 def test_unpacked_and_chosen(tmp_path: Path) -> None:
-    """An export that was unpacked is the same; a query takes channels and days by their paths, there and in the ZIP."""
+    """An export that was unpacked is the same; a query takes channels and days by their paths, there and in the ZIP.
+
+    What a day that is taken links to is accounted for, and so is the ZIP file.
+    """
     for name, data in slack_files().items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(data)
@@ -69,10 +73,21 @@ def test_unpacked_and_chosen(tmp_path: Path) -> None:
     items = [*items_of(source)]
     assert {item.path for item in items if not item.unread} == slack_files().keys()
     write_slack_export(tmp_path)
-    packed = items_of(SlackExportSource(inside=str(tmp_path / "Slack export.zip")))
-    query = Query(include=("**/general/2024-01-*.json",))
-    for each in (items, packed):
-        assert [item.path for item in each if query.matches(item)] == ["general/2024-01-31.json"]
+    packed = SlackExportSource(inside=str(tmp_path / "Slack export.zip"))
+    path = "general/2024-01-31.json"
+    day_and_links = [path, f"{path}/old.pdf", f"{path}/plan.pdf"]
+    for glob in ("**/general/2024-01-*", "general/*"):
+        query = Query(include=(glob,))
+        assert sorted(item.path for item in items if query.matches(item)) == day_and_links
+        assert sorted(found(packed, query)) == ["Slack export.zip", *day_and_links]
+    assert f"{path}/old.pdf" not in found(packed, Query(include=("general/*",), exclude=("old.pdf",)))
+    assert not [found for found in found(packed, Query(exclude=("**/*.json",))) if found.endswith(".pdf")]
+    assert found(packed, Query(include=("**/plan.pdf",), max_size=1)) == ["Slack export.zip"]
+
+
+def found(source: SlackExportSource, query: Query) -> list[str]:
+    """Return the paths of the items that a query takes."""
+    return [item.path for item in query.select(proven(source, query)) if isinstance(item, Item)]
 
 
 @pytest.mark.parametrize(

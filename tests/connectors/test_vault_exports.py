@@ -132,12 +132,17 @@ def test_unpacked(folder: Path) -> None:
 
 
 def test_the_query(folder: Path) -> None:
-    """With a query that leaves out ZIP files, these are not read, and nothing is said to be missing."""
+    """With a query that leaves out ZIP files, these are not read, and nothing is said to be missing.
+
+    The ZIP file that was looked into is accounted for.
+    """
     write_vault_export(folder)
     (folder / "Matter-2.zip").write_bytes(b"PK\3\4 damaged")
     query = Query(include=("Matter-1.zip/**",))
     *found, end = query.select(proven(source_of(folder), query))
-    assert len(found) == 5
+    assert len(found) == 6
+    assert isinstance(found[-1], Item)
+    assert (found[-1].path, found[-1].outcome) == ("Matter-1.zip", "skipped")
     assert isinstance(end, ListingEnd)
     assert "the query left out some" in end.proof
 

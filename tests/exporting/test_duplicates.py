@@ -84,9 +84,9 @@ def test_duplicates_are_marked_and_delivered(tmp_path: Path) -> None:
     found = result.duplicates
     assert found is not None
     assert (found.items, found.bytes, found.withheld, found.earlier) == (2, 8, 0, 0)
-    assert result.message.endswith("2 items have the bytes of another; all are delivered.")
+    assert result.message.endswith("2 items have the bytes of another; none is left out for that.")
     info = (Path(str(result.package)) / "bag-info.txt").read_text()
-    assert "Duplicate-Items: 2 have the bytes of another item, all are delivered\n" in info
+    assert "Duplicate-Items: 2 have the bytes of another item, none is left out for that\n" in info
 
 
 @pytest.mark.parametrize("format", ["directory", "loadfile-directory"])

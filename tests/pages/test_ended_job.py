@@ -65,7 +65,7 @@ def test_nothing_from_outside_changes_the_page(name: str, source: str, message: 
 @pytest.mark.parametrize(
     ("counts", "expected"),
     [
-        (DuplicateCounts(1, 2048), "1 item has the bytes of another; all are delivered. 2.0 KiB."),
+        (DuplicateCounts(1, 2048), "1 item has the bytes of another; none is left out for that. 2.0 KiB."),
         (
             DuplicateCounts(3, 30, 2, 1, 10, "custodian"),
             "3 items have the bytes of another, 2 of them of an item of an earlier job; 1 is not delivered again "

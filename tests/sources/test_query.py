@@ -191,6 +191,30 @@ def test_a_folder_that_cannot_be_listed_is_taken_if_it_may_hold_what_is_asked_fo
     assert query.matches(Item("private/", "private/", failure=DENIED)) is taken
 
 
+@pytest.mark.parametrize(
+    ("query", "taken"),
+    [
+        (Query(include=("mail/*",)), True),
+        (Query(include=("a.pdf",)), True),
+        (Query(include=("mail/**",), exclude=("a.pdf",)), False),
+        (Query(include=("a.pdf",), exclude=("mail/*",)), False),
+        (Query(include=("other/*",)), False),
+        (Query(max_size=5), False),
+    ],
+)
+def test_what_another_item_names_is_taken_with_it(query: Query, taken: bool) -> None:
+    """An item that another names is taken if that one is, or by its own path, unless one of them is excluded."""
+    assert query.matches(Item("1!link", "mail/1/a.pdf", named_by=Item("1", "mail/1", size=9))) is taken
+
+
+def test_a_file_that_was_looked_into_is_taken_if_what_it_holds_may_be() -> None:
+    """Where the items of a file are listed in its place, the file is taken as a folder would be, of whatever size."""
+    query = Query(include=("x.zip/mail/*",), max_size=5)
+    assert query.matches(Item("x.zip", "x.zip", size=9, holds="x.zip/"))
+    assert query.matches(Item("y.zip", "y.zip", size=9, holds=""))
+    assert not query.matches(Item("y.zip", "y.zip", size=9, holds="y.zip/"))
+
+
 def test_a_file_that_fails_is_filtered_like_any_other() -> None:
     """An unreadable file counts only if it matches the query."""
     query = Query(include=("*.pdf",))

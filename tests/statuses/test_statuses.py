@@ -76,6 +76,15 @@ def test_the_thirteen_documented_task_statuses() -> None:
     assert not set(map(str, TaskStatus)) & set(map(str, LifecycleStatus))
 
 
+@pytest.mark.parametrize("kind", JobKind)
+def test_a_job_without_a_report_names_none(kind: JobKind) -> None:
+    """Of a job that failed before any attempt had a result, neither definition nor guidance leads to a report."""
+    for status in job_statuses(kind):
+        assert "report" not in definition(kind, status, has_report=False) + guidance(kind, status, has_report=False)
+    assert definition(kind, JobStatus.FAILED, has_report=False).endswith(("collected.", "exported."))
+    assert guidance(kind, JobStatus.FAILED, has_report=False).endswith("after reviewing the error message.")
+
+
 def test_task_definitions_are_the_documented_ones() -> None:
     """Each task and lifecycle status has the specification's definition, word for word."""
     values = TASK_TEXT.split("Values: ")[1].split(" Terminal Statuses:")[0]

@@ -144,7 +144,9 @@ def print_verification(out: Output, found: Verification) -> None:
     print_findings(out, found.warnings, found.problems)
     verdict = "Valid" if found.valid else f"Not valid, {counted(len(found.problems), 'problem')}"
     missing = (
-        f", {found.not_delivered:,} more of the collection are listed as not delivered" if found.not_delivered else ""
+        f", {found.not_delivered:,} more of the collection are listed as failed, skipped or not attempted"
+        if found.not_delivered
+        else ""
     )
     out.line(f"{verdict}: {items(found.items)}, {bytes_text(found.bytes)}{missing}.", style="bold")
     print_fingerprint(out, found.fingerprint, valid=found.valid)

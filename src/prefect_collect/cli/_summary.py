@@ -12,7 +12,7 @@ from prefect_collect.errors import CollectError
 from prefect_collect.job_folder.estimates import estimate_of
 from prefect_collect.pages.ended_job import step_command
 from prefect_collect.pages.expected import expected_rows
-from prefect_collect.pages.text import bytes_text, duration_text, items, items_text
+from prefect_collect.pages.text import bytes_text, duration_text, found_word, items, items_text
 from prefect_collect.statuses import JobKind, JobStatus, definition
 
 _PATTERNS: Final = 10
@@ -45,7 +45,8 @@ def print_job_summary(
     out.line(f"{job.kind.value.capitalize()} {job.name}  {job.id}", style="bold")
     out.status("  status   ", job.status.value if job.status else "unknown", f"  ({job.task_status.value})")
     if whole and job.status is not None:
-        out.line(f"           {definition(job.kind, job.status)}")
+        has_report = job.result is not None
+        out.line(f"           {definition(job.kind, job.status, has_report=has_report)}")
     if job.message and message:
         out.line(f"           {tidy(job.message)}")
     if queue:
@@ -125,8 +126,8 @@ def _print_result(out: Output, job: Job, result: TaskResult) -> None:
     for warning in result.warnings:
         out.line(f"  warning  {warning}", style="yellow")
     out.line(
-        f"  items    {counts.found:,} found = {counts.succeeded:,} succeeded + {counts.failed:,} failed + "
-        f"{counts.skipped:,} skipped + {counts.not_attempted:,} not attempted"
+        f"  items    {counts.found:,} {found_word(job.kind)} = {counts.succeeded:,} succeeded + "
+        f"{counts.failed:,} failed + {counts.skipped:,} skipped + {counts.not_attempted:,} not attempted"
         f"{f' ({counts.elsewhere:,} of them elsewhere)' if counts.elsewhere else ''}"
     )
     seconds = (result.ended - result.started).total_seconds()
@@ -216,7 +217,7 @@ def shown_json(job: Job, status_from: str) -> dict[str, Any]:
     """Return the JSON of ``show``: that of the job, with its attempts, and where its status is from."""
     return {
         **job.to_json(),
-        "definition": job.status and definition(job.kind, job.status),
+        "definition": job.status and definition(job.kind, job.status, has_report=job.result is not None),
         "status_from": status_from,
         "source_settings": {} if job.record is None else job.record.source_settings,
         "hashes": [] if job.record is None else [*job.record.hashes],

@@ -152,8 +152,8 @@ def job_sheet(job_id: str) -> JobSheet:
         place = jobs.place_in_queue(job)
     return JobSheet(
         job=job,
-        definition=definition(job.kind, job.status) if job.status else "",
-        guidance=guidance(job.kind, job.status) if job.status else "",
+        definition=definition(job.kind, job.status, has_report=bool(attempts)) if job.status else "",
+        guidance=guidance(job.kind, job.status, has_report=bool(attempts)) if job.status else "",
         place=place,
         progress=_progress(job),
         errors=_errors(attempts[-1].code_counts if attempts else []),

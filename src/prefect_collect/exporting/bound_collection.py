@@ -25,6 +25,7 @@ from prefect_collect.statuses import JobKind, JobStatus, NextStep, require_step
 from prefect_collect.stores import Blob, Store
 from prefect_collect.threads.pool import Pool
 
+_UNCHANGED: Final = "unchanged"
 _PART_ROWS: Final = 8192
 _THREADS: Final = 16
 
@@ -93,14 +94,25 @@ class BoundCollection:
     def warnings(self, listed: str) -> tuple[str, ...]:
         """Return the warnings about what the collection lacks, which a package lists in its file `listed`."""
         counts = self.result.counts
-        missing = counts.failed + counts.left
-        late = (self.late,) if self.late else ()
-        if self.result.status is JobStatus.SUCCESSFULLY_COMPLETED:
-            return late
-        if not missing:  # the job as a whole failed, such as a listing that broke off
-            return (f"The collection is {self.result.status}: {self.result.message}", *late)
-        lacking = f"The collection did not get {missing} of {counts.found} items; the package lists them in {listed}."
-        return (lacking, *late)
+        is_lacking = counts.failed + counts.left > 0
+        found = [self.late] if self.late else []
+        if counts.elsewhere or is_lacking:
+            kinds = {
+                "failed": counts.failed,
+                "skipped": counts.skipped - count_unchanged(self.result),  # of these another warning tells
+                "not attempted": counts.left,
+                "elsewhere (the source has only links to them)": counts.elsewhere,
+            }
+            named = ", ".join(f"{number:,} {kind}" for kind, number in kinds.items() if number)
+            lacking = (
+                f"Of the collection's {counts.found:,} items, {sum(kinds.values()):,} are not in this package, which "
+                f"lists them in {listed}: {named}."
+            )
+            found.insert(0, lacking)
+        if not is_lacking and self.result.status is not JobStatus.SUCCESSFULLY_COMPLETED:
+            # The job as a whole failed, such as a listing that broke off.
+            found.insert(0, f"The collection is {self.result.status}: {self.result.message}")
+        return tuple(found)
 
     def ledger_keys(self) -> list[str]:
         """Return the keys of all ledger parts up to the bound attempt."""
@@ -122,6 +134,11 @@ class BoundCollection:
             for found in pool.map(lambda key: _recorded(folder.store, key), keys):
                 known |= found
         return known
+
+
+def count_unchanged(result: TaskResult) -> int:
+    """Return how many items a collection found unchanged, and did not take because an earlier job holds them."""
+    return result.codes.get(_UNCHANGED, 0)
 
 
 def _column(items: pa.RecordBatch, name: str) -> pa.Array:

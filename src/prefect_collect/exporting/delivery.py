@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefect_collect.errors import KeyMissing, PackageError, UsageError
-from prefect_collect.exporting.bound_collection import BoundCollection
+from prefect_collect.exporting.bound_collection import BoundCollection, count_unchanged
 from prefect_collect.exporting.taken_name import taken_name
-from prefect_collect.exporting.unchanged import count_unchanged, since_text
+from prefect_collect.exporting.unchanged import since_text
 from prefect_collect.formats import FORMATS, LIMITED, OPTION_GROUPS, Format, require_options
 from prefect_collect.formats.bag_options import BagOptions
 from prefect_collect.formats.dataset import Dataset

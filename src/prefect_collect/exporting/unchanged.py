@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from prefect_collect.errors import JobNotFound, KeyMissing, PackageError, UsageError
-from prefect_collect.exporting.bound_collection import BoundCollection
+from prefect_collect.exporting.bound_collection import BoundCollection, count_unchanged
 from prefect_collect.formats import FORMATS, Format
 from prefect_collect.formats.incremental import require_possible_since
 from prefect_collect.job_folder import store_keys, table_columns
@@ -26,11 +26,6 @@ _OWN: Final = ("path", "custodian", "held_by")
 """The columns that the collection states of its unchanged items; all others are those of the jobs that hold them."""
 
 _LEDGER: Final = ["item_id", *_OWN, "error_code"]
-
-
-def count_unchanged(result: TaskResult) -> int:
-    """Return how many items a collection found unchanged, and did not take because an earlier job holds them."""
-    return result.codes.get(_UNCHANGED, 0)
 
 
 def since_text(result: TaskResult) -> str:

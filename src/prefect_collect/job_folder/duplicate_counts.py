@@ -34,7 +34,7 @@ class DuplicateCounts:
         found = f"{self.items:,} {have} the bytes of another"
         earlier = f", {self.earlier:,} of them of an item of an earlier job" if self.earlier else ""
         if self.deduplicate is None:
-            return f"{found}{earlier}; all are delivered."
+            return f"{found}{earlier}; none is left out for that."
         return (
             f"{found}{earlier}; {self.withheld:,} {'is' if self.withheld == 1 else 'are'} not delivered again "
             f"(deduplicate: {one_line(self.deduplicate)})."

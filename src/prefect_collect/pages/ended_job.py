@@ -13,7 +13,7 @@ from prefect_collect.job_folder.exports_made import ExportMade
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.pages.console_links import ConsoleLinks
 from prefect_collect.pages.expected import expected_rows
-from prefect_collect.pages.text import bytes_text, duration_text, items_text
+from prefect_collect.pages.text import bytes_text, duration_text, found_word, items_text
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, definition, next_steps
 
 _BUTTONS: Final = {
@@ -123,7 +123,7 @@ def job_page(
         *(f"> {markdown(warning)}\n" for warning in result.warnings),
         "| | items |",
         "| --- | ---: |",
-        f"| found | {counts.found:,} |",
+        f"| {found_word(result.kind)} | {counts.found:,} |",
         f"| succeeded | {counts.succeeded:,} |",
         f"| failed | {counts.failed:,} |",
         f"| skipped | {counts.skipped:,} |",

@@ -6,6 +6,8 @@ from typing import Final
 
 import humanize
 
+from prefect_collect.statuses import JobKind
+
 
 def items(number: int) -> str:
     """Return a number of items in words: ``1 item``, ``2,000 items``."""
@@ -34,6 +36,11 @@ def duration_text(seconds: float) -> str:
         suppress=("months", "years"),
         format="%.1f" if seconds < 60 else "%.0f",
     )
+
+
+def found_word(kind: JobKind) -> str:
+    """Return what the items are of which a job gives account: those that an export can deliver were collected."""
+    return "collected" if kind is JobKind.EXPORT else "found"
 
 
 def items_text(number: int) -> str:

@@ -39,6 +39,10 @@ class Item:
             an item is: an incremental job then reads the item.
         created: When the item was created, with a time zone. It is kept as `created` in the item's metadata, and
             compared with nothing.
+        named_by: The item whose bytes name this one, such as a file with a link to it: a query takes both, unless it
+            excludes this one by its path.
+        holds: How the paths of the items begin that are listed in this one's place, as those in a ZIP file; "" if that
+            is all items. A query that may take one of them takes this one, too.
     """
 
     id: str
@@ -54,6 +58,8 @@ class Item:
     is_current: bool = True
     created: datetime | None = None
     elsewhere: Failure | None = None
+    named_by: Item | None = None
+    holds: str | None = None
 
     @property
     def unread(self) -> Failure | None:

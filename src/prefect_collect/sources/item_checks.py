@@ -74,6 +74,8 @@ def _is_plain(item: Any) -> bool:
         and item.skipped is None
         and item.failure is None
         and item.elsewhere is None
+        and item.named_by is None
+        and item.holds is None
         and item.expands is None
         and item.failed_since is None
         and item.is_current is True
@@ -185,6 +187,12 @@ def _elsewhere(value: object) -> Failure:
     raise Wrong(f"a Failure with the code {' or '.join(sorted(ELSEWHERE))}")
 
 
+def _named_by(value: object) -> Item:
+    if isinstance(value, Item) and (id_ := _id_of(value)) is not None:
+        return value if _is_plain(value) else _checked(value, id_)
+    raise Wrong("an Item with a usable id")
+
+
 def _is_current(value: object) -> bool:
     if isinstance(value, bool):
         return value
@@ -208,6 +216,8 @@ _CHECKS: Final[dict[str, Callable[[object], Any]]] = {
     "failed_since": _or_none(as_time),
     "is_current": _is_current,
     "created": known_creation,
+    "named_by": _or_none(_named_by),
+    "holds": _or_none(_path),
 }
 
 

@@ -113,8 +113,9 @@ class Query:
         """Return whether the item is taken; a field that the source does not state excludes no item.
 
         An item with an invalid path is therefore taken. A folder that could not be listed (its path ends in "/") is
-        taken if an item below it could be. The skipped item of the staging store is always taken, as a job reports it
-        whatever the query is.
+        taken if an item below it could be; so is a file that was looked into (`Item.holds`). What another item names
+        (`Item.named_by`) is taken if that one is, or by its own path, unless one of the two is excluded. The skipped
+        item of the staging store is always taken, as a job reports it whatever the query is.
         """
         is_store = item.skipped is not None and item.skipped.code == STAGING_STORE
         if self._everything or is_store or (not item.path and item.failure is not None):
@@ -123,10 +124,11 @@ class Query:
             raise InvalidQuery(f"The patterns have not been read from the staging store. [patterns={self.patterns}]")
         if item.failure is not None and item.path.endswith("/"):
             return self.may_match_below(item.path)
-        if self._included is not None and not self._included.match(item.path):
+        if item.holds is not None:
+            return not item.holds or self.may_match_below(item.holds)
+        if not self._takes_paths([item.path] if item.named_by is None else [item.path, item.named_by.path]):
             return False
-        if self._excluded is not None and self._excluded.match(item.path):
-            return False
+        item = item.named_by or item
         if item.modified is not None:
             if self.modified_after is not None and item.modified < self.modified_after:
                 return False
@@ -138,6 +140,12 @@ class Query:
             if self.max_size is not None and item.size > self.max_size:
                 return False
         return True
+
+    def _takes_paths(self, paths: list[str]) -> bool:
+        """Return whether one of the paths is included, and none is excluded."""
+        if self._included is not None and not any(map(self._included.match, paths)):
+            return False
+        return self._excluded is None or not any(map(self._excluded.match, paths))
 
     def may_match_below(self, folder: str) -> bool:
         """Return whether an item below a folder, whose path ends in "/", could be taken by its path."""

@@ -37,7 +37,8 @@ _ENDS: Final = (
 _QUEUED_LEADS_TO: Final = (JobStatus.IN_PROGRESS, JobStatus.CANCELED, JobStatus.FAILED)
 _MONITOR: Final = "Cancel the job. You can monitor the job's progress via the sidesheet or status management pages."
 _REPORT: Final = "Details are available in the downloadable error report."
-_REVIEW: Final = "the job after reviewing the error message and suggested actions in the downloadable error report."
+_SUGGESTED: Final = " and suggested actions in the downloadable error report"
+_REVIEW: Final = f"the job after reviewing the error message{_SUGGESTED}."
 _SHOWN: Final = "This job will show in the Completed status in the Collections Snapshot."
 _STOPPED: Final = "The job was stopped by a user."
 
@@ -186,14 +187,19 @@ def job_statuses(kind: JobKind) -> tuple[JobStatus, ...]:
     return tuple(_JOBS[kind])
 
 
-def definition(kind: JobKind, status: JobStatus) -> str:
-    """Return the specification's definition of a status, verbatim. Raise StatusError if the kind has no such status."""
-    return _row(kind, status).definition
+def definition(kind: JobKind, status: JobStatus, *, has_report: bool = True) -> str:
+    """Return the specification's definition of a status, verbatim; without a word of a report if there is none.
+
+    Raise StatusError if the kind has no such status.
+    """
+    text = _row(kind, status).definition
+    return text if has_report else text.replace(f" {_REPORT}", "")
 
 
-def guidance(kind: JobKind, status: JobStatus) -> str:
-    """Return the specification's sentence on what to do next, verbatim. Raise StatusError as `definition` does."""
-    return _row(kind, status).guidance
+def guidance(kind: JobKind, status: JobStatus, *, has_report: bool = True) -> str:
+    """Return the specification's sentence on what to do next, as `definition` returns that of the status."""
+    text = _row(kind, status).guidance
+    return text if has_report else text.replace(_SUGGESTED, "")
 
 
 def next_steps(kind: JobKind, status: JobStatus) -> tuple[NextStep, ...]:

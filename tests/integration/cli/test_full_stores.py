@@ -76,7 +76,9 @@ def exported(done: Done, said: str) -> str:
     """Assert the message, status, counts and next steps of the export that failed, and return its id."""
     assert (done.code, said in done.error) == (4, True), done
     job = id_of(done)
-    assert ("Failed" in done.out, "  items    2 found" in done.out, f"retry {job}" in done.out) == (True,) * 3, done
+    assert ("Failed" in done.out, "  items    2 collected = " in done.out, f"retry {job}" in done.out) == (True,) * 3, (
+        done
+    )
     return job
 
 

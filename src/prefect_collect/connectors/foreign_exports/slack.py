@@ -80,7 +80,12 @@ def _look(file: File, lists: Lists) -> Iterator[Item]:
     if count > _MOST_LINKS:
         what = f"The file has {count:,} links, of which the first {_MOST_LINKS:,} are listed one by one"
         failure = Failure("linked_file", f"{what}. [{file.item.path}]")
-        yield Item(f"{file.item.id}!link/more", f"{file.item.path}/{count - _MOST_LINKS:,} more", elsewhere=failure)
+        yield Item(
+            f"{file.item.id}!link/more",
+            f"{file.item.path}/{count - _MOST_LINKS:,} more",
+            elsewhere=failure,
+            named_by=file.item,
+        )
 
 
 def _link(file: File, link: dict[str, Any], number: int) -> Item:
@@ -92,7 +97,8 @@ def _link(file: File, link: dict[str, Any], number: int) -> Item:
     )
     named = f"{texts.shortened(name)} ({id_})" if id_ and id_ != name else texts.shortened(name)
     why = f"{what}. [{file.item.path}: {named}]"
-    return Item(f"{file.item.id}!link/{number}", f"{file.item.path}/{name}", elsewhere=Failure("linked_file", why))
+    linked = Failure("linked_file", why)
+    return Item(f"{file.item.id}!link/{number}", f"{file.item.path}/{name}", elsewhere=linked, named_by=file.item)
 
 
 def _at(url: str) -> str:

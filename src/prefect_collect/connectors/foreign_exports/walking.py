@@ -89,12 +89,16 @@ class Walk:
         for file in self.tree.files():
             if isinstance(file, Item) or not self.is_archive(file) or lists.is_file(file.item.path):
                 yield file
-            elif _may_hold(file, query):
+            elif self._may_hold(file, query):
                 yield from self.tree.looked_into(file, self.tree.entries(file))
                 lists.saw_file(file.item.path, file.item)
                 yield self.accounted(file, lists)
             else:
                 lists.is_whole = False
+
+    def _may_hold(self, file: File, query: Query | None) -> bool:
+        """Return whether a query may take something that lies in a file."""
+        return query is None or not (inside := self.tree.inside(file)) or query.may_match_below(inside)
 
     def see_all(self, lists: Lists) -> None:
         """Add to the lists all files and messages that are there."""
@@ -128,7 +132,7 @@ class Walk:
 
     def accounted(self, file: Archive, lists: Lists) -> Item:
         """Return what stands for a ZIP file: skipped, as what it holds was listed; failed if its checksum is wrong."""
-        item = replace(file.item, etag=None, version=None)
+        item = replace(file.item, etag=None, version=None, holds=self.tree.inside(file))
         try:
             checked = compare(file, lists)
         except (SourceError, OSError) as error:
@@ -143,7 +147,7 @@ class Walk:
             lists.saw_file(file.item.path, file.item)
             yield file.item
             yield from self._named_in(file, lists)
-        elif not _may_hold(file, query):
+        elif not self._may_hold(file, query):
             lists.is_whole = False
         else:
             lists.saw_file(file.item.path, file.item, holds_messages=True)
@@ -168,12 +172,13 @@ class Walk:
 
     def accounted_messages(self, file: File, lists: Lists) -> Item:
         """Return what stands for an mbox file: skipped, as its messages are listed; failed if its checksum is wrong."""
+        item = replace(file.item, holds=self.tree.inside(file))
         try:
             checked = compare(file, lists)
         except (SourceError, OSError) as error:
-            return replace(file.item, failure=self.tree.failure(error, file))
+            return replace(item, failure=self.tree.failure(error, file))
         why = f"The mbox file was looked into, and its messages are listed{checked}. [{file.item.path}]"
-        return replace(file.item, skipped=Failure("looked_into", why))
+        return replace(item, skipped=Failure("looked_into", why))
 
     def inside(self, file: Archive, lists: Lists) -> Iterator[Item]:
         """Yield what is listed of a ZIP file or mbox file, without the file itself."""
@@ -188,10 +193,6 @@ def _unread(file: File, error: object) -> Item:
     why = "The list of the export cannot be read to its end, so not all that it names was looked for"
     failure = Failure("unreadable_list", f"{why}: {error}. [{file.item.path}]")
     return Item(f"{file.item.id}!?", file.item.path, failure=failure)
-
-
-def _may_hold(file: File, query: Query | None) -> bool:
-    return query is None or query.may_match_below(f"{file.item.path}/")
 
 
 def _not_exported(file: File, name: str, why: str) -> Item:

@@ -222,7 +222,7 @@ class TagFiles:
         if self._spec.custody is not None:
             lines["Chain-Of-Custody"] = PDF_FILE
         if self.duplicates or self._spec.deduplicate:
-            delivered = "all are delivered"
+            delivered = "none is left out for that"
             if self._spec.deduplicate:
                 delivered = f"{self.withheld} are not delivered again (deduplicate: {self._spec.deduplicate})"
             lines["Duplicate-Items"] = f"{self.duplicates} have the bytes of another item, {delivered}"
