@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from prefect_collect.cli import run
+from prefect_collect.cli._output import Output
+from prefect_collect.cli._summary import print_job_summary
 from prefect_collect.job_folder.lifecycle import claim_attempt
+from prefect_collect.jobs.stored_jobs import job_from_evidence
 from prefect_collect.statuses import JobKind, TaskStatus
 from prefect_collect.stores import DirectoryStore
 from tests.cli.no_server import UNKNOWN_ID, made_job, read_settings_again
@@ -38,6 +43,23 @@ def test_an_export_that_lacks_what_was_collected_later(tmp_path: Path, capsys: p
         assert [(one["job_id"], one["package"], one["note"]) for one in made] == [
             (exported.job_id, result.package, note)
         ]
+
+
+def test_when_a_job_was_created_and_started(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The store's time is that of the first start, and called so; `show` of a draft that was started has both times."""
+    source = MemorySource({"a": Thing("good", b"a")})
+    folder = new_job(DirectoryStore(tmp_path / "staging"), source)
+    attempt(folder, source)
+    started = f"  started  {folder.record().created_at} by "
+    assert run(["show", folder.job_id, "--store", folder.store.url]) == 0
+    shown = capsys.readouterr().out
+    assert (started in shown, "  created  " in shown) == (True, False)
+    assert run(["jobs", "--store", folder.store.url]) == 0
+    assert re.search(r"started\s+\(UTC\)", capsys.readouterr().out)
+    drafted = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    job = replace(job_from_evidence(folder), created=drafted)
+    print_job_summary(Output(as_json=False), job, folder.store.url, whole=True)
+    assert f"  created  {drafted.isoformat()}\n{started}" in capsys.readouterr().out
 
 
 def test_jobs_of_an_empty_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,13 +79,15 @@ def show_jobs(limit: int, store: str | None, *, kind: str | None, statuses: set[
         all_found, found = found, [one for one in found if one not in gone]
         custodians = [_custodian(one) for one in found]
         named = ("custodian",) if any(custodians) else ()
+        # The staging store knows of a job from its first start on, Prefect from when it was saved as a draft.
+        when = "created (UTC)" if status_from == "prefect" else "started (UTC)"
         out.table(
-            ("job", "kind", "name", *named, "status", "items", "succeeded", "failed", "bytes", "created (UTC)"),
+            ("job", "kind", "name", *named, "status", "items", "succeeded", "failed", "bytes", when),
             [_row(one, custodian if named else None) for one, custodian in zip(found, custodians, strict=True)],
             right=("items", "succeeded", "failed", "bytes"),
-            fold={"name": 10, "custodian": 9, "status": len("Successfully"), "created (UTC)": len("2026-01-31")},
+            fold={"name": 10, "custodian": 9, "status": len("Successfully"), when: len("2026-01-31")},
             brief={"job": [ids[one.job.id] for one in found]},
-            spare=("bytes", "created (UTC)", "kind"),
+            spare=("bytes", when, "kind"),
         )
         print_deleted(out, gone, deleted, ids)
         found = all_found

@@ -20,7 +20,9 @@ _PATTERNS: Final = 10
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
+    from prefect_collect.job_folder.folder import JobRecord
     from prefect_collect.job_folder.result import CodeCount, TaskResult
     from prefect_collect.jobs import Job
 
@@ -57,7 +59,7 @@ def print_job_summary(
         for name, value in job.record.source_settings.items():
             out.line(f"           {tidy(name)} = {tidy(str(value))}")
         _print_custodian(out, job)
-        out.line(f"  created  {job.record.created_at} by {job.record.created_by}")
+        _print_times(out, job.created, job.record)
         _print_query(out, job)
         if job.record.hashes:
             out.line(f"  hashes   {', '.join(job.record.hashes)}")
@@ -92,6 +94,13 @@ def _print_asked(out: Output, job: Job, made: str | None) -> None:
         out.line(f"  export   {export['format']} to {export['destination']!s} when {export['when']}")
     if made is not None:
         out.line(f"           as job {made}")
+
+
+def _print_times(out: Output, created: datetime | None, record: JobRecord) -> None:
+    """Print when the job was created, as far as Prefect knows it, and when it was first started."""
+    if created is not None and created.isoformat() != record.created_at:
+        out.line(f"  created  {created.isoformat()}")
+    out.line(f"  started  {record.created_at} by {record.created_by}")
 
 
 def _print_custodian(out: Output, job: Job) -> None:
