@@ -14,7 +14,8 @@ import pytest
 from prefect_collect.cli import run
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._summary import print_job_summary
-from prefect_collect.job_folder.lifecycle import claim_attempt
+from prefect_collect.job_folder.folder import JobFolder, JobRecord
+from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 from prefect_collect.jobs.stored_jobs import job_from_evidence
 from prefect_collect.statuses import JobKind, TaskStatus
 from prefect_collect.stores import DirectoryStore
@@ -155,3 +156,19 @@ def test_jobs_by_kind_and_status(tmp_path: Path, capsys: pytest.CaptureFixture[s
     ):
         assert run(["jobs", "--json", "--store", str(tmp_path), *options]) == 0
         assert {job["job_id"] for job in json.loads(capsys.readouterr().out)} == expected
+
+
+def test_what_a_collection_was_asked_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`show` has the settings of the source that are not their defaults, and the hashes beside SHA-256."""
+    folder = JobFolder(DirectoryStore(tmp_path), UNKNOWN_ID)
+    source = {"name": "docs", "location": "/docs", "settings": '{"follow_symlinks": true}'}
+    options = {"hashes": ["md5"]}
+    create_job(folder, JobRecord(folder.job_id, JobKind.COLLECTION, "docs", source, "docs", options=options))
+    attempt(folder, MemorySource({"a": Thing("good", b"a")}), hashes=("md5",))
+    assert run(["show", folder.job_id, "--store", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "follow_symlinks = True" in shown
+    assert re.search(r"hashes +md5", shown)
+    assert run(["show", folder.job_id, "--store", str(tmp_path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["source_settings"], found["hashes"]) == ({"follow_symlinks": True}, ["md5"])
