@@ -16,7 +16,7 @@ from typing import Final
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.errors import InvalidLocation
 from prefect_collect.escaping import one_line
-from prefect_collect.stores.addresses import SOURCE_URLS, listed, require_unsigned, scheme_names, shown
+from prefect_collect.stores.addresses import INSIDE, SOURCE_URLS, listed, require_unsigned, scheme_names, shown
 
 GROUP: Final = "prefect_collect.sources"
 """The group of entry points by which other packages add kinds of sources."""
@@ -56,6 +56,10 @@ _INSIDE: Final = {
 _URLS: Final = {"file": "a folder or file", **SOURCE_URLS}
 
 
+_PLAIN: Final = ("imap", "webdav")
+"""The schemes without TLS of kinds that `SOURCE_URLS` has with TLS."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of data source.
@@ -89,10 +93,12 @@ def class_of(url: str) -> type[DataSource]:
         if entry.name == scheme:
             return _loaded(entry, entries)
     require_unsigned(url, "source")
-    schemes = listed(scheme_names(dict.fromkeys([*SOURCE_URLS, *(entry.name for entry in entries)])), "or")
+    named = dict.fromkeys([*SOURCE_URLS, *_PLAIN, *(entry.name for entry in entries)])
+    begin = f"a URL must begin with {listed(scheme_names(named), 'or')}"
+    begin += f", and before a folder, file or bucket may stand {listed([f'{kind}:' for kind in INSIDE], 'or')}"
     meant = _meant(url, scheme)
     raise InvalidLocation(
-        f"No installed source has URLs of that kind; {meant or f'a URL must begin with {schemes}'}. `prefect-collect "
+        f"No installed source has URLs of that kind; {meant or begin}. `prefect-collect "
         f"sources` lists what is installed. [url={shown(url)}]"
     )
 

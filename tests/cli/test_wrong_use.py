@@ -34,7 +34,12 @@ pytestmark = pytest.mark.usefixtures("no_server")
         (["jobs", "--store", "collect-s3-store/x"], "./collect-s3-store/x"),
         (["export", UNKNOWN_ID, "--to", ""], "The location is empty"),
         (["collect", ".", "--store", "ftp://host/x"], "s3://bucket/prefix"),
-        (["collect", "ftp://host/x"], "ftp"),
+        (
+            ["collect", "ftp://host/x"],
+            "rclone://, imap:// or webdav://, and before a folder, file or bucket may stand mbox:",
+        ),
+        (["export", UNKNOWN_ID, "--to", "x", "--format", "load-file"], "'ocfl'. Did you mean loadfile? See"),
+        (["export", UNKNOWN_ID, "--to", "x", "--format", "tar"], "'ocfl'. See"),
         (["collect", "s3://bucket/x", "--follow-symlinks"], "follow_symlinks goes with a folder only"),
         (["collect", "gs://bucket/x", "--region", "eu-1"], "region goes with s3:// only"),
         (["collect", ".", "--anonymous"], "anonymous goes with s3://, gs:// and az:// only"),

@@ -69,6 +69,23 @@ def test_empty_source_succeeds_with_a_warning() -> None:
     assert "Nothing at the source matched" in " ".join(result.warnings)
 
 
+@pytest.mark.parametrize(
+    ("include", "hint"),
+    [
+        (["*.eml", "contract"], " contract has no wildcard, so it matches only that exact name; *contract* matches"),
+        (["docs/2026"], " docs/2026 has no wildcard, so it matches only that exact path; docs/2026/** matches all"),
+        (["*invoice*", "docs/", "[ab]?"], ""),
+    ],
+)
+def test_a_pattern_without_a_wildcard_that_matches_nothing(include: list[str], hint: str) -> None:
+    """The warning that nothing matched says what a pattern without a wildcard matches, and what was perhaps meant."""
+    source = MemorySource({"old contract.pdf": Thing("good", b"x")})
+    result = attempt(new_job(MemoryStore(), source, query={"include": include}), source)
+    [said] = [one for one in result.warnings if one.startswith("Nothing at the source matched, so nothing was")]
+    assert said.partition("collected.")[2].startswith(hint)
+    assert ("wildcard" in said) is bool(hint)
+
+
 def test_empty_source_fails_if_asked_also_when_retried() -> None:
     """`on_empty="fail"` fails the job, at each retry, until there is an item."""
     source = MemorySource()

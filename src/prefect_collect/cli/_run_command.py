@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
+from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +67,7 @@ def explain(error: BaseException) -> tuple[str, int]:
     if hasattr(error, "format_message"):  # every error of click, which typer may carry within itself
         # typer repeats the messages of pydantic, by which it checks choices.
         message = error.format_message().replace("Value error, ", "")
+        message += _choice_meant(message)
         stop = "" if message.endswith((".", "?", "!")) else "."
         return f"{message}{stop} See `{_help_of(error)}`.", WRONG_USE
     if type(error).__name__ == "Abort":
@@ -75,6 +78,15 @@ def explain(error: BaseException) -> tuple[str, int]:
         return str(store_error(error, os.fspath(error.filename))), FAILED
     message = str(error) or "no message"
     return f"Unexpected {type(error).__name__}: {message} (`{PROGRAM} --debug …` shows where)", FAILED
+
+
+def _choice_meant(message: str) -> str:
+    """Return the question whether the choice that is most like the one given was meant; "" if none is much like it."""
+    found = re.search(r"'([^']*)' is not one of (.+)", message, re.DOTALL)
+    if found is None:
+        return ""
+    alike = get_close_matches(found[1].lower(), re.findall(r"'([^']+)'", found[2]), n=1, cutoff=0.7)
+    return f". Did you mean {alike[0]}?" if alike else ""
 
 
 def _help_of(error: Any) -> str:

@@ -19,6 +19,7 @@ from prefect_collect.collecting.policy import CollectionPolicy
 from prefect_collect.collecting.retry_items import RetryItems
 from prefect_collect.collecting.shards_in_flight import ShardFuture, ShardsInFlight, Submit
 from prefect_collect.errors import CollectError, JobCanceled, SourceError, StoreError, UsageError
+from prefect_collect.escaping import one_line
 from prefect_collect.job_folder.checked_evidence import Vouched, vouched
 from prefect_collect.job_folder.folder import JobFolder, JobRecord, now
 from prefect_collect.job_folder.id_sets import IdSet
@@ -26,6 +27,7 @@ from prefect_collect.job_folder.long_queries import whole
 from prefect_collect.job_folder.result import Counts, TaskResult
 from prefect_collect.sources import Item, Listed, Source
 from prefect_collect.sources.attempts import AttemptSource, for_attempt
+from prefect_collect.sources.glob_hint import plain_hint
 from prefect_collect.sources.listing import HeldItems, can_continue, proven
 from prefect_collect.sources.overlaps import Outside, outside
 from prefect_collect.sources.query import Query
@@ -115,7 +117,7 @@ def run_attempt(
             "retried, or belong to another job."
         )
     ending.warnings += [*work.said, *work.doubled.warnings()]
-    _conclude(ending, stop, policy, is_empty=before.found + progress.found == 0)
+    _conclude(ending, stop, policy, record, is_empty=before.found + progress.found == 0)
     return close_attempt(folder, record, attempt, ending, started)
 
 
@@ -144,7 +146,7 @@ def _wait(running: ShardsInFlight, stop: Stop) -> None:
             stop.set(CANCELED)
 
 
-def _conclude(ending: Ending, stop: Stop, policy: CollectionPolicy, *, is_empty: bool) -> None:
+def _conclude(ending: Ending, stop: Stop, policy: CollectionPolicy, record: JobRecord, *, is_empty: bool) -> None:
     if stop.why is not None:
         ending.missing = stop.why
         ending.canceled = stop.canceled
@@ -153,7 +155,10 @@ def _conclude(ending: Ending, stop: Stop, policy: CollectionPolicy, *, is_empty:
         elif not ending.canceled:
             ending.job_failures.append(stop.why)
     elif is_empty and not ending.job_failures:
-        nothing = Failure("nothing_matched", "Nothing at the source matched, so nothing was collected.")
+        # Patterns that are too many for the record are not read again for this.
+        hint = one_line(plain_hint((record.query or {}).get("include") or ()))
+        said = "Nothing at the source matched, so nothing was collected."
+        nothing = Failure("nothing_matched", f"{said}{' ' if hint else ''}{hint}")
         if policy.on_empty == "fail":
             ending.job_failures.append(nothing)
         else:
