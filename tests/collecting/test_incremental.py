@@ -60,7 +60,8 @@ def test_a_tree_day_by_day(tmp_path: Path) -> None:
     first = new_incremental_job(store, source)
     result = attempt(first, source)
     assert (result.counts.succeeded, result.relies_on) == (10, ())
-    assert "Incremental without an earlier job: 0 of 10 items unchanged, 0 changed, 10 new." in result.warnings
+    assert result.notes[0].endswith("without items of an earlier job: 0 of 10 items unchanged, 0 changed, 10 new.")
+    assert result.warnings == ()
 
     write(root / "0.txt", b"content 0", age=60)
     write(root / "1.txt", b"changed!!", age=60)
@@ -74,10 +75,11 @@ def test_a_tree_day_by_day(tmp_path: Path) -> None:
     assert set(skipped(second).values()) == {"unchanged"}
     counts = result.counts
     assert (counts.found, counts.succeeded, counts.skipped) == (10, 2, 8)
-    assert (
+    assert result.warnings == ()
+    assert result.notes[0] == (
         f"Incremental since job {first.job_id}: 8 of 10 items unchanged (held: 8 by job {first.job_id}), "
         "1 changed, 1 new."
-    ) in result.warnings
+    )
     tries = {id_: row["tries"] for id_, row in ledger(second).items()}
     assert {id_ for id_, number in tries.items() if number} == {"0.txt", "1.txt", "new.txt"}
     assert first.job_id in unsuccessful(second)["5.txt"]["message"]
@@ -88,7 +90,7 @@ def test_a_tree_day_by_day(tmp_path: Path) -> None:
     check_account(third)
     assert (result.counts.succeeded, result.counts.skipped) == (0, 10)
     assert result.relies_on == tuple(sorted([first.job_id, second.job_id]))
-    assert f"held: 8 by job {first.job_id}, 2 by job {second.job_id}" in " ".join(result.warnings)
+    assert f"held: 8 by job {first.job_id}, 2 by job {second.job_id}" in result.notes[0]
 
 
 def test_what_is_relied_on() -> None:
@@ -159,6 +161,7 @@ def test_which_jobs_are_compared_with() -> None:
     done(new_job(store, other), other)
     empty = MemorySource({"denied": Thing("denied")})
     done(new_job(store, empty), empty)
+    done(new_job(store, source, query={"include": ["none"]}))
     new_job(store, source)
     later = done(new_incremental_job(store, source))
     record = new_job(store, source).record()

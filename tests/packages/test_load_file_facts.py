@@ -15,6 +15,7 @@ from prefect_collect.archive.item_paths import safe_path
 from prefect_collect.escaping import csv_text
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.packages import PACKAGE_FORMATS, PackagePlace, find_duplicates, verify
+from prefect_collect.packages.load_files.exceptions import Exceptions
 from prefect_collect.packages.load_files.message_hash import edrm_mih
 from prefect_collect.packages.load_files.reading import as_read, read_csv, read_dat
 from prefect_collect.packages.load_files.text import MARKS, RowWriter
@@ -174,3 +175,13 @@ def test_hashes_of_messages(staging: Any, exports: DirectoryStore) -> None:
         assert problems(good, exports) == ""
         found = problems(forged(good, "dat", name, 1, first[at]), exports)
         assert f"row 2 of the DAT has a '{name}' that is not of its Message-ID" in found
+
+
+def test_a_missing_item_has_its_file_name(tmp_path: Path) -> None:
+    """In EXCEPTIONS.csv an item whose path ends in "/", as what an export lacks has it, is named by the part before."""
+    exceptions = Exceptions(tmp_path / "EXCEPTIONS.csv", numbered=False)
+    path = "native/gone.xlsx/"
+    values = {"item_id": "!missing/1", "original_path": path, "custodian": "Bob Ray", "size": None}
+    exceptions.add("", "failed", "missing_in_export", "gone", None, values)
+    exceptions.close()
+    assert f'"Bob Ray","gone.xlsx","{path}"' in (tmp_path / "EXCEPTIONS.csv").read_text("utf-8-sig")

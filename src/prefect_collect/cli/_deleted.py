@@ -86,8 +86,9 @@ def to_json(job: DeletedJob) -> dict[str, Any]:
         "attempt", "found", "failed", "skipped", "not_attempted", "elsewhere", "success_rate", "error_report",
     )  # fmt: skip
     return {
-        **dict.fromkeys(unknown), "codes": {}, "outcomes": {}, "warnings": [], "status_from": "staging store",
-        "job_id": job.job_id, "kind": job.kind and job.kind.value, "name": job.name, "source": job.source,
+        **dict.fromkeys(unknown), "codes": {}, "outcomes": {}, "warnings": [], "notes": [],
+        "status_from": "staging store", "job_id": job.job_id, "kind": job.kind and job.kind.value,
+        "name": job.name, "source": job.source,
         "status": job.status and job.status.value, "task_status": "UNKNOWN", "next_steps": [], "message": job.reason,
         "created": job.created and job.created.isoformat(), "succeeded": job.items, "bytes": job.bytes,
         "store": job.store, "deleted_in_prefect": True, "kept": job.is_kept, "unreadable": job.problem or None,

@@ -132,6 +132,8 @@ def _print_query(out: Output, job: Job) -> None:
 
 def _print_result(out: Output, job: Job, result: TaskResult) -> None:
     counts = result.counts
+    for note in result.notes:
+        out.line(f"           {note}")
     for warning in result.warnings:
         out.line(f"  warning  {warning}", style="yellow")
     out.line(

@@ -116,8 +116,6 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
             ending.job_failures.append(UNLISTED)
         for failure in ending.job_failures:
             report.write(job_row(record, attempt, failure).to_batches())
-        if record.options.get("since") or by_holder:
-            ending.warnings.append(incremental_text(record, this, by_holder))
         total.check()
         _check_nothing_lost(total, before, this, manifest.rows)
         folder.require_open(attempt)
@@ -135,6 +133,8 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
         listing_complete=complete,
         relies_on=tuple(sorted({job for job, (same, _) in by_holder.items() if same} | _relied_on(previous))),
     )
+    if record.options.get("since") or by_holder:
+        result = replace(result, notes=(incremental_text(record, this, by_holder),))
     record_result(folder, result)
     return replace(result, store=folder.store)
 

@@ -44,7 +44,7 @@ def last_jobs(store: Store, record: JobRecord) -> list[str]:
     """Return the ids of the jobs that a new collection compares with, the latest first.
 
     These are the completed collections of the same source (name, type and location), back to the latest one that
-    collected everything that the same query matches. Jobs that cannot be read are left out.
+    collected everything that the same query matches. Jobs that cannot be read, or got nothing, are left out.
     """
     found: list[tuple[JobRecord, TaskResult]] = []
     for folder in job_folders(store):
@@ -60,7 +60,8 @@ def last_jobs(store: Store, record: JobRecord) -> list[str]:
     found.sort(key=lambda pair: pair[1].ended, reverse=True)
     jobs = []
     for other, result in found:
-        jobs.append(other.job_id)
+        if result.counts.succeeded or result.relies_on:  # else its query may have matched nothing
+            jobs.append(other.job_id)
         if _is_everything(other, result) and other.query == record.query:
             break
     return jobs
@@ -106,7 +107,7 @@ def incremental_text(record: JobRecord, this: Counts, by_holder: dict[str, list[
         named.append(f"others by {more} more jobs")
     held = f" (held: {', '.join(named)})" if named else ""
     jobs = record.options.get("since_jobs")
-    since = f"since job {jobs[0]}" if jobs else "without an earlier job"
+    since = f"since job {jobs[0]}" if jobs else "without items of an earlier job"
     return (
         f"Incremental {since}: {same:,} of {this.found:,} items unchanged{held}, {changed:,} changed, "
         f"{this.succeeded - changed:,} new."

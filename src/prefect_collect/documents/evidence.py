@@ -115,7 +115,7 @@ def _result(result: TaskResult) -> dict[str, Any]:
         **counts,
         "outcomes": outcomes,
         "job_codes": {code: meanings.get(code, "") for code in whole},
-        "warnings": [clipped(warning) for warning in result.warnings[:MOST_WARNINGS]],
+        "warnings": [clipped(warning) for warning in (*result.notes, *result.warnings)[:MOST_WARNINGS]],
         "listing_complete": result.listing_complete,
     }
 

@@ -132,7 +132,7 @@ RESULT: Final = fields(
         "estimated_items": or_none(whole()), "estimated_bytes": or_none(whole()), "listing_complete": flag,
         "codes": table_of(whole(), _code), "message": text(),
         "outcomes": fields({}, dict.fromkeys(UNSUCCESSFUL, table_of(whole(1), _code))),
-        "relies_on": list_of(JOB),
+        "relies_on": list_of(JOB), "notes": list_of(text()),
         "receipt": or_none(fields({name: whole() for name in ("kept", "cut_off", "never_started", "kept_bytes")})),
         "collection": or_none(fields({"job_id": JOB, "attempt": _ATTEMPT})),
         "package": or_none(text()), "fingerprint": or_none(_SHA256), "duplicates": or_none(_DUPLICATES),

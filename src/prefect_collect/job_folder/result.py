@@ -190,6 +190,7 @@ class TaskResult:
         outcomes: The same by outcome ("failed", "skipped", "not_attempted"), without the job as a whole; empty in
             results of earlier versions.
         warnings: Plain sentences that a user should read, such as that nothing matched.
+        notes: Plain sentences on what came of it where nothing is wrong, as of an incremental collection.
         listing_complete: Whether this attempt or an earlier one listed the source to its end, when it was closed.
         receipt: For a canceled attempt, what it kept, what was cut off, and what it never started.
         relies_on: For an incremental collection, the ids of the jobs that hold what it skipped as unchanged.
@@ -213,6 +214,7 @@ class TaskResult:
     codes: dict[str, int] = field(default_factory=dict)
     outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     message: str = ""
     receipt: Receipt | None = None
     relies_on: tuple[str, ...] = ()
@@ -269,7 +271,7 @@ class TaskResult:
         values |= {"receipt": self.receipt and asdict(self.receipt)}
         values |= {"duplicates": self.duplicates and asdict(self.duplicates)}
         values |= {"started": self.started.isoformat(), "ended": self.ended.isoformat(), "warnings": [*self.warnings]}
-        values |= {"relies_on": [*self.relies_on]}
+        values |= {"relies_on": [*self.relies_on], "notes": [*self.notes]}
         return values
 
     @classmethod
@@ -290,6 +292,7 @@ class TaskResult:
                     "ended": datetime.fromisoformat(values["ended"]),
                     "warnings": tuple(values["warnings"]),
                     "relies_on": tuple(values.get("relies_on", ())),
+                    "notes": tuple(values.get("notes", ())),
                 },
                 store=store,
             )

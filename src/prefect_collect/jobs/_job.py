@@ -152,6 +152,7 @@ class Job:
             "codes": result.codes if result else {},
             "outcomes": result.outcomes if result else {},
             "warnings": [*result.warnings] if result else [],
+            "notes": [*result.notes] if result else [],
             "error_report": result and result.error_report,
         }
         if self.kind is JobKind.EXPORT:

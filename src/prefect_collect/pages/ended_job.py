@@ -120,6 +120,7 @@ def job_page(
         *console_line(result.job_id, console),
         markdown(result.message),
         "",
+        *(f"{markdown(note)}\n" for note in result.notes),
         *(f"> {markdown(warning)}\n" for warning in result.warnings),
         "| | items |",
         "| --- | ---: |",

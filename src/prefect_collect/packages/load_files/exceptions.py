@@ -61,7 +61,7 @@ class Exceptions:
         known = CODES.get(code)
         path, size = values["original_path"] or "", values["size"]
         row = (
-            control, values["custodian"] or "", file_name(path), path, "" if size is None else str(size),
+            control, values["custodian"] or "", file_name(path.rstrip("/")), path, "" if size is None else str(size),
             time_text(modified, "utc"), outcome.replace("_", " "), code, str(known.category) if known else "", message,
             known.action if known else "", values["item_id"],
         )  # fmt: skip
