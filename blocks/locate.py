@@ -228,7 +228,7 @@ def _meant(location: str) -> str:
     """Return the question whether a location was meant as a URL or as another type of block; "" if it was not."""
     meant = meant_url(location)
     if not meant and "/" in location:
-        meant = meant_block(location, (kind.get_block_type_slug() for kind in source_types()))
+        meant = meant_block(location, lambda: [kind.get_block_type_slug() for kind in source_types()])
         meant = "" if meant == location else meant
     return f"Did you mean {meant}?" if meant else ""
 

@@ -70,7 +70,7 @@ def test_an_item_that_its_source_describes_wrongly(has_id: bool, tmp_path: Path)
     assert result.counts.failed == len(rows) == len(odd)
     assert {(row["error_code"], row["outcome"]) for row in rows.values()} == {("invalid_item", "failed")}
     assert rows.keys() == {odd_id(n) if has_id else f"{NO_ID}{n + 1}" for n in range(len(odd))}
-    assert max(len(row["message"]) for row in rows.values()) < 700
+    assert max(len(row["message"]) for row in rows.values()) < 900
     mended = OddSource([as_it_is] * len(odd))
     result = attempt(folder, mended)
     check_account(folder)

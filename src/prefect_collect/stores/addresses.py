@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
@@ -119,12 +119,17 @@ def meant_url(text: str) -> str:
     return f"{scheme}://{'/' if scheme == 'file' else ''}{shown(rest)}"
 
 
-def meant_block(reference: str, types: Iterable[str]) -> str:
-    """Return the saved block that a reference was meant as whose type is mistyped, by the types; "" if it was not."""
+def meant_block(reference: str, types: Callable[[], Iterable[str]]) -> str:
+    """Return the saved block that a reference was meant as whose type is mistyped; "" if it was not.
+
+    Args:
+        reference: What was typed.
+        types: Returns the types of blocks; it is called for what may be a reference only.
+    """
     slug, slash, name = reference.partition("/")
-    if not (slash and name) or "/" in name:
+    if not (slash and name) or "/" in name or not slug[:1].isalpha():
         return ""
-    alike = get_close_matches(slug.lower(), list(types), n=1, cutoff=0.8)
+    alike = get_close_matches(slug.lower(), list(types()), n=1, cutoff=0.8)
     return f"{alike[0]}/{name}" if alike else ""
 
 
@@ -135,7 +140,7 @@ def require_meant(location: str, field: str = "location") -> None:
     """
     meant = meant_url(location)
     if not meant and not os.path.lexists(location):
-        meant = meant_block(location, (prefix.rstrip("/") for prefix in STORE_BLOCKS))
+        meant = meant_block(location, lambda: [prefix.rstrip("/") for prefix in STORE_BLOCKS])
         meant = "" if meant == location else meant
     if meant:
         raise InvalidLocation(
