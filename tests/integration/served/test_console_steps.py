@@ -163,7 +163,7 @@ def _delete_others(user: User, desk: Desk) -> None:
     awaiting, orphan = (export_of(draft) for draft in drafts)
     user.delete(awaiting, JobStatus.AWAITING_COLLECTION, in_row=True)
     user.delete(drafts[1], JobStatus.DRAFTED)
-    user.delete(orphan, JobStatus.FAILED)
+    user.browser.gone(row(orphan))  # nothing of it was ever started
     source = desk.source()
     desk.lose_root()
     user.delete(desk.collected(source), JobStatus.FAILED)
@@ -172,6 +172,9 @@ def _delete_others(user: User, desk: Desk) -> None:
     partial = desk.collected()
     user.delete(partial, JobStatus.PARTIALLY_COMPLETED)
     whole = desk.staged()
+    desk.take_name(whole)
+    user.delete(desk.exported(whole), JobStatus.FAILED)
+    desk.mend()
     desk.lose_segment(whole)
     user.delete(desk.exported(whole), JobStatus.PARTIALLY_COMPLETED)
 
