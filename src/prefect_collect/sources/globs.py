@@ -2,9 +2,9 @@
 
 `*` matches any characters except "/", `?` one character except "/", `[a-c]` and `[!a-c]` one character of a set (never
 "/"), and `**` any characters including "/"; as a whole folder of a glob (`a/**/b`) it matches any number of folders,
-also none. Every other character, also a backslash, matches itself; a bracket is written `[[]`. Case matters. A glob
-without "/" is matched against the last part of a path, a glob with "/" against the whole path; a leading "/" has no
-other meaning, and a trailing "/" stands for everything below the folder.
+also none. Three or more `*` mean the same as two. Every other character, also a backslash, matches itself; a bracket is
+written `[[]`. Case matters. A glob without "/" is matched against the last part of a path, a glob with "/" against the
+whole path; a leading "/" has no other meaning, and a trailing "/" stands for everything below the folder.
 
 However many patterns there are, a path is compared with few of them: patterns without wildcards are looked up whole,
 and every other pattern is filed under three consecutive characters that it requires and few others do (`_Index`).
