@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from prefect_collect.cli._exits import FAILED, OK
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._package_verdict import Verdict, print_findings
-from prefect_collect.errors import CollectError, KeyMissing, UsageError
+from prefect_collect.errors import CollectError, UsageError
 from prefect_collect.packages.ocfl.names import ROOT
 from prefect_collect.pages.text import counted
 from prefect_collect.stores import DirectoryStore, open_store
@@ -28,10 +28,8 @@ def storage_root_at(place: str) -> RootContents | None:
         if isinstance(store, DirectoryStore):
             return root_contents(FolderContainer(str(store.root)))
         return root_contents(StoreContainer(store, ""))
-    except KeyMissing:
+    except CollectError:  # also for what cannot be read: the check of the package says why
         return None
-    except CollectError:
-        return None  # the check of the package says why it cannot be read
 
 
 def object_places(place: str, root: RootContents) -> list[str]:

@@ -47,12 +47,12 @@ class RetrySettings:
         given = self.given
         if given and job.kind is JobKind.EXPORT:
             raise UsageError(f"{next(iter(given))} is a setting of collections, and this is an export. [job={job.id}]")
-        for name, check in _CHECKS.items():
-            try:
-                check.validate_python(given.get(name, 1))
-            except ValidationError as error:
-                raise UsageError(f"{name} is not valid: {error.errors()[0]['msg']}. [{name}={given[name]}]") from error
         changed = {name: value for name, value in given.items() if name in _CHECKS}
+        for name, value in changed.items():
+            try:
+                _CHECKS[name].validate_python(value)
+            except ValidationError as error:
+                raise UsageError(f"{name} is not valid: {error.errors()[0]['msg']}. [{name}={value}]") from error
         return {**changed, "source": _with_private(job)} if self.allow_private else changed
 
 

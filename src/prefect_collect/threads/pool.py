@@ -19,15 +19,12 @@ from queue import SimpleQueue
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from prefect_collect.threads.turns import while_waiting
-from prefect_collect.threads.window import Window
+from prefect_collect.threads.window import MOST_BYTES, Window
 
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
 T = TypeVar("T")
-
-_MOST_BYTES: Final = 64 << 20
-"""Bytes that the calls of `as_completed` read at once, of items that are small by themselves."""
 
 SMALL: Final = 32 << 10
 """Bytes of a file in memory below which one thread hashes files in less time than two.
@@ -176,7 +173,7 @@ def as_completed(
         while True:
             while len(running) < window.size:
                 taken += islice(waiting, 1 - len(taken))
-                if not taken or (running and expected + size(taken[0]) > _MOST_BYTES):
+                if not taken or (running and expected + size(taken[0]) > MOST_BYTES):
                     break
                 item = taken.pop()
                 expected += size(item)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Generic, TypeVar
 
-from prefect_collect.connectors.http.engine import Answer
+from prefect_collect.connectors.http.engine import Answer, curl_error
 from prefect_collect.connectors.http.fetcher import Fetcher
-from prefect_collect.connectors.http.pace import RETRY_AFTER, Pace, Places
+from prefect_collect.connectors.http.pace import RETRY_AFTER, Pace
 from prefect_collect.connectors.http.stream import Stream
 from prefect_collect.errors import SourceError
 from prefect_collect.threads.stop import current_stop
@@ -56,11 +56,12 @@ def all_answers(
     *,
     prepare: Callable[[T], tuple[str, list[str]]],
     size: Callable[[T], int],
-    pace: Places,
+    pace: Pace,
+    listing: bool = False,
 ) -> Iterator[tuple[T, Answer | SourceError]]:
     """Yield the answers as they arrive (`Fetcher.fetch`), also of what is put back meanwhile."""
     while asked and not current_stop().canceled:
-        yield from fetcher.fetch(asked, concurrency, prepare=prepare, size=size, pace=pace)
+        yield from fetcher.fetch(asked, concurrency, prepare=prepare, size=size, pace=pace, listing=listing)
 
 
 def answers_of(
@@ -69,28 +70,41 @@ def answers_of(
     concurrency: int,
     *,
     prepare: Callable[[T], tuple[str, list[str]]],
-    whole: Callable[[T, Answer], R | Exception | None],
+    wanted: frozenset[bytes],
+    whole: Callable[[dict[bytes, str], list[bytes], T], R],
+    refused: Callable[[int, dict[bytes, str], bytes, str], SourceError],
     size: Callable[[T], int],
+    place: Callable[[T], str],
     pace: Pace,
-) -> Iterator[tuple[T, R | Exception]]:
-    """Yield what `whole` makes of the answers, in the order of arrival, or their errors.
+) -> Iterator[tuple[T, R | SourceError]]:
+    """Yield what `whole` makes of the successes, in the order of arrival, or the errors of the others.
 
     Args:
         fetcher: What sends the requests.
         waiting: What is asked for.
         concurrency: The most requests at once.
         prepare: Returns the URL and the header lines of a request.
-        whole: Returns what an answer is made into, or its error; None if it is to be asked for again.
+        wanted: The response headers to give, `RETRY_AFTER` among them.
+        whole: Returns what the headers and the body of a success are made into.
+        refused: Returns the error of another status, its headers and its body, at a place.
         size: Returns the bytes that an answer is expected to bring.
+        place: Returns where a request leads, for messages.
         pace: The pace of the server.
     """
     asked = AskedAgain(waiting)
     for one, answer in all_answers(fetcher, asked, concurrency, prepare=prepare, size=size, pace=pace):
-        got = answer if isinstance(answer, SourceError) else whole(one, answer)
-        if got is None:
+        if isinstance(answer, SourceError):
+            yield one, answer
+            continue
+        status, headers = answer.head(wanted)
+        if answer.error is not None and status in (0, 200):
+            yield one, curl_error(*answer.error, place(one))
+        elif pace.answered(status, headers):
             asked.again(one)
+        elif status != 200:  # The status is enough, even if the error's body broke off or has no end.
+            yield one, refused(status, headers, b"".join(answer.body), place(one))
         else:
-            yield one, got
+            yield one, whole(headers, answer.body, one)
 
 
 @contextmanager

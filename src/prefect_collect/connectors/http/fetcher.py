@@ -12,15 +12,14 @@ from typing import Final, TypeVar
 import pycurl
 
 from prefect_collect.connectors.http.engine import Answer, Limits, Loop, new_handle
-from prefect_collect.connectors.http.pace import Places
+from prefect_collect.connectors.http.pace import Pace
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import MOST_AT_ONCE
 from prefect_collect.threads.stop import current_stop
-from prefect_collect.threads.window import Window
+from prefect_collect.threads.window import MOST_BYTES, Window
 
 T = TypeVar("T")
 
-_MOST_BYTES: Final = 64 << 20
 _BUFFER: Final = 64 << 10
 _LOOK: Final = 0.05
 
@@ -46,7 +45,8 @@ class Fetcher:
         *,
         prepare: Callable[[T], tuple[str, list[str]]],
         size: Callable[[T], int],
-        pace: Places | None = None,
+        pace: Pace | None = None,
+        listing: bool = False,
     ) -> Iterator[tuple[T, Answer | SourceError]]:
         """Yield the answers as they arrive, with at most `concurrency` requests and about 64 MiB at once.
 
@@ -60,6 +60,7 @@ class Fetcher:
             prepare: Returns the URL and the header lines of a tag; a SourceError that it raises is the answer.
             size: Returns the bytes to expect for a tag.
             pace: Says when a request may begin.
+            listing: Whether the requests are a listing's (`Pace.try_begin`).
         """
         stop = current_stop()
         window = self._window_of(concurrency)
@@ -80,9 +81,9 @@ class Fetcher:
                             exhausted = True
                             break
                     bytes_more = size(taken[0])
-                    if active and expected + bytes_more > _MOST_BYTES:
+                    if active and expected + bytes_more > MOST_BYTES:
                         break
-                    if pace is not None and not pace.try_begin():
+                    if pace is not None and not pace.try_begin(listing=listing):
                         break
                     tag = taken.pop()
                     expected += bytes_more
@@ -91,7 +92,7 @@ class Fetcher:
                         active[self._start(*prepare(tag), answer)] = tag, answer
                     except BaseException as error:
                         if pace is not None:
-                            pace.end()
+                            pace.end(listing=listing)
                         if not isinstance(error, SourceError):
                             raise
                         done.append((tag, error))
@@ -117,13 +118,13 @@ class Fetcher:
                     self._idle.append(handle)
                     window.answered()
                     if pace is not None:
-                        pace.end()
+                        pace.end(listing=listing)
                     done.append((tag, answer))
         finally:
             for handle in active:
                 self._loop.remove(handle)
                 if pace is not None:
-                    pace.end()
+                    pace.end(listing=listing)
 
     def close(self) -> None:
         """Close the kept connections."""

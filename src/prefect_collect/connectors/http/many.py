@@ -65,7 +65,8 @@ class Many(Generic[T]):
             concurrency,
             prepare=self._prepare,
             size=lambda ask: self._size(ask.item),
-            pace=self._client.pace.of_listing if self._is_listing else self._client.pace,
+            pace=self._client.pace,
+            listing=self._is_listing,
         ):
             if isinstance(answer, SourceError):
                 yield ask.item, answer

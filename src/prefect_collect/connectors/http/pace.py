@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from time import monotonic, time
-from typing import Final, Protocol
+from typing import Final
 
 from prefect_collect.threads.server_pauses import PAUSES, Pause
 from prefect_collect.threads.stop import current_stop
@@ -37,16 +37,6 @@ def retry_after(text: str | None) -> float | None:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time())
     except (ValueError, OverflowError, TypeError, IndexError):
         return None
-
-
-class Places(Protocol):
-    """Where requests get the places that they may be under way in; each that begins has one until it ends."""
-
-    def try_begin(self) -> bool:
-        """Begin a request if it may begin now; return whether it does."""
-
-    def end(self) -> None:
-        """End a request."""
 
 
 class Pace:
@@ -99,11 +89,6 @@ class Pace:
             self._under_way -= 1
             self._listing -= listing
             self._changed.notify()
-
-    @property
-    def of_listing(self) -> Places:
-        """The places of the requests of a listing."""
-        return _OfListing(self)
 
     @contextmanager
     def request(self) -> Iterator[None]:
@@ -193,14 +178,3 @@ class Pace:
         if now >= self._not_before:
             self._most, self._passed = max(1, most), 0
             self._pause = min(_LONGEST_PAUSE, max(_FIRST_PAUSE, 2 * self._pause))
-
-
-class _OfListing:
-    def __init__(self, pace: Pace) -> None:
-        self._pace = pace
-
-    def try_begin(self) -> bool:
-        return self._pace.try_begin(listing=True)
-
-    def end(self) -> None:
-        self._pace.end(listing=True)

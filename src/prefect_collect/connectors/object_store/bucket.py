@@ -12,7 +12,7 @@ from urllib.parse import quote
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.errors import source_error
 from prefect_collect.connectors.http.asked_again import answers_of, paced
-from prefect_collect.connectors.http.engine import Answer, Limits, curl_error
+from prefect_collect.connectors.http.engine import Limits
 from prefect_collect.connectors.http.fetcher import Fetcher, Fetchers
 from prefect_collect.connectors.http.headers import http_date, modified_of, plain_etag, whole_number
 from prefect_collect.connectors.http.pace import RETRY_AFTER, Pace
@@ -145,7 +145,8 @@ class Bucket:
         with self._fetchers.one() as fetcher:
             yield from answers_of(
                 fetcher, items, concurrency,
-                prepare=self._prepare, whole=self._whole, size=expected_bytes, pace=self._pace,
+                prepare=self._prepare, wanted=_WANTED, whole=_content, refused=refusal,
+                size=expected_bytes, place=self.place, pace=self._pace,
             )  # fmt: skip
 
     def place(self, item: Item) -> str:
@@ -163,17 +164,6 @@ class Bucket:
     def _stream(self, item: Item, *lines: str, head: bool = False) -> Stream:
         url, signed = self._prepare(item, lines, "HEAD" if head else "GET")
         return Stream(self._limits, url, signed, self.place(item), head=head)
-
-    def _whole(self, item: Item, answer: Answer) -> Content | Exception | None:
-        """Return what an answer holds, or its error; None if the item is to be asked for again."""
-        status, headers = answer.head(_WANTED)
-        if answer.error is not None and status in (0, 200):
-            return curl_error(*answer.error, self.place(item))
-        if self._pace.answered(status, headers):
-            return None
-        if status != 200:  # The status is enough, even if the error's body broke off or has no end.
-            return refusal(status, headers, b"".join(answer.body), self.place(item))
-        return _content(headers, answer.body, item)
 
 
 def _content(headers: dict[bytes, str], chunks: Iterable[bytes], item: Item) -> Content:

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from prefect_collect.connectors.errors import body_error, source_error
 from prefect_collect.connectors.files.tree import decode_id
 from prefect_collect.connectors.http.asked_again import answers_of, paced
-from prefect_collect.connectors.http.engine import Answer, Limits, curl_error
+from prefect_collect.connectors.http.engine import Limits
 from prefect_collect.connectors.http.fetcher import Fetcher, Fetchers
 from prefect_collect.connectors.http.pace import Pace
 from prefect_collect.connectors.http.stream import Stream
@@ -226,7 +226,8 @@ class Connection:
         with self._fetchers.one() as fetcher:
             yield from answers_of(
                 fetcher, items, concurrency,
-                prepare=self._prepare, whole=self._whole, size=expected_bytes, pace=self._pace,
+                prepare=self._prepare, wanted=WANTED, whole=content_of, refused=_refusal,
+                size=expected_bytes, place=self.place, pace=self._pace,
             )  # fmt: skip
 
     def place(self, item: Item) -> str:
@@ -261,16 +262,9 @@ class Connection:
             lines.append(f"Range: bytes={within[0]}-{within[1] - 1}")
         return Stream(self._limits, url, lines, self.place(item), head=head)
 
-    def _whole(self, item: Item, answer: Answer) -> Content | Exception | None:
-        """Return what an answer holds, or its error; None if the item is to be asked for again."""
-        status, headers = answer.head(WANTED)
-        if answer.error is not None and status in (0, 200):
-            return curl_error(*answer.error, self.place(item))
-        if self._pace.answered(status, headers):
-            return None
-        if status != 200:  # The status is enough, even if the error's body broke off or has no end.
-            return body_error(status, b"".join(answer.body), self.place(item))
-        return content_of(headers, answer.body, item)
+
+def _refusal(status: int, _headers: dict[bytes, str], body: bytes, place: str) -> SourceError:
+    return body_error(status, body, place)
 
 
 def _ca_bundle(verify: Any, session: Any) -> str | None:
