@@ -82,7 +82,7 @@ def _bucket(access: Access, _environment: bytes) -> Bucket:
     limits = Limits(access.connect_timeout, access.read_timeout, certificates)
     try:
         if isinstance(given, GcsAccess):
-            server = access.endpoint_url or emulator() or SERVER
+            server = server_of(given, access.endpoint_url)
             return Bucket(url, server, _GOOGLE, _google_signer(access, given), limits)
         found = given.resolved(access.endpoint_url)
         return Bucket(url, found.account_url or "", _AZURE, _azure_signer(access, found), limits)
