@@ -238,7 +238,8 @@ class _Listing:
             return True
 
     def _frozen(self) -> Shard | None:
-        items, self.shard = self._unique(self.shard), []
+        # A copy: where the listing is sealed, its thread still appends to the list.
+        items, self.shard = self._unique([*self.shard]), []
         if not items:
             return None
         size = sum(item.size or 0 for item in items)
