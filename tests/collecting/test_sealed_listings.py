@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import pyarrow as pa
 import pytest
@@ -22,13 +23,23 @@ def test_what_is_listed_while_the_last_shard_is_frozen_is_left_out(monkeypatch: 
     monkeypatch.setattr(enumeration, "SHARD_ITEMS", 3)
     listed, freezing, more = threading.Event(), threading.Event(), threading.Event()
 
+    class Late:
+        """An item that tells when it was listed: its size is looked at after that."""
+
+        id = path = "late"
+        expands = None
+
+        @property
+        def size(self) -> int:
+            more.set()
+            return 0
+
     def items() -> Iterator[Item]:
         for number in range(4):
             yield Item(f"{number}", f"{number}")
         listed.set()
         freezing.wait(60)
-        yield Item("late", "late")
-        more.set()
+        yield cast(Item, Late())
 
     def while_more_comes(rows: Sequence[Item], custodians: Sequence[str | None]) -> pa.Table:
         if [row.id for row in rows] == ["3"]:
@@ -44,4 +55,4 @@ def test_what_is_listed_while_the_last_shard_is_frozen_is_left_out(monkeypatch: 
     assert next(shards).items == 3
     assert listed.wait(60)
     shards.close()
-    assert read_inventory(folder, attempt, 1)["id"].to_pylist() == ["3"]
+    assert read_inventory(folder, attempt, 1)["item_id"].to_pylist() == ["3"]
