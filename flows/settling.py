@@ -51,6 +51,8 @@ from prefect_collect.statuses import JobKind, JobStatus, next_steps
 MOST_RESUMES: Final = 3
 """How often a job is resumed automatically."""
 
+_HANDLED: Final = "another process handles it."
+
 _ONE_BY_ONE: Final = threading.RLock()
 """One job is settled at a time: under `serve`, one thread handles crashes and another one checks all jobs."""
 
@@ -101,17 +103,13 @@ def _settle(client: SyncPrefectClient, run_id: UUID, now: datetime) -> str | Non
     # The run was read with many others, and a new process may have started it since.
     run = client.read_flow_run(run_id)
     kind = kind_of(client, run)
-    if run.state is None or kind is None or not may_be_left(run, now):
+    if run.state is None or kind is None or not _is_left(client, run, now):
         return None
     if run.state.type is StateType.PENDING and run.deployment_id is not None:
         if claimed := is_claimed(run):
             set_labels(client, run.id, without_process())
         put(client, run.id, released_state(kind))
         return f"the {'process' if claimed else 'worker'} that took it did not start it; it is queued again."
-    if run.state.type is StateType.CANCELLING and not (
-        is_lost(run, now) or is_unowned(run, now) or unstarted(client, run)
-    ):
-        return None
     if run.state.type is StateType.COMPLETED:
         return _settle_set_by_hand(client, run, kind)
     if run.state.type in (StateType.CANCELLED, StateType.CANCELLING):
@@ -120,6 +118,20 @@ def _settle(client: SyncPrefectClient, run_id: UUID, now: datetime) -> str | Non
         put(client, run.id, released_state(kind))
         return "it was queued again already when its crash was reported."
     return _settle_lost(client, run, kind)
+
+
+def _is_left(client: SyncPrefectClient, run: FlowRun, now: datetime) -> bool:
+    """Return whether no process works on the run, in the state in which it was read.
+
+    A process that ends in order sets the run's last state before it is gone. So a run whose process was seen to be gone
+    is read once more: a state set since then is the job's, and stands.
+    """
+    if not may_be_left(run, now):
+        return False
+    is_canceling = run.state is not None and run.state.type is StateType.CANCELLING
+    if is_canceling and not (is_lost(run, now) or is_unowned(run, now) or unstarted(client, run)):
+        return False
+    return not _has_moved(client, run)
 
 
 def _settle_canceled(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str:
@@ -137,8 +149,8 @@ def _settle_canceled(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> 
             return _resume(client, run, kind, counted=False)
         return _end(client, run, kind, result)
     message = "The job was canceled before anything was started." if result is None else result.message
-    _put_end(client, run, kind, JobStatus.CANCELED, message, result)
-    return "canceled."
+    message = _put_end(client, run, kind, JobStatus.CANCELED, message, result)
+    return message if message == _HANDLED else "canceled."
 
 
 def _settle_set_by_hand(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str:
@@ -194,6 +206,10 @@ def _put_end(
     result: TaskResult | None = None,
 ) -> str:
     """Set the final state in place of the lost process, publish it, start what waits for it, and return the message."""
+    if _has_moved(client, run):
+        return _HANDLED
+    if result is not None:
+        label(client, run.id, result_labels(result))
     put(client, run.id, state_of(kind, status, message))
     note_recovered(run, status, message)
     publish_status(kind, status, run, message, result)
@@ -211,7 +227,7 @@ def _goes_on(client: SyncPrefectClient, run: FlowRun) -> bool:
 
 def _resume(client: SyncPrefectClient, run: FlowRun, kind: JobKind, *, counted: bool) -> str:
     if _has_moved(client, run):
-        return "another process handles it."
+        return _HANDLED
     times = int(label_of(run, RESUMED) or 0) + counted
     state = released_state(kind)
     state.message = (
@@ -233,8 +249,5 @@ def _has_moved(client: SyncPrefectClient, run: FlowRun) -> bool:
 
 def _end(client: SyncPrefectClient, run: FlowRun, kind: JobKind, result: TaskResult) -> str:
     """Give the run the final state of its result."""
-    if _has_moved(client, run):
-        return "another process handles it."
-    label(client, run.id, result_labels(result))
-    _put_end(client, run, kind, result.status, result.message, result)
-    return f"{result.status}: {result.message}"
+    message = _put_end(client, run, kind, result.status, result.message, result)
+    return message if message == _HANDLED else f"{result.status}: {message}"

@@ -7,14 +7,18 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 
 from prefect_collect import FileSource, collect, jobs
 from prefect_collect.flows.recover_jobs import recover
+from prefect_collect.flows.settling import settle
 from prefect_collect.runs.labels import LEASE, set_labels
 from prefect_collect.runs.leaked_slots import give_back_leaked
+from prefect_collect.runs.server_clock import server_now
 from prefect_collect.runs.source_queue import SourceQueue
-from prefect_collect.statuses import JobKind
+from prefect_collect.runs.states import put, state_of
+from prefect_collect.statuses import JobKind, JobStatus
+from tests.integration.jobs.every_status import gone_process
 from tests.integration.prefect_server import PrefectServer
 
 pytestmark = pytest.mark.integration
@@ -50,3 +54,28 @@ def test_a_slot_that_somebody_is_about_to_note_is_not_leaked(prefect: PrefectSer
         assert line.read(client).free == 0
         assert give_back_leaked(client, line, after=0)
         assert line.read(client).free == 1
+
+
+def test_an_end_that_the_process_sets_while_it_is_judged_stands(
+    prefect: PrefectServer, root: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that is being canceled, and whose process ends it after its run was read, is not ended once more."""
+    run_id = collect(FileSource(root=root, name="ending"), store=store, return_state=True).state_details.flow_run_id
+    assert run_id is not None
+    with get_client(sync_client=True) as client:
+        set_labels(client, run_id, gone_process())
+        put(client, run_id, State(type=StateType.CANCELLING, name="Cancelling"))
+        read, ended = client.read_flow_run, list[State]()
+
+        def read_just_before_its_end(job_id: UUID) -> FlowRun:
+            run = read(job_id)
+            if not ended:
+                ended.append(state_of(JobKind.COLLECTION, JobStatus.CANCELED, "As its process said."))
+                put(client, job_id, ended[0])
+            return run
+
+        monkeypatch.setattr(client, "read_flow_run", read_just_before_its_end)
+        assert settle(client, run_id, server_now()) is None
+        after = read(run_id).state
+        assert after is not None
+        assert after.message == ended[0].message
