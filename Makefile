@@ -14,7 +14,7 @@ PYTHON ?= $(firstword $(shell command -v python3.11 python3))
 VENV ?= .venv
 FUZZ_SECONDS ?= 60
 DEMO ?= demo
-WORKERS ?= 4
+WORKERS ?= 5
 
 # With it, each process of the tests would compile all modules, and rewrite all tests, anew.
 unexport PYTHONDONTWRITEBYTECODE
