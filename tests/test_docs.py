@@ -79,6 +79,20 @@ def test_every_named_file_exists() -> None:
     assert missing == []
 
 
+def test_bare_names_of_modules_exist() -> None:
+    """A module that docs/architecture.md names without its folder lies in the folder of the one named before it."""
+    missing = []
+    for line in (DOCS / "architecture.md").read_text(encoding="utf-8").splitlines():
+        folder = ROOT / "src" / "prefect_collect"
+        for name in re.findall(r"`([\w./-]+\.py)`", line):
+            if "/" in name:
+                folder = next(base for base in (ROOT, ROOT / "src" / "prefect_collect") if (base / name).is_file())
+                folder = (folder / name).parent
+            elif not any((base / name).is_file() for base in (folder, ROOT / "src" / "prefect_collect")):
+                missing.append(name)
+    assert missing == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(page: Path) -> None:
     """Each link and picture of a page is a file of the repository, and each anchor a heading of its page."""
