@@ -1,4 +1,4 @@
-"""The names of files by which a package is told from other folders and archives, before any of them is read.
+"""The names of files by which a package is recognised among other folders and archives, before any of them is read.
 
 What lost some of its files has others, and so it stays a package, which is not valid.
 """
