@@ -299,4 +299,4 @@ def test_a_cancel_ends_a_query(database: Database) -> None:
             "AND pid <> pg_backend_pid()"
         )
         while database.run(asked) != [(0,)]:
-            time.sleep(0.1)  # the condition is polled: the server sees within 5 seconds that nobody waits
+            time.sleep(0.1)  # the condition is polled: the server sees within 5 seconds that no client waits

@@ -74,7 +74,7 @@ class Lists:
         """False if not all files were looked at, so that nothing can be said to be missing."""
 
     def add_file(self, path: str) -> None:
-        """Add a file that the export has, before any is told to be the one that a list means."""
+        """Add a file that the export has, before any is found to be the one that a list means."""
         with self._lock:
             self._paths.add(path)
 
