@@ -26,7 +26,8 @@ def warm() -> Spec:
     return {"seconds": time.perf_counter() - start}
 
 
-def _source(spec: Spec) -> Any:
+def source_of(spec: Spec) -> Any:
+    """Return the block of a data source."""
     import prefect_collect
     from prefect_collect import FileSource, HttpListSource, ObjectStoreSource, RcloneSource, SftpSource, WebDavSource
 
@@ -69,7 +70,7 @@ def run_collection(source: Spec, store: str, concurrency: int | None = None) -> 
     """Run the whole ``collect()`` call, over the Prefect server of PREFECT_API_URL."""
     from prefect_collect import collect
 
-    block = _source(source)
+    block = source_of(source)
     options = {"concurrency": concurrency} if concurrency else {}
     start = time.perf_counter()
     state = collect(source=block, store=store, name="bench", return_state=True, **options)
@@ -104,7 +105,7 @@ def run_engine(source: Spec, store: str) -> Spec:
     from prefect_collect.threads.progress import Progress
     from prefect_collect.threads.stop import Stop
 
-    block = _source(source)
+    block = source_of(source)
     start = time.perf_counter()
     opened = open_store(store)
     opened.require_exclusive_creates()
