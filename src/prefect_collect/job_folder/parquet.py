@@ -120,9 +120,12 @@ def copy_checked(store: Store, key: str, sha256: str | None, to: Any) -> int:
     return size
 
 
-def read_schema(store: Store, key: str, *, metadata: bool = False) -> pa.Schema:
-    """Return the columns of a file, with its key-value metadata if asked for. Raise KeyMissing, CorruptPart."""
-    with store.open(key) as raw:
+def read_schema(store: Store, key: str, *, metadata: bool = False, sha256: str | None = None) -> pa.Schema:
+    """Return the columns of a file, with its key-value metadata if asked for.
+
+    Raise KeyMissing, CorruptPart (also if `sha256` is given and the file has another).
+    """
+    with _source(store, key, sha256) as raw:
         schema = _opened(store, key, raw).schema
         return schema if metadata else schema.remove_metadata()
 
