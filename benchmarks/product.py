@@ -136,19 +136,6 @@ def list_keys(bucket: str, endpoint: str) -> Spec:
     return {"seconds": time.perf_counter() - start, "succeeded": count}
 
 
-def verify_store(store: str, job_id: str) -> Spec:
-    """Verify a job where it is staged."""
-    from prefect_collect.job_folder.folder import JobFolder
-    from prefect_collect.stores import open_store
-    from prefect_collect.verification import verify_job
-
-    start = time.perf_counter()
-    found = verify_job(JobFolder(open_store(store), job_id))
-    if not found.valid:
-        raise RuntimeError(f"the job is not valid: {found.problems[:3]}")
-    return {"seconds": time.perf_counter() - start, "succeeded": found.items}
-
-
 def compare_since(store: str, job_id: str) -> Spec:
     """Compare a listing of the same items with those that a job holds; `succeeded` is the number of those held."""
     from prefect_collect.collecting.incremental import Incremental
