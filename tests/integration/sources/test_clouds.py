@@ -17,7 +17,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from azure.storage.blob import AccessPolicy, ContainerSasPermissions, generate_container_sas
 
-from prefect_collect.blocks import ObjectStoreSource
+from prefect_collect.blocks import DataSource, ObjectStoreSource
+from prefect_collect.collecting import shard
 from prefect_collect.connectors.s3 import asking
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item, ListingEnd
@@ -29,9 +30,9 @@ from tests.integration.faults import FaultProxy
 from tests.integration.servers import free_port
 from tests.integration.sources.contract import BreakingContract, SourceContract
 from tests.integration.sources.dates import DatedPlace, DatesContract, RedatedPlace, http_date
-from tests.integration.sources.places import Fault, Place, collected, read
+from tests.integration.sources.places import Fault, Place, collected, failures, patterned, read
 from tests.integration.sources.proxied import ProxiedPlace
-from tests.support.run_attempts import held, job_rows, unsuccessful
+from tests.support.run_attempts import attempt, check_account, held, job_rows, unsuccessful
 
 pytestmark = pytest.mark.integration
 
@@ -43,6 +44,8 @@ class Bucket(ProxiedPlace):
     restarted = 4
     lists: ClassVar[str]
     """What the path of a request for a page of the listing holds."""
+    keeps: ClassVar[set[str]]
+    """The checksums that the cloud keeps of an object that is uploaded whole."""
 
     def __init__(self, url: str, proxy: FaultProxy | None) -> None:
         self.proxy = proxy
@@ -71,6 +74,7 @@ class Google(Bucket):
     """A bucket of fake-gcs-server."""
 
     lists = "list-type="
+    keeps: ClassVar = {"md5", "crc32c"}
 
     def __init__(self, server: GcsServer, proxy: FaultProxy | None = None, root: Path | None = None) -> None:
         super().__init__(server.url, proxy)
@@ -111,6 +115,7 @@ class Azure(Bucket):
     refused = frozenset({"back\\slash"})  # Azure makes a slash of it
 
     lists = "comp=list"
+    keeps: ClassVar = {"md5"}
 
     def __init__(self, server: Azurite, proxy: FaultProxy | None = None) -> None:
         super().__init__(server.url, proxy)
@@ -220,6 +225,33 @@ class OfBreakingClouds(BreakingContract):
         assert job_rows(folder) == []
         assert {row["original_path"] for row in held(folder).values()} == {"empty"}
         assert {name: row["error_code"] for name, row in unsuccessful(folder).items()} == {"denied": "access_denied"}
+
+    def test_a_byte_that_is_damaged_on_the_way(
+        self, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The checksums that the cloud keeps are compared with what arrives, small or streamed; a retry is whole."""
+        assert isinstance(place, Bucket)
+        assert place.proxy is not None
+        monkeypatch.setattr(shard, "LARGE_ITEM", 1 << 20)
+        objects = {"small": patterned(5_000), "large": patterned(1_100_000), "empty": b""}
+        for name, data in objects.items():
+            place.put(name, data)
+        source = place.source()
+        assert {name: self.stated(source, name) for name in objects} == dict.fromkeys(objects, place.keeps)
+        damaged = lambda path, body: body if place.lists in path else body[:-1] + bytes(255 - n for n in body[-1:])  # noqa: E731
+        monkeypatch.setattr(place.proxy, "rewrite", damaged)
+        folder, status = collected(tmp_path, source)
+        assert status is JobStatus.PARTIALLY_COMPLETED
+        assert failures(folder) == {"checksum_mismatch"}
+        assert {row["original_path"] for row in held(folder).values()} == {"empty"}
+        monkeypatch.setattr(place.proxy, "rewrite", None)
+        assert attempt(folder, place.source()).status is JobStatus.SUCCESSFULLY_COMPLETED
+        check_account(folder, objects)
+
+    def stated(self, source: DataSource, name: str) -> set[str]:
+        """Return which checksums are stated of an opened object."""
+        with source.open(Item(name, name)) as content:
+            return {kind for kind in ("md5", "crc32c") if getattr(content, kind) is not None}
 
 
 class TestGoogle(OfClouds):

@@ -14,10 +14,10 @@ from prefect_collect.connectors.errors import source_error
 from prefect_collect.connectors.http.asked_again import answers_of, paced
 from prefect_collect.connectors.http.engine import Limits
 from prefect_collect.connectors.http.fetcher import Fetcher, Fetchers
-from prefect_collect.connectors.http.headers import http_date, modified_of, plain_etag, whole_number
-from prefect_collect.connectors.http.pace import RETRY_AFTER, Pace
+from prefect_collect.connectors.http.pace import Pace
 from prefect_collect.connectors.http.stream import Stream
 from prefect_collect.connectors.object_store.failures import refusal
+from prefect_collect.connectors.object_store.headers import WANTED, content_of
 from prefect_collect.connectors.object_store.signing import Signer
 from prefect_collect.connectors.s3.asking import Pages, pages_of
 from prefect_collect.connectors.s3.headers import RANGE, range_of
@@ -25,11 +25,7 @@ from prefect_collect.connectors.s3.large import HEADERS, Large, can_be_ranged
 from prefect_collect.connectors.s3.page import Entry, Page, Token, time_of, wrong_page
 from prefect_collect.connectors.s3.progress import Progress
 from prefect_collect.sources import Content, Item, Listed, expected_bytes
-from prefect_collect.sources.created import known_creation
-from prefect_collect.sources.metadata import CREATED
 
-_CREATED: Final = b"x-ms-creation-time"
-_WANTED: Final = frozenset({b"content-length", b"etag", b"last-modified", b"x-ms-error-code", RETRY_AFTER, _CREATED})
 _AMBIGUOUS: Final = (400, 403)
 """Statuses with many causes: an answer to HEAD has no document that names the cause, an answer to GET has."""
 
@@ -110,7 +106,7 @@ class Bucket:
 
     def head(self, item: Item) -> Content | None:
         """Return what the server states about an object now; None if it is gone."""
-        with paced(self._pace, lambda: self._stream(item, head=True), _WANTED) as (_, status, headers):
+        with paced(self._pace, lambda: self._stream(item, head=True), WANTED) as (_, status, headers):
             pass
         if status == 404:
             return None
@@ -119,19 +115,19 @@ class Bucket:
                 return replace(content, chunks=())
         if status != 200:
             raise refusal(status, headers, b"", self.place(item))
-        return _content(headers, (), item)
+        return content_of(headers, (), item)
 
     @contextmanager
     def open(self, item: Item, within: tuple[int, int] | None = None) -> Iterator[Content]:
         """Open an object of any size; with `within` only the bytes from the first number to the second, exclusive."""
-        wanted, names = (200, _WANTED | HEADERS) if within is None else (206, RANGE)
+        wanted, names = (200, WANTED | HEADERS) if within is None else (206, RANGE)
         lines = [] if within is None else [f"Range: bytes={within[0]}-{within[1] - 1}"]
         with paced(self._pace, lambda: self._stream(item, *lines), names) as (stream, status, headers):
             if status == 200 and within is not None:
                 raise source_error("source_error", "The server does not send ranges of objects", self.place(item))
             if status != wanted:
                 raise refusal(status, headers, stream.error_body(), self.place(item))
-            content = (_content if within is None else range_of)(headers, stream.pieces(), item)
+            content = (content_of if within is None else range_of)(headers, stream.pieces(), item)
             if within is None and content.size is not None and can_be_ranged(headers, content.size):
                 large = Large(
                     stream, content.size, headers[b"etag"],
@@ -145,7 +141,7 @@ class Bucket:
         with self._fetchers.one() as fetcher:
             yield from answers_of(
                 fetcher, items, concurrency,
-                prepare=self._prepare, wanted=_WANTED, whole=_content, refused=refusal,
+                prepare=self._prepare, wanted=WANTED, whole=content_of, refused=refusal,
                 size=expected_bytes, place=self.place, pace=self._pace,
             )  # fmt: skip
 
@@ -164,14 +160,3 @@ class Bucket:
     def _stream(self, item: Item, *lines: str, head: bool = False) -> Stream:
         url, signed = self._prepare(item, lines, "HEAD" if head else "GET")
         return Stream(self._limits, url, signed, self.place(item), head=head)
-
-
-def _content(headers: dict[bytes, str], chunks: Iterable[bytes], item: Item) -> Content:
-    created = None if item.created is not None else known_creation(http_date(headers.get(_CREATED, "")))
-    return Content(
-        chunks,
-        size=whole_number(headers.get(b"content-length", "")),
-        modified=modified_of(headers.get(b"last-modified"), item.modified),
-        etag=plain_etag(headers.get(b"etag")),
-        metadata=None if created is None else {CREATED: created.isoformat()},
-    )
