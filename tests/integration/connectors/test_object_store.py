@@ -377,7 +377,7 @@ def test_a_workload_identity_of_azure(kubernetes: Authorized, monkeypatch: pytes
 
 
 def principal(url: str) -> AzureAccess:
-    """Return the access of a service principal: one of a server of one's own (ADFS), which Microsoft's need not know."""
+    """Return the access of a service principal: of a server of one's own, which Microsoft need not know."""
     return AzureAccess(f"{url}/account", tenant_id="adfs", client_id="c", client_secret="hush-hush")
 
 
