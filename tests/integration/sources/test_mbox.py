@@ -113,6 +113,25 @@ def test_the_query(tmp_path: Path) -> None:
     assert len(found(include=("a/**",), modified_after="2026-01-05T10:00:00Z")) == 2
 
 
+def test_the_query_of_a_single_file(tmp_path: Path) -> None:
+    """Messages of a single file are chosen by their own paths, which have no folder; if it cannot be read, that is said
+    whatever they are.
+    """
+    file = tmp_path / "a.mbox"
+    file.write_bytes(mbox(mail(1), mail(2)))
+    source, chosen = MboxSource(inside=str(file)), Query(include=("/1 *",))
+    assert [item.path for item in chosen.select(proven(source, chosen)) if isinstance(item, Item)] == [
+        "1 message 1.eml"
+    ]
+    file.write_bytes(mbox(*(mail(number, b"x" * 100_000 + b"\n") for number in range(40))))
+    listing = (item for item in chosen.select(proven(source, chosen)) if isinstance(item, Item))
+    next(listing)
+    file.write_bytes(mbox(mail(1)))
+    [failed] = listing
+    assert failed.failure is not None
+    assert (failed.path, failed.failure.code) == ("a.mbox/", "changed_during_read")
+
+
 def test_a_file_that_grows_or_is_changed(tmp_path: Path) -> None:
     """A file that mail was appended to after the listing is read as listed; one that was rewritten is
     `changed_during_read`, and a retry finds that its messages are at other places.
