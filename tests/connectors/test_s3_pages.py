@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefect_collect.connectors.s3.page import Page, read_page
+from prefect_collect.connectors.buckets.page import Page
+from prefect_collect.connectors.buckets.s3_page import read_page
 from prefect_collect.errors import SourceError
 from tests.examples import examples
 

@@ -266,6 +266,18 @@ def test_an_etag_that_a_forged_ledger_gives_proves_no_segment(tmp_path: Path) ->
     assert [*unsuccessful(exported)] == ["good/2"]
 
 
+def test_a_ledger_part_is_read_once_for_its_etags(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bytes whose hash the custody log vouches for are those that the ETags are taken from."""
+    store = MemoryStore()
+    folder = new_job(store, a_source())
+    attempt(folder, a_source())
+    bound, opened = bind_collection(store, folder.job_id), list[str]()
+    open_blob = store.open
+    monkeypatch.setattr(store, "open", lambda key: (opened.append(key), open_blob(key))[1])
+    assert {*bound.segments()} == {"segments/0001/00000.zip"}
+    assert opened.count(store_keys.ledger_key(folder.job_id, 1, 0)) == 1
+
+
 FORGED_OUTCOMES: dict[str, dict[str, Any]] = {
     "an outcome is unknown": {"outcome": "vanished"},
     "no hash": {"sha256": None},

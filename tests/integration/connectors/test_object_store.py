@@ -34,11 +34,11 @@ from google.auth.exceptions import RefreshError, TransportError
 
 from prefect_collect.blocks import ObjectStoreSource
 from prefect_collect.codes import CANCELED
+from prefect_collect.connectors.buckets import large
 from prefect_collect.connectors.object_store import signing
 from prefect_collect.connectors.object_store._tokens import azure_error, google_error
 from prefect_collect.connectors.object_store.opening import Access, connect
 from prefect_collect.connectors.object_store.signing import Bearer
-from prefect_collect.connectors.s3 import large
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item
 from prefect_collect.sources.listing import items_of

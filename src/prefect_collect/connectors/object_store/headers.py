@@ -1,7 +1,9 @@
 """The content that the response headers of Google Cloud Storage and Azure Blob Storage describe.
 
-The checksums that they state of a whole object are compared with those of the bytes that arrive, both if there are two:
-what that costs is said in `connectors/s3/headers.py`.
+A checksum that they state of a whole object is compared with that of the bytes that arrive. Google states a CRC-32C of
+every object, and an MD5 of most; both are of the object as it is kept, and the ETag ties it to the listing. So the MD5
+would prove nothing more, and would take nearly as much time as all the rest of a large object (0.85 times its processor
+time, in one run); it is compared where there is no CRC-32C. Azure has only the MD5.
 """
 
 from __future__ import annotations
@@ -55,7 +57,8 @@ def _checksums(headers: dict[bytes, str]) -> dict[str, Any]:
         stated = dict(pair.strip().partition("=")[::2] for pair in headers.get(_HASHES, "").split(","))
         if digest := _digest(stated.get("crc32c"), 4):
             found["crc32c"] = int.from_bytes(digest, "big")
-        found["md5"] = _digest(stated.get("md5"), 16)
+        else:
+            found["md5"] = _digest(stated.get("md5"), 16)
     if headers.get(_KIND) == "BlockBlob":
         found["md5"] = _digest(headers.get(_MD5), 16)
     return found
