@@ -31,8 +31,8 @@ BOTH = 0x9F4DF1E8, bytes.fromhex("3a393d7377617f18282955476301 5b1d")
 def test_checksums(lines: list[str], stated: tuple[int | None, bytes | None]) -> None:
     """They are those of the bytes that are sent, in one header or several; what may be of other bytes is none.
 
-    Of two, the CRC-32C is taken. What may be of other bytes is that of an object which Google unpacks, or of a blob which
-    is written to in place.
+    Of two, the CRC-32C is taken. Of other bytes may be that of an object which Google unpacks, or of a blob which is
+    written to in place.
     """
     answer = Answer([b"HTTP/1.1 200 OK", *(line.encode() for line in lines)])
     status, headers = answer.head(WANTED)
