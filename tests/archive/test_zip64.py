@@ -42,13 +42,12 @@ def test_zipfile_reads_what_is_written(zip64: bool) -> None:
         assert archive.read("b/data/x") == b"hello"
 
 
-@pytest.mark.parametrize("count", [65_534, 65_535, 65_537])
-def test_more_entries_than_16_bits(count: int) -> None:
-    """From 65,535 entries on, ZIP64's end record counts them."""
-    data = whole([f"{number}".encode() for number in range(count)], b"")
-    assert (b"PK\x06\x06" in data[-200:]) is (count >= 65_535)
+def test_more_entries_than_16_bits() -> None:
+    """From 65,535 entries on, ZIP64's end record counts them, and a reader finds as many."""
+    assert [b"PK\x06\x06" in end_of_directory(count, 1, 1) for count in (65_534, 65_535)] == [False, True]
+    data = whole([f"{number}".encode() for number in range(65_537)], b"")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        assert len(archive.namelist()) == count
+        assert len(archive.namelist()) == 65_537
 
 
 def test_wide_fields_of_a_central_record() -> None:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,15 @@ from prefect_collect.errors import PackageError
 from prefect_collect.exporting.attempt import build_package, check_package
 from prefect_collect.exporting.bound_collection import bind_collection
 from prefect_collect.exporting.delivery import Delivery
+from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.verification import verify_job
 from tests.support.memory_source import MemorySource, Thing
+from tests.support.memory_store import MemoryStore
 from tests.support.ocfl_judge import require_valid
-from tests.support.run_attempts import attempt, export, held, new_job
+from tests.support.run_attempts import attempt, copied, export, held, new_job
 
 HASHES = ("md5", "sha1")
 THINGS = {
@@ -36,11 +39,20 @@ THINGS = {
 }
 
 
-def collected(tmp_path: Path, hashes: tuple[Any, ...] = HASHES) -> Any:
-    """Return a collection of which one item has not succeeded."""
+def collected(hashes: tuple[Any, ...] = HASHES) -> JobFolder:
+    """Return a copy of a collection in which one item succeeded at the second attempt."""
+    return copied(_of_these(hashes))
+
+
+@cache
+def _of_these(hashes: tuple[Any, ...]) -> JobFolder:
+    return _collected(hashes)
+
+
+def _collected(hashes: tuple[Any, ...] = HASHES) -> JobFolder:
     source = MemorySource(dict(THINGS))
     options = {"hashes": [*hashes]} if hashes else {}
-    folder = new_job(DirectoryStore(tmp_path / "staging"), source, options=options)
+    folder = new_job(MemoryStore(), source, options=options)
     assert attempt(folder, source, hashes=hashes).status is JobStatus.PARTIALLY_COMPLETED
     source.things["denied"] = Thing("good", THINGS["denied"].data)
     assert attempt(folder, source, hashes=hashes).status is JobStatus.SUCCESSFULLY_COMPLETED
@@ -48,12 +60,12 @@ def collected(tmp_path: Path, hashes: tuple[Any, ...] = HASHES) -> Any:
 
 
 @pytest.mark.parametrize("large", [False, True])
-def test_the_manifest_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool) -> None:
+def test_the_manifest_has_them(monkeypatch: pytest.MonkeyPatch, large: bool) -> None:
     """Whether an item is read whole or streamed, tried again or retried, its hashes are those of its bytes."""
     if large:
         monkeypatch.setattr(shard, "SMALL_ITEM", 0)
         monkeypatch.setattr(shard, "LARGE_ITEM", 0)
-    rows = held(collected(tmp_path))
+    rows = held(_collected())
     for name, thing in THINGS.items():
         for algorithm in ("sha256", *HASHES):
             assert rows[name][algorithm] == hashlib.new(algorithm, thing.data).digest(), (name, algorithm)
@@ -61,7 +73,7 @@ def test_the_manifest_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 def test_nothing_more_than_asked(tmp_path: Path) -> None:
     """Of hashes that were not asked for there is no value, no column of the item lists and no manifest."""
-    folder = collected(tmp_path, ("sha1",))
+    folder = collected(("sha1",))
     assert {row["md5"] for row in held(folder).values()} == {None}
     _, result = export(folder, DirectoryStore(tmp_path / "out"), "directory")
     assert result.package is not None
@@ -77,7 +89,7 @@ def test_an_object_has_them_as_fixity(tmp_path: Path) -> None:
     """The inventory of an OCFL object has them of all its content, also later, and a wrong one is found."""
     root = tmp_path / "root"
     for hashes in (HASHES, ()):
-        _, result = export(collected(tmp_path, hashes), DirectoryStore(root), "ocfl")
+        _, result = export(collected(hashes), DirectoryStore(root), "ocfl")
         assert result.package is not None
         require_valid(root)
         assert verify(result.package).valid
@@ -109,7 +121,7 @@ def test_an_object_has_them_as_fixity(tmp_path: Path) -> None:
 @pytest.mark.parametrize("format", ["bagit", "directory"])
 def test_the_package_has_manifests_of_them(tmp_path: Path, format: str) -> None:
     """The package is valid, the same at each export, and the item lists say the same as the manifests."""
-    folder = collected(tmp_path)
+    folder = collected()
     job, result = export(folder, DirectoryStore(tmp_path / "out"), format, sha512=True)
     assert result.package is not None
     checked = verify(result.package)
@@ -139,7 +151,7 @@ def test_the_package_has_manifests_of_them(tmp_path: Path, format: str) -> None:
 @pytest.mark.parametrize("algorithm", HASHES)
 def test_a_wrong_hash_is_found(tmp_path: Path, algorithm: str) -> None:
     """`verify` holds the bytes to each manifest: one changed digit makes the package invalid."""
-    _, result = export(collected(tmp_path), DirectoryStore(tmp_path / "out"), "directory")
+    _, result = export(collected(), DirectoryStore(tmp_path / "out"), "directory")
     assert result.package is not None
     manifest = Path(result.package, f"manifest-{algorithm}.txt")
     text = manifest.read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,27 @@ import pytest
 from prefect_collect.escaping import csv_text
 from prefect_collect.exporting.portability import COLUMNS, NAMES
 from prefect_collect.job_folder import store_keys
+from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.packages import verify
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.verification import verify_job
 from tests.support.memory_source import MemorySource, Thing
-from tests.support.run_attempts import attempt, export, new_job
+from tests.support.memory_store import MemoryStore
+from tests.support.run_attempts import attempt, copied, export, new_job
 
 THINGS = ["good.txt", "aux/x", "A", "a", "=ends so.", "ab:c\nd"]
 
 
-def collected(tmp_path: Path) -> Any:
-    """Return a collection of items with such names."""
+def collected() -> JobFolder:
+    """Return a copy of a collection of items with such names."""
+    return copied(_collected())
+
+
+@cache
+def _collected() -> JobFolder:
     source = MemorySource({name: Thing("good", name.encode()) for name in THINGS})
-    folder = new_job(DirectoryStore(tmp_path / "staging"), source)
+    folder = new_job(MemoryStore(), source)
     attempt(folder, source)
     return folder
 
@@ -41,7 +49,7 @@ def listed(job: Any, number: int = 1) -> dict[str, dict[str, str]]:
 @pytest.mark.parametrize("format", ["bagit", "directory"])
 def test_an_export_warns_of_names(tmp_path: Path, format: str) -> None:
     """The warning counts and names them, the report lists each with its reason; the package has them unchanged."""
-    collection = collected(tmp_path)
+    collection = collected()
     job, result = export(collection, DirectoryStore(tmp_path / "out"), format)
     assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
     [warning] = result.warnings
@@ -60,7 +68,7 @@ def test_an_export_warns_of_names(tmp_path: Path, format: str) -> None:
 @pytest.mark.parametrize("format", ["bagit", "directory"])
 def test_an_export_with_portable_names(tmp_path: Path, format: str) -> None:
     """The list has the new name of each; another attempt, and another export, give the same bytes."""
-    collection = collected(tmp_path)
+    collection = collected()
     job, result = export(collection, DirectoryStore(tmp_path / "out"), format, portable_names=True)
     [warning] = result.warnings
     assert warning.startswith("4 items got another name in the package, one that every system accepts: ")

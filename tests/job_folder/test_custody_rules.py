@@ -157,7 +157,7 @@ def test_a_log_that_lacks_only_the_attempt_s_end(job: JobFolder) -> None:
     assert any("late" in problem.what for problem in verify_job(job).warnings)
 
 
-def test_what_an_incremental_job_does_without_is_said(job: JobFolder) -> None:
+def test_deleted_jobs_that_an_incremental_job_cannot_use_are_warned_of(job: JobFolder) -> None:
     """A collection that compares with a whole job and with a deleted one warns of the deleted one only."""
     record = new_job(job.store, a_source(), "other").record()
     assert since_options(job.store, record)["since_jobs"] == ["job"]

@@ -111,7 +111,7 @@ def test_what_the_log_does_not_vouch_for_is_not_exported(job: JobFolder, name: s
     assert not (tmp_path / "out").exists()
 
 
-def test_a_log_that_is_gone_or_changed_vouches_for_nothing(job: JobFolder, tmp_path: Path) -> None:
+def test_a_missing_or_changed_log_is_no_evidence(job: JobFolder, tmp_path: Path) -> None:
     """With no log, without its start, with a gap or a changed entry, the export is refused as evidence_corrupt."""
     logs = place(job, "custody")
     kept = shutil.copytree(logs, tmp_path / "kept")

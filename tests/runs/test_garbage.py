@@ -1,61 +1,54 @@
-"""What is searched for garbage while a job runs."""
+"""What is searched for garbage while a job runs: in a new process, as that of the tests has frozen its objects."""
 
 from __future__ import annotations
 
-import gc
-import weakref
-from collections.abc import Iterator
+import subprocess
+import sys
+from typing import Final
 
-import pytest
-
+_BOTH: Final = """
+import gc, weakref
 from prefect_collect.runs.garbage import new_garbage_only
 
+class Node:
+    pass
 
-class _Node:
-    """An object that can refer to itself."""
-
-    me: _Node
-
-
-def _circle() -> weakref.ref[_Node]:
-    node = _Node()
+def circle():
+    node = Node()
     node.me = node
     return weakref.ref(node)
 
-
-@pytest.fixture
-def unfrozen() -> Iterator[None]:
-    """Have nothing frozen, as in a user's program."""
-    was_frozen = gc.get_freeze_count()
-    gc.unfreeze()
-    yield
-    if was_frozen:
-        gc.freeze()
+"""
 
 
-@pytest.mark.usefixtures("unfrozen")
+def _run(program: str) -> None:
+    subprocess.run([sys.executable, "-c", _BOTH + program], check=True)
+
+
 def test_new_garbage_is_freed_and_old_garbage_later() -> None:
     """Garbage of the job is freed while it runs; what was garbage before is freed after the last job of the process."""
-    gc.disable()
-    old = _circle()
-    gc.enable()
+    _run("""
+gc.disable()
+old = circle()
+gc.enable()
+with new_garbage_only():
     with new_garbage_only():
-        with new_garbage_only():
-            new = _circle()
-            gc.collect()
-            assert (old() is None, new() is None) == (False, True)
+        new = circle()
         gc.collect()
-        assert old() is not None
+        assert (old() is None, new() is None) == (False, True)
     gc.collect()
-    assert old() is None
-    assert not gc.get_freeze_count()
+    assert old() is not None
+gc.collect()
+assert old() is None
+assert not gc.get_freeze_count()
+""")
 
 
-@pytest.mark.usefixtures("unfrozen")
 def test_a_program_that_freezes_itself_is_left_alone() -> None:
     """What a program has frozen stays frozen."""
-    gc.freeze()
-    with new_garbage_only():
-        pass
-    assert gc.get_freeze_count()
-    gc.unfreeze()
+    _run("""
+gc.freeze()
+with new_garbage_only():
+    pass
+assert gc.get_freeze_count()
+""")

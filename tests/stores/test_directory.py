@@ -27,12 +27,17 @@ from prefect_collect.errors import (
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.stores.os_errors import store_error
 from tests.stores.contract import StoreContract
+from tests.stores.patterned import MIB
+
+# A directory has no parts of uploads: more than the mebibyte that a writer gathers is large.
+_UNIT, _LARGE = MIB // 8, 5 * MIB
 
 
 class TestDirectoryStore(StoreContract):
     """The contract on a file system with unnamed files (tmpfs, ext4, XFS, Btrfs, …)."""
 
     many = 100
+    unit, large = _UNIT, _LARGE
 
     @pytest.fixture
     def tmp_path(self) -> Iterator[Path]:
@@ -50,6 +55,7 @@ class TestWithoutUnnamedFiles(StoreContract):
     """The contract on a file system without unnamed files (NFS, overlayfs, …): unfinished files are in ``.tmp``."""
 
     many = 100
+    unit, large = _UNIT, _LARGE
 
     @pytest.fixture
     def store(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DirectoryStore:

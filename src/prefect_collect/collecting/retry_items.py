@@ -36,7 +36,8 @@ class RetryItems:
 
     Held items are never among them. `retried` counts the items of the error report that are retried; `resolved`
     collects the ids of failed folders that could be listed now, whose items replace them in the account. Both are
-    complete when all items have been yielded. Once the `current_stop` is set, no item is looked up any more.
+    complete when all items have been yielded; `unlisted` then counts the held items that a new listing does not have.
+    Once the `current_stop` is set, no item is looked up any more.
     """
 
     source: Source
@@ -46,6 +47,7 @@ class RetryItems:
     previous: TaskResult
     retried: int = 0
     resolved: list[str] = field(default_factory=list)
+    unlisted: int = 0
     _folders: list[Item] = field(default_factory=list, repr=False)
 
     def has_unnamed(self) -> bool:
@@ -96,6 +98,8 @@ class RetryItems:
             # The folder now has items, or no longer exists: there is nothing left to account for.
             self.resolved += [item.id for item, is_listed in _known(batch, listed) if not is_listed]
         yield from self._contents(folders, [listed, held])
+        if self.query.limit is None:  # with one, the listing does not go on for what comes after
+            self.unlisted = sum(len(ids) - int(listed.contains(ids).sum()) for ids in self._held_ids())
         yield from ends
 
     def _unsuccessful(self) -> Iterator[Item]:
@@ -118,10 +122,14 @@ class RetryItems:
 
     def _held(self) -> IdSet:
         held = IdSet()
+        for ids in self._held_ids():
+            held.add(ids)
+        return held
+
+    def _held_ids(self) -> Iterator[list[str]]:
         key = store_keys.manifest_key(self.folder.job_id, self.previous.attempt)
         for batch in self.evidence.batches(key, columns=["item_id"]):
-            held.add(batch["item_id"].to_pylist())
-        return held
+            yield batch["item_id"].to_pylist()
 
     def _as_they_are(self, items: list[Item]) -> Iterator[Item]:
         """Yield the items as they are now, looked up a few at a time, because each may cost a request."""

@@ -39,6 +39,10 @@ FIRST: Final = "0" * 64
 DELETED: Final = "deleted"
 """The action of the last entry of a job: after it nothing is done to the job."""
 
+_OF_DELETED: Final = f'\n "action": "{DELETED}",\n'.encode()
+_WHO: Final = b'\n "who": '
+"""How these fields of an entry begin a line: those of its details are further in, and texts have no line breaks."""
+
 _ACTION: Final = re.compile(r"[a-z]+(-[a-z]+)*")
 _NUMBER: Final = re.compile(r"/custody/(\d{6,9})\.json\Z")
 _MANY: Final = 8
@@ -119,7 +123,7 @@ def append(folder: JobFolder, action: str, details: Mapping[str, Any] | None = N
         number += 1
         values = {
             "number": number, "at": datetime.now(UTC).isoformat(), "who": who or folder.who, "action": action,
-            "details": json.loads(_encoded(dict(details or {}))), "previous": previous,
+            "details": _as_read(dict(details or {})), "previous": previous,
         }  # fmt: skip
         sealed = _sealed(values)
         try:
@@ -190,6 +194,8 @@ def _entry(folder: JobFolder, number: int, data: bytes) -> Entry:
 
 
 def _refuse_deleted(folder: JobFolder, data: bytes, number: int) -> None:
+    if _OF_DELETED not in data:  # most entries need not be read for this
+        return
     try:
         entry = _entry(folder, number, data)
     except CorruptPart:
@@ -230,12 +236,19 @@ def _locate(folder: JobFolder, number: int) -> str:
 
 
 def _sealed(values: dict[str, Any]) -> bytes:
-    seal = hashlib.sha256(_encoded(values)).hexdigest()
-    return _encoded({**values, "seal": seal})
+    """Return the entry with its seal, which is the hash of the entry without it; `who` is the field after it."""
+    data = _encoded(values)
+    before, after, who = data.rpartition(_WHO)
+    seal = f'\n "seal": "{hashlib.sha256(data).hexdigest()}",'
+    return b"".join((before, seal.encode(), after, who))
 
 
 def _encoded(values: Mapping[str, Any]) -> bytes:
     return json.dumps(values, indent=1, sort_keys=True, allow_nan=False, default=_plain).encode("ascii") + b"\n"
+
+
+def _as_read(details: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps(details, sort_keys=True, allow_nan=False, default=_plain))
 
 
 def _plain(value: object) -> object:

@@ -1,4 +1,4 @@
-"""The names of files by which a package is told from other folders and archives, before any of them is read.
+"""The names of files by which a package is recognised among other folders and archives, before any of them is read.
 
 What lost some of its files has others, and so it stays a package, which is not valid.
 """
@@ -11,7 +11,7 @@ from typing import Final
 
 from prefect_collect.formats import FORMATS
 from prefect_collect.formats.registry import CUSTODY_DOCUMENTS
-from prefect_collect.packages.ocfl.names import DESCRIPTION, ROOT, SIDECAR
+from prefect_collect.packages.ocfl.names import ANY_OBJECT, DESCRIPTION, ROOT, SIDECAR
 from prefect_collect.packages.seals import GROUP_SEAL
 
 DESCRIPTIONS: Final = tuple(dict.fromkeys(facts.description for facts in FORMATS.values()))
@@ -34,7 +34,7 @@ def _any_of(names: Iterable[str]) -> str:
 
 
 _OWN_NAME: Final = rf"{_any_of(_OWN)}|(?:tag)?manifest-[^/\\]+\.txt"
-_OF_PACKAGES: Final = re.compile(rf"{_OWN_NAME}|0=ocfl_object_[^/\\]+", re.IGNORECASE)
+_OF_PACKAGES: Final = re.compile(rf"{_OWN_NAME}|{re.escape(ANY_OBJECT)}[^/\\]+", re.IGNORECASE)
 _IN_FOLDERS: Final = re.compile(rf"{_OWN_NAME}|{re.escape(ROOT)}|data/", re.IGNORECASE)
 _IN_ARCHIVES: Final = re.compile(
     rf"(?:^|[/\\])(?:{_OWN_NAME}|0=ocfl_[^/\\]+|{_any_of(_LISTS)})\Z|^(?:[^/\\]+[/\\])?data[/\\]", re.IGNORECASE

@@ -15,7 +15,7 @@ _SETS: Final[tuple[Format, ...]] = ("loadfile", "mail", "dataset")
 
 def recognised_format(index: FileIndex) -> Format:
     """Return the format of a package by the names of its files; a bag's if they are no package."""
-    # An OCFL object is told by its own folder alone, and its files may be bags and other packages.
+    # An OCFL object is recognised by its own folder alone, and its files may be bags and other packages.
     if _is_ocfl(index):
         return "ocfl"
     if next(index.named("bagit.txt"), None) is not None:

@@ -45,13 +45,14 @@ def fact_of(listed: Mapping[str, Any], fact: str) -> Any:
     return next(filter(None, map(listed.get, FACT_NAMES[fact])), None)
 
 
-def with_facts(item: Item, metadata: Mapping[str, Any]) -> Item:
+def with_facts(item: Item, metadata: Mapping[str, Any], stated_size: str = "") -> Item:
     """Return an item that is not there, with what a list says of it: whose it is, its size and its times.
 
-    A size or a time that cannot be understood exactly is left out; so is a time without a zone.
+    A size or a time that cannot be understood exactly is left out; so is a time without a zone. `stated_size` is a size
+    that the list states elsewhere.
     """
     listed = listed_facts(metadata)
-    size = str(fact_of(listed, "size") or "")
+    size = str(fact_of(listed, "size") or stated_size)
     is_number = size.isascii() and size.isdigit() and len(size) < len(str(LARGEST))
     return replace(
         item,

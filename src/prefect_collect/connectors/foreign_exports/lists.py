@@ -24,7 +24,7 @@ COUNTED: Final = "messages"
 _SCHEMA: Final = """
 CREATE TABLE documents (
     number INTEGER PRIMARY KEY, id TEXT, name TEXT, message TEXT, list INTEGER, metadata TEXT, keyed INTEGER,
-    seen INTEGER, elsewhere INTEGER, item TEXT
+    seen INTEGER, elsewhere INTEGER, item TEXT, size TEXT
 );
 CREATE INDEX documents_by_id ON documents (id);
 CREATE TABLE keys (document INTEGER, list INTEGER, key TEXT, back TEXT);
@@ -74,7 +74,7 @@ class Lists:
         """False if not all files were looked at, so that nothing can be said to be missing."""
 
     def add_file(self, path: str) -> None:
-        """Add a file that the export has, before any is told to be the one that a list means."""
+        """Add a file that the export has, before any is found to be the one that a list means."""
         with self._lock:
             self._paths.add(path)
 
@@ -93,7 +93,7 @@ class Lists:
             ]
             row = (
                 number, id_, texts.storable(document.name), messages[0] if messages else "", number_of_list, metadata,
-                bool(document.messages), False, False, None,
+                bool(document.messages), False, False, None, document.size[:20],
             )  # fmt: skip
             with self._lock:
                 self._database.execute(f"INSERT INTO documents VALUES ({', '.join('?' * len(row))})", row)
@@ -233,10 +233,10 @@ class Lists:
         once = "NOT EXISTS (SELECT 1 FROM {0} o WHERE o.id = {0}.id AND o.rowid < {0}.rowid)"
         elsewhere = "(elsewhere AND list NOT IN (SELECT list FROM binding))"
         where = f"NOT seen AND NOT {elsewhere}{but}{only} AND {once.format('documents')}"
-        for found, name, message, number, metadata in self._rows(
-            f"SELECT id, name, message, list, metadata FROM documents WHERE {where} ORDER BY number", values
+        for found, name, message, number, metadata, size in self._rows(
+            f"SELECT id, name, message, list, metadata, size FROM documents WHERE {where} ORDER BY number", values
         ):
-            yield Missing(found, name, message, self._sources[number], metadata=json.loads(metadata))
+            yield Missing(found, name, message, self._sources[number], metadata=json.loads(metadata), size=size)
         if self.lacking and source is None and id_ in (None, COUNTED):
             yield Missing(COUNTED, f"{self.lacking:,} messages", "", "the list of counts")
         where = f"NOT seen{only} AND {once.format('checksums')}"

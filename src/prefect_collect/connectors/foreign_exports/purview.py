@@ -45,7 +45,7 @@ def _read_list(file: File, lists: Lists) -> Reports | None:
     table = rows(file.stream())
     first = next(table, None)
     if first is None or not {*_PATHS} & {_plain(column) for column in first}:
-        return None  # a table of someone's own that happens to be called so
+        return None  # another table that has this name by chance
     return _kept(chain([first], table), lists, file.item.path)
 
 

@@ -39,7 +39,7 @@ def missing_item(missing: Missing, format_: Format) -> Item:
         f"{_MISSING}{missing.id}", f"{missing.name}/",
         failure=failure if is_failed else None, skipped=None if is_failed else failure,
     )  # fmt: skip
-    return with_facts(item, missing.metadata)
+    return with_facts(item, missing.metadata, missing.size)
 
 
 @dataclass
