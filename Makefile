@@ -26,9 +26,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The judge of OCFL objects is installed without what it requires: tests/support/ocfl_judge.py says why.
 OCFL := ocfl-py
-# Blocks of Prefect's integrations, in a folder of their own and without what they require but for azure-identity:
+# Blocks of Prefect's integrations, in a folder of their own and without what they require:
 # tests/support/integrations_blocks.py says why.
-INTEGRATIONS := prefect-gcp prefect-azure azure-identity msal msal-extensions
+INTEGRATIONS := prefect-gcp prefect-azure
 
 .PHONY: demo test quick instants large explore fuzz check docs bench format clean tools constraints
 
