@@ -5,6 +5,7 @@
 #   make quick    set up, and run the tests that need no server, with a tenth of the examples
 #   make instants  the tests that kill a job's process, at every instant of its life and with every way out (an hour)
 #   make large    every source with 10,000 items, and with an item of 5 GB (half an hour; 12 GB of disk)
+#   make explore  the property tests that need no server, with examples that no run before had (5 minutes)
 #   make fuzz     set up, and look with atheris for bytes that the readers of what others wrote do not expect (10 minutes)
 #   make check    set up, and run ruff, strict mypy, and the rules of how modules import each other
 #   make docs     set up, and make the site of the documentation in build/site; fails on dead links
@@ -14,7 +15,7 @@ PYTHON ?= $(firstword $(shell command -v python3.11 python3))
 VENV ?= .venv
 FUZZ_SECONDS ?= 60
 DEMO ?= demo
-WORKERS ?= 4
+WORKERS ?= 5
 
 # With it, each process of the tests would compile all modules, and rewrite all tests, anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -28,7 +29,7 @@ OCFL := ocfl-py
 # tests/support/integrations_blocks.py says why.
 INTEGRATIONS := prefect-gcp prefect-azure azure-identity msal msal-extensions
 
-.PHONY: demo test quick instants large fuzz check docs bench format clean tools constraints
+.PHONY: demo test quick instants large explore fuzz check docs bench format clean tools constraints
 
 demo: $(VENV)/installed
 	$(BIN)/prefect-collect demo $(DEMO)
@@ -45,6 +46,9 @@ instants: $(VENV)/installed-test
 
 large: $(VENV)/installed-test tools
 	LARGE=all $(BIN)/python -m pytest -q -s -o timeout=1800 tests/integration/sources -k 'many_items or 5_gb or large_run' $(ARGS)
+
+explore: $(VENV)/installed-test
+	EXPLORE=1 $(BIN)/python -m pytest -n $(WORKERS) --ignore tests/integration -m hypothesis $(ARGS)
 
 fuzz: $(VENV)/installed-fuzz
 	$(BIN)/python -m tests.fuzz $(FUZZ_SECONDS) $(ARGS)

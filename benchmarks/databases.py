@@ -38,7 +38,8 @@ with engine.connect().execution_options(stream_results=True) as connection:
 """
 
 
-def _fill(database: Database, rows: int) -> None:
+def fill(database: Database, rows: int) -> None:
+    """Make the tables `orders`, of so many rows, and `none`, without any."""
     if database.dialect == "postgresql":
         row = _ROW.format(x="x::int", made="timestamptz '2020-01-01 00:00:00+00' + x * interval '61.123456 s'")
         tables = [_TABLE.format(table=name, time="timestamptz", flag="boolean") for name in ("orders", "none")]
@@ -64,7 +65,7 @@ def _client(database: Database, table: str, where: str) -> Sequence[str]:
 
 
 def _compared(bench: Bench, title: str, client: str, database: Database, rows: int) -> Comparison:
-    _fill(database, rows)
+    fill(database, rows)
     worker, place = bench.worker(), Folders(bench.out)
     driver = "postgresql+psycopg" if database.dialect == "postgresql" else "mysql+pymysql"
     address = f"{driver}://{database.url.partition('://')[2]}"

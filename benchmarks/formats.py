@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.verified import verify_package
+from benchmarks.verified import run_verify
 from prefect_collect.blocks import FileSource
 from prefect_collect.errors import CollectError
 from prefect_collect.formats import FORMATS, require_source
@@ -120,7 +120,7 @@ def exported(place: Path, job_id: str, kind: str, format: Any) -> tuple[float, f
 
 def verified(package: str, count: int) -> tuple[float, float, int]:
     """Verify a package by the command; return seconds, of them CPU, and the peak memory of its processes in MiB."""
-    taken, found = verify_package(package)
+    taken, found = run_verify(package)
     print(f"  verify: {taken.seconds:.1f} s, CPU {taken.cpu:.1f} s, {taken.peak} MiB at the peak", flush=True)
     assert found["valid"], found["problems"][:3]
     assert found["items"] >= count, found["items"]

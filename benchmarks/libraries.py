@@ -96,7 +96,7 @@ def _listing() -> Row:
     from botocore.handlers import decode_list_object_v2
     from botocore.parsers import create_parser
 
-    from prefect_collect.connectors.s3.page import read_page
+    from prefect_collect.connectors.buckets.s3_page import read_page
 
     entries = "".join(
         f"<Contents><Key>in/folder/object-{number:07d}.bin</Key><LastModified>2024-02-29T12:00:00.000Z</LastModified>"

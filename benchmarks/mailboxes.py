@@ -65,7 +65,8 @@ SyncState *
 """
 
 
-def _message(number: int) -> bytes:
+def message(number: int) -> bytes:
+    """Return a message of `SIZE` bytes or a little less."""
     body = f"{number:08d}" * 9 + "\r\n"
     head = f"From: ann@x.example\r\nSubject: message {number}\r\nMessage-ID: <{number}@x.example>\r\n\r\n"
     return (head + body * (SIZE // len(body))).encode()
@@ -76,7 +77,7 @@ def imap(bench: Bench) -> Comparison:
     count = bench.small.count
     server = bench.stack.enter_context(dovecot(connections=20))
     mailbox, none = server.new_user(), server.new_user()
-    mailbox.deliver(_message(number) for number in range(count))
+    mailbox.deliver(message(number) for number in range(count))
     none.deliver([])
     worker, place = bench.worker(SSL_CERT_FILE=str(server.certificate)), Folders(bench.out)
     urls = [f"imaps://{box.user}@127.0.0.1:{server.tls_port}" for box in (mailbox, none)]
@@ -119,7 +120,7 @@ def _since(mailbox: Mailbox, folder: Path, *, whole: bool) -> tuple[float, float
     store = DirectoryStore(folder)
     record = replace(new_job(MemoryStore(), source).record(), job_id="probe")
     job = new_job(store, source, options=since_options(store, record))
-    mailbox.deliver([_message(MESSAGES)])
+    mailbox.deliver([message(MESSAGES)])
     began, cpu = time.perf_counter(), time.process_time()
     result = attempt(job, _Whole(source) if whole else source, workers=2)
     took = time.perf_counter() - began, time.process_time() - cpu
@@ -132,7 +133,7 @@ def main() -> None:
     with dovecot(connections=20) as server, tempfile.TemporaryDirectory() as name:
         os.environ["SSL_CERT_FILE"] = str(server.certificate)
         mailbox = server.new_user()
-        mailbox.deliver(_message(number) for number in range(MESSAGES))
+        mailbox.deliver(message(number) for number in range(MESSAGES))
         source = mailbox.source()
         assert attempt(new_job(DirectoryStore(Path(name)), source), source, workers=2).counts.succeeded == MESSAGES
         print("| of an incremental job | described anew | as it is | ratio |\n| --- | ---: | ---: | ---: |")

@@ -26,7 +26,8 @@ def warm() -> Spec:
     return {"seconds": time.perf_counter() - start}
 
 
-def _source(spec: Spec) -> Any:
+def source_of(spec: Spec) -> Any:
+    """Return the block of a data source."""
     import prefect_collect
     from prefect_collect import FileSource, HttpListSource, ObjectStoreSource, RcloneSource, SftpSource, WebDavSource
 
@@ -69,7 +70,7 @@ def run_collection(source: Spec, store: str, concurrency: int | None = None) -> 
     """Run the whole ``collect()`` call, over the Prefect server of PREFECT_API_URL."""
     from prefect_collect import collect
 
-    block = _source(source)
+    block = source_of(source)
     options = {"concurrency": concurrency} if concurrency else {}
     start = time.perf_counter()
     state = collect(source=block, store=store, name="bench", return_state=True, **options)
@@ -104,7 +105,7 @@ def run_engine(source: Spec, store: str) -> Spec:
     from prefect_collect.threads.progress import Progress
     from prefect_collect.threads.stop import Stop
 
-    block = _source(source)
+    block = source_of(source)
     start = time.perf_counter()
     opened = open_store(store)
     opened.require_exclusive_creates()
@@ -133,19 +134,6 @@ def list_keys(bucket: str, endpoint: str) -> Spec:
     start = time.perf_counter()
     count = sum(1 for _ in items_of(source))
     return {"seconds": time.perf_counter() - start, "succeeded": count}
-
-
-def verify_store(store: str, job_id: str) -> Spec:
-    """Verify a job where it is staged."""
-    from prefect_collect.job_folder.folder import JobFolder
-    from prefect_collect.stores import open_store
-    from prefect_collect.verification import verify_job
-
-    start = time.perf_counter()
-    found = verify_job(JobFolder(open_store(store), job_id))
-    if not found.valid:
-        raise RuntimeError(f"the job is not valid: {found.problems[:3]}")
-    return {"seconds": time.perf_counter() - start, "succeeded": found.items}
 
 
 def compare_since(store: str, job_id: str) -> Spec:

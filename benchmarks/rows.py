@@ -32,6 +32,7 @@ from benchmarks.serve_start import serve_start
 from benchmarks.sftp import sftp_big, sftp_to_files, sftp_to_files_latency
 from benchmarks.urls import urls_to_files, urls_to_files_latency
 from benchmarks.webdav import webdav_big, webdav_to_files, webdav_to_files_latency
+from benchmarks.workers import workers
 
 Measure = Callable[[Bench], Comparison | Sequence[Comparison] | list[Limit]]
 """Starts the servers of a group of rows and makes its data; returns what is to be compared, or values."""
@@ -50,6 +51,7 @@ ROWS: Final[dict[str, Measure]] = {
     "prefect-share": prefect_share,
     "serve": serve_start,
     "processes": processes,
+    "workers": workers,
     "ledger": ledger,
     "s3-listing": s3_listing,
     "many-items": many_items,

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.verified import verify_package
+from benchmarks.verified import run_verify
 from prefect_collect.archive.segments import Entry, SegmentWriter
 from prefect_collect.collecting.closing import Ending, close_attempt
 from prefect_collect.collecting.enumeration import Shard, enumerate_source
@@ -203,7 +203,7 @@ def verifying_job(place: str, items: int) -> None:
 
 def verifying_package(place: str, items: int) -> None:
     """Verify the package, by the command."""
-    taken, found = verify_package(f"{place}/out/scale.zip")
+    taken, found = run_verify(f"{place}/out/scale.zip")
     print(f"verify: package: {1e6 * taken.cpu / items:.1f} µs of CPU an item; memory {taken.peak} MiB, all processes")
     assert found["valid"], found["problems"][:3]
     assert found["items"] == items

@@ -56,6 +56,11 @@ class Sshd(Server):
         """Return the line of known_hosts for a port that leads to it."""
         return f"[127.0.0.1]:{port} {' '.join((self.folder / 'host.pub').read_text().split()[:2])}"
 
+    def source(self, root: Path, port: int) -> dict[str, Any]:
+        """Return the source of a folder, for `product`, over a port that leads to the server."""
+        url, key = f"sftp://{getpass.getuser()}@127.0.0.1:{port}{root}", (self.folder / "user").read_text()
+        return {"sftp": url, "private_key": key, "known_hosts": self.known_hosts(port) + "\n"}
+
 
 class Delay(Server):
     """A process through which a server is 20 ms away: 10 ms in each direction."""
@@ -92,12 +97,7 @@ def _rows(
     user, key, known = getpass.getuser(), server.folder / "user", server.folder / "known"
     known.write_text(server.known_hosts(port) + "\n")
     worker, place = bench.worker(), Folders(bench.out)
-
-    def source(root: Path) -> dict[str, Any]:
-        url = f"sftp://{user}@127.0.0.1:{port}{root}"
-        return {"sftp": url, "private_key": key.read_text(), "known_hosts": known.read_text()}
-
-    ours = collecting(worker, source(tree), source(nothing), data.count)
+    ours = collecting(worker, server.source(tree, port), server.source(nothing, port), data.count)
     at = f':sftp,host=127.0.0.1,port={port},user={user},key_file="{key}",known_hosts_file="{known}"'
 
     def rclone(setting: int, where: str, empty: bool) -> Took:

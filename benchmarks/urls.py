@@ -43,6 +43,13 @@ class Nginx(Server):
         self.wait_until(lambda: listens(self.port), 20)
 
 
+def write_list(place: Path, names: list[str], port: int) -> None:
+    """Write the list of files that a server of a port has."""
+    with place.open("w") as file:
+        for name in names:
+            file.write(json.dumps({"url": f"http://127.0.0.1:{port}/{name}", "name": name}) + "\n")
+
+
 def _rows(bench: Bench, title: str, data: DataSet, *, far: bool) -> Comparison:
     tree = bench.tree(data)
     server = bench.started(Nginx(bench.work / f"nginx-{len(bench.servers)}", tree, bench.log("nginx")))
@@ -52,9 +59,7 @@ def _rows(bench: Bench, title: str, data: DataSet, *, far: bool) -> Comparison:
     names = sorted(str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file())
     lists = {False: server.folder / "list.jsonl", True: server.folder / "empty.jsonl"}
     lists[True].touch()
-    with lists[False].open("w") as file:
-        for name in names:
-            file.write(json.dumps({"url": f"http://127.0.0.1:{port}/{name}", "name": name}) + "\n")
+    write_list(lists[False], names, port)
     full, none = ({"urls": f"urls://{lists[empty]}"} for empty in (False, True))
     ours = collecting(worker, full, none, data.count)
 

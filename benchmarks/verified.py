@@ -1,4 +1,4 @@
-"""What `prefect-collect verify PACKAGE` takes, with the forks by which it hashes: a process with threads makes none."""
+"""What `prefect-collect verify` of a package or a job's folder takes, with the forks by which it hashes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SAMPLE: Final = 0.05
 """Seconds between two looks at the memory."""
 
 
-def verify_package(package: str | os.PathLike[str]) -> tuple[Taken, dict[str, Any]]:
+def run_verify(what: str | os.PathLike[str]) -> tuple[Taken, dict[str, Any]]:
     """Run the command; return what it took, and what it found.
 
     CPU is that of the command and its forks. The peak is the most that all of them hold together, of some 20 looks a
@@ -29,7 +29,7 @@ def verify_package(package: str | os.PathLike[str]) -> tuple[Taken, dict[str, An
     """
     began, peak = time.perf_counter(), 0
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen([_PROGRAM, "verify", os.fspath(package), "--json"], stdout=said)
+        process = subprocess.Popen([_PROGRAM, "verify", os.fspath(what), "--json"], stdout=said)
         while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
             peak = max(peak, sum(map(_held, family(process.pid))))
             time.sleep(_SAMPLE)

@@ -24,7 +24,7 @@ _LONGEST: Final = 300
 def settings_text(source: Block) -> str:
     """Return the settings of a source that are not their defaults, as a JSON object; "" if there are none.
 
-    Only numbers, texts and lists of texts are told, each of a bounded length; an address without what signs it.
+    Only numbers, texts and lists of texts are recorded, each of a bounded length; an address without what signs it.
     Secrets and credentials are of other types.
     """
     found = _settings(source)

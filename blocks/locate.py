@@ -115,15 +115,18 @@ def source_from(
     return source.model_copy(update={"name": checked_name(name)}) if name else source
 
 
-def require_there(location: str) -> None:
-    """Raise SourceNotFound, as `source_from` does, if the location is a local path at which there is nothing."""
+def require_there(location: str, why: str = "") -> None:
+    """Raise SourceNotFound, as `source_from` does, if the location is a local path at which there is nothing.
+
+    `why` says that it is no saved block either.
+    """
     kind, is_inside, rest = location.partition(":")
     if is_inside and kind in INSIDE:
-        require_there(rest)
+        require_there(rest, why)
         return
     path = location.removeprefix("file://")
     if "://" not in path and not os.path.lexists(os.path.expanduser(path)):
-        raise _not_found(path)
+        raise _not_found(path, why)
 
 
 def source_at(url: str, fields: Mapping[str, Any]) -> DataSource:

@@ -15,7 +15,6 @@ from prefect.context import refresh_global_settings_context
 from prefect.settings import get_current_settings
 
 from prefect_collect.blocks.data_source import DataSource
-from prefect_collect.blocks.file_source import FileSource
 from prefect_collect.collecting.worker import ShardWork
 from prefect_collect.collecting.worker_processes import WorkerProcesses
 from prefect_collect.flows.attempt_work import AttemptWork
@@ -27,6 +26,11 @@ _QUOTA: Final = _CONTAINER / "cpu.max"
 
 _MOST_BY_NEED: Final = 4
 """The most workers that are not asked for: with small files, more are hardly faster, as the job lists them alone."""
+
+_BY_NEED: Final = {"prefect_collect.blocks.file_source", "prefect_collect.blocks.object_store_source"}
+"""The modules of the sources that are read by workers that are not asked for; imported here, they would bring boto3.
+Most others wait for their servers, have a limit of connections, which the threads hold already, or keep something for
+the attempt."""
 
 _MEMORY: Final = 256 << 20
 """Bytes of memory that must be available for each worker that is not asked for; it takes some 140 MiB."""
@@ -51,10 +55,9 @@ def count_workers(source: DataSource, workers: int | None) -> int:
 def workers_by_need(source: DataSource, workers: int | None) -> int:
     """Return how many workers to start when an attempt proves to need them; 0 if it is to go on in threads.
 
-    Only folders come into question: most other sources wait for their servers, have a limit of connections, which the
-    threads hold already, or keep something for the attempt.
+    Only folders and buckets come into question.
     """
-    if not CAN_FORK or type(source) is not FileSource:
+    if not CAN_FORK or type(source).__module__ not in _BY_NEED:
         return 0
     count = workers or min(_MOST_BY_NEED, usable_cores())
     return count if min(count, usable_cores()) > 1 and free_memory() >= count * _MEMORY else 0

@@ -24,6 +24,7 @@ from prefect_collect.escaping import one_line
 from prefect_collect.flows._job_flow import flow
 from prefect_collect.flows.attempt_work import AttemptWork
 from prefect_collect.flows.auto_exports import AutoExport, ensure_export, require_possible
+from prefect_collect.flows.drafting import save_as_draft
 from prefect_collect.flows.places import require_growing, require_places
 from prefect_collect.flows.runners import require_runner, shard_runner
 from prefect_collect.flows.running_job import RunningJob, block_id, forget_report, keep_log, pin_places, pin_query
@@ -91,6 +92,7 @@ def collect(
     runner_address: str | None = None,
     workers: Workers = None,
     only: str | None = None,
+    as_draft: bool = False,
 ) -> State[Any]:
     """Collect the items of a data source into a staging store, and account for every one of them.
 
@@ -121,6 +123,7 @@ def collect(
         workers: How many shards to collect at once; by default 2 threads, a process for each core (for "auto" up to
             4), or as many as the cluster has workers.
         only: For a retry: the location of an error report with the items to retry; by default all not succeeded.
+        as_draft: Save the collection as a draft, with an estimate on its page, and collect nothing until it is started.
 
     Returns:
         A state with the documented name, whose result is the attempt's `TaskResult`.
@@ -159,6 +162,8 @@ def collect(
         keep_log(job.session, folder)
         wanted = keep(folder, Query.of(query))
         pin_query(job.session, folder, wanted)
+        if as_draft and not folder.exists():
+            save_as_draft(job, folder, source, wanted, whose.job, auto_export)
         described = recorded_source(source, block_id(job.run, "source", source))
         estimate = None if since is not None or folder.exists() else find_estimate(opened, identity_of(source), wanted)
         known = {} if estimate is None else {ESTIMATE: estimate.to_json()}

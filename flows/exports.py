@@ -84,6 +84,8 @@ def export(
 ) -> State[Any]:
     """Export what a collection holds as a package that proves its own completeness.
 
+    The package is delivered as it is; `prefect-collect download JOB --to DIR --encrypt` makes an encrypted copy of it.
+
     Args:
         collection_job: The id of the collection. The export is bound to the items that it holds when it first starts.
         destination: Where the package goes: a directory, s3://bucket/prefix (gs://, az://), or a store block.

@@ -89,6 +89,12 @@ def is_unowned(run: FlowRun, now: datetime) -> bool:
     return unowned and run.state is not None and now - run.state.timestamp > OWNED_WITHIN
 
 
+def has_moved(client: SyncPrefectClient, run: FlowRun) -> bool:
+    """Return whether the run's state has changed since it was read."""
+    present = client.read_flow_run(run.id).state
+    return present is None or run.state is None or present.id != run.state.id
+
+
 def is_late_cancel_report(client: SyncPrefectClient, run: FlowRun) -> bool:
     """Return whether a worker reported an earlier cancellation late, on a job that was started again meanwhile.
 

@@ -28,7 +28,7 @@ from prefect.logging import get_logger
 from prefect_collect.errors import CollectError
 from prefect_collect.escaping import one_line
 from prefect_collect.flows.auto_exports import is_awaiting, settle_export
-from prefect_collect.flows.lost_runs import SET_BY_HAND, is_lost, may_be_left
+from prefect_collect.flows.lost_runs import SET_BY_HAND, has_moved, is_lost, may_be_left
 from prefect_collect.flows.settling import settle
 from prefect_collect.runs.labels import LEASE, QUEUED, WORKER, label_of, process_of
 from prefect_collect.runs.leaked_slots import (
@@ -128,7 +128,8 @@ def _hand_on(client: SyncPrefectClient, queue: SourceQueue, queue_state: QueueSt
     for run in [*queue.runs(client), *ended]:
         give_back_left(client, run, now)
     held = [run for run in ended if label_of(run, LEASE)]
-    left = [run for run in held if is_lost(run, now) or not process_of(run.labels).get("pid")]
+    gone = [run for run in held if is_lost(run, now) or not process_of(run.labels).get("pid")]
+    left = [run for run in gone if not has_moved(client, run)]
     for run in left:
         leave_queue(client, run)
     return left

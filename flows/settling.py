@@ -19,6 +19,7 @@ from prefect_collect.artifacts.publish import publish_status
 from prefect_collect.errors import EvidenceError, JobNotFound
 from prefect_collect.flows.auto_exports import follow_up
 from prefect_collect.flows.lost_runs import (
+    has_moved,
     is_asked_to_cancel,
     is_late_cancel_report,
     is_late_crash_report,
@@ -92,7 +93,7 @@ def _give_up(client: SyncPrefectClient, run_id: UUID, error: EvidenceError) -> s
     """
     run = client.read_flow_run(run_id)
     kind = kind_of(client, run)
-    if kind is None or run.state is None or not may_be_left(run, server_now()):
+    if kind is None or run.state is None or not _is_left(client, run, server_now()):
         return None
     canceled = run.state.type in (StateType.CANCELLED, StateType.CANCELLING) or label_of(run, CANCELED_BY)
     status = JobStatus.CANCELED if canceled else JobStatus.FAILED
@@ -131,7 +132,7 @@ def _is_left(client: SyncPrefectClient, run: FlowRun, now: datetime) -> bool:
     is_canceling = run.state is not None and run.state.type is StateType.CANCELLING
     if is_canceling and not (is_lost(run, now) or is_unowned(run, now) or unstarted(client, run)):
         return False
-    return not _has_moved(client, run)
+    return not has_moved(client, run)
 
 
 def _settle_canceled(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str:
@@ -206,7 +207,7 @@ def _put_end(
     result: TaskResult | None = None,
 ) -> str:
     """Set the final state in place of the lost process, publish it, start what waits for it, and return the message."""
-    if _has_moved(client, run):
+    if has_moved(client, run):
         return _HANDLED
     if result is not None:
         label(client, run.id, result_labels(result))
@@ -226,7 +227,7 @@ def _goes_on(client: SyncPrefectClient, run: FlowRun) -> bool:
 
 
 def _resume(client: SyncPrefectClient, run: FlowRun, kind: JobKind, *, counted: bool) -> str:
-    if _has_moved(client, run):
+    if has_moved(client, run):
         return _HANDLED
     times = int(label_of(run, RESUMED) or 0) + counted
     state = released_state(kind)
@@ -239,12 +240,6 @@ def _resume(client: SyncPrefectClient, run: FlowRun, kind: JobKind, *, counted: 
     publish_status(kind, JobStatus.QUEUED, run, state.message, occasion=run.state_id)
     leave_queue(client, run, keep=PLACE, labels={RESUMED: str(times)}, state=state)
     return state.message
-
-
-def _has_moved(client: SyncPrefectClient, run: FlowRun) -> bool:
-    """Return whether the run's state has changed since it was read."""
-    present = client.read_flow_run(run.id).state
-    return present is None or run.state is None or present.id != run.state.id
 
 
 def _end(client: SyncPrefectClient, run: FlowRun, kind: JobKind, result: TaskResult) -> str:

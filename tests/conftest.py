@@ -23,10 +23,10 @@ import pytest
 from hypothesis import settings
 
 from tests import collected
-from tests.examples import examples
+from tests.examples import EXPLORE, examples
 
-settings.register_profile("untimed", deadline=None, max_examples=examples(100))
-settings.load_profile("untimed")
+settings.register_profile("tests", deadline=None, max_examples=examples(100), derandomize=not EXPLORE)
+settings.load_profile("tests")
 
 _MEMORY: Final = Path("/dev/shm")
 _ENOUGH: Final = 8 << 30

@@ -13,6 +13,11 @@ QUICK: Final = bool(os.environ.get("QUICK"))
 STEP: Final = 9 if QUICK else 1
 """The step of the instants to try: ``range(0, total, STEP)``."""
 
+EXPLORE: Final = bool(os.environ.get("EXPLORE"))
+"""Whether property tests try other examples in each run (`make explore`); else they try the same ones, so that a run
+fails for what was changed and not by chance.
+"""
+
 LARGE: Final = os.environ.get("LARGE") == "all"
 """Whether each source also collects 10,000 items, and an item of 5 GB (`make large`)."""
 

@@ -164,6 +164,7 @@ def _main() -> None:
     for name in _PRELOADED:
         importlib.import_module(name)
     gc.enable()
+    gc.set_threshold(10_000)  # a twentieth of the time of a Prefect server went into searches among new objects
     tests, listening = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
     fork_at(listening, tests, path)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
+import pydoc
 import re
 import shutil
 import subprocess
@@ -77,6 +79,20 @@ def test_every_named_file_exists() -> None:
     assert missing == []
 
 
+def test_bare_names_of_modules_exist() -> None:
+    """A module that docs/architecture.md names without its folder lies in the folder of the one named before it."""
+    missing = []
+    for line in (DOCS / "architecture.md").read_text(encoding="utf-8").splitlines():
+        folder = ROOT / "src" / "prefect_collect"
+        for name in re.findall(r"`([\w./-]+\.py)`", line):
+            if "/" in name:
+                folder = next(base for base in (ROOT, ROOT / "src" / "prefect_collect") if (base / name).is_file())
+                folder = (folder / name).parent
+            elif not any((base / name).is_file() for base in (folder, ROOT / "src" / "prefect_collect")):
+                missing.append(name)
+    assert missing == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(page: Path) -> None:
     """Each link and picture of a page is a file of the repository, and each anchor a heading of its page."""
@@ -143,9 +159,17 @@ def _cells(line: str) -> list[str]:
 
 
 def test_the_docstring_of_the_package_names_what_is_public() -> None:
-    """`help(prefect_collect)` begins with a list of every public name."""
-    words = set(re.findall(r"\w+", prefect_collect.__doc__ or ""))
-    assert set(prefect_collect.__all__) - words == {"__version__"}
+    """`help(prefect_collect)` lists every public name with the first sentence of its own help, and little else.
+
+    So it does after the names were used, too.
+    """
+    said = " ".join((prefect_collect.__doc__ or "").split())
+    for name in (*prefect_collect._HOMES, "jobs"):
+        text = " ".join((inspect.getdoc(getattr(prefect_collect, name)) or "").split("\n\n")[0].split())
+        assert f" {name} {text.partition('. ')[0].removesuffix('.')}." in said, name
+    shown = pydoc.plain(pydoc.render_doc(prefect_collect)).splitlines()
+    assert len(shown) < 200
+    assert not any(line.startswith(("CLASSES", "    class ")) for line in shown)
 
 
 def test_every_block_is_on_the_page_of_prefects_ui() -> None:

@@ -6,6 +6,7 @@ import importlib
 import importlib.abc
 import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -101,7 +102,7 @@ def test_importing_the_package_imports_nothing_heavy(tmp_path: Path) -> None:
         import sys
         import prefect_collect
         heavy = ("prefect", "pyarrow", "pandas", "boto3", "obstore", "pycurl", "importlib.metadata")
-        assert set(prefect_collect.__all__) <= set(dir(prefect_collect))
+        assert {"collect", "FileSource", "jobs", "__version__"} <= set(dir(prefect_collect))
         print([name for name in sys.modules if name in heavy or name.startswith("prefect_collect.")])
     """
     assert _run(code, tmp_path).strip() == "['prefect_collect.names_later']"
@@ -116,12 +117,23 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
     assert prefect_collect.__version__ == importlib.metadata.version("prefect-collect") == PROJECT["project"]["version"]
 
 
+def test_type_checkers_see_what_is_imported_later() -> None:
+    """The package names the same modules to type checkers and editors as those that it imports its names from."""
+    import prefect_collect
+
+    text = Path(prefect_collect.__file__).read_text(encoding="utf-8")
+    stated = re.findall(r"^    from prefect_collect\.(\S+) import (\w+) as (\w+)$", text, re.MULTILINE)
+    assert {name: home for home, name, alias in stated if name == alias} == prefect_collect._HOMES
+    assert {*prefect_collect._HOMES, "jobs", "__version__"} <= set(dir(prefect_collect))
+
+
 def _import_first(name: str) -> None:
     """Import a facade before all other modules of prefect_collect, and print what it names."""
     _forget("prefect_collect")
     warnings.simplefilter("ignore")  # Prefect warns of types of blocks that are defined again
     module = importlib.import_module(name)
-    print(*module.__all__, *(f"{each}-is-missing" for each in module.__all__ if not hasattr(module, each)))
+    names = vars(module).get("__all__") or sorted(module._HOMES)
+    print(*names, *(f"{each}-is-missing" for each in names if not hasattr(module, each)))
 
 
 @pytest.mark.parametrize("facade", FACADES)

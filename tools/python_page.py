@@ -1,6 +1,7 @@
 """Write the reference in docs/python.md from the docstrings of the public names: `python -m tools.python_page`.
 
-griffe reads the sources, so nothing is imported; the names in `__all__` of the public modules are public.
+griffe reads the sources, so nothing is imported. Public are the names in `__all__` of the public modules, and those
+that the package itself imports for type checkers.
 """
 
 from __future__ import annotations
@@ -41,12 +42,16 @@ def reference() -> str:
     parts = []
     for name, line in MODULES.items():
         module = package if name == "prefect_collect" else package[name.removeprefix("prefect_collect.")]
-        names = sorted(map(str, module.exports or ()), key=str.lower)
+        names = sorted(map(str, module.exports or _for_type_checkers(module)), key=str.lower)
         objects = [module[each] for each in names if each in module.members]
         shown = [each for each in objects if each.canonical_path not in seen and not each.is_module]
         seen |= {each.canonical_path for each in shown}
         parts += [f"## Reference: {name}", "", line, "", *(text for each in shown for text in _object(each))]
     return "\n".join(parts).replace("\n\n\n", "\n\n")
+
+
+def _for_type_checkers(module: griffe.Object | griffe.Alias) -> Iterator[str]:
+    return (name for name, each in module.members.items() if each.is_alias and not each.runtime)
 
 
 def _object(found: griffe.Object | griffe.Alias) -> Iterator[str]:

@@ -94,7 +94,7 @@ def run_job(
         for session in sessions:
             if not _end_unpublished(session):
                 with suppress(RuntimeError):  # no more threads can be started: the recovery flow does it
-                    in_background(_end_later, session, name="untold end")
+                    in_background(_end_later, session, name="end later")
     for session in sessions:
         number = number or session.interrupts.number
         is_aborted = state is None and failure is None

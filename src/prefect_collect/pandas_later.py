@@ -2,7 +2,7 @@
 
 pyarrow imports pandas at the first array that is made from a list, to know its columns when it meets them (26.0:
 `_PandasAPIShim._check_import`): half a second of each command, and of each job's process, which need none. Here it
-finds none at first; when anything imports pandas later, pyarrow is told so, and then knows its columns as ever.
+finds none at first; when anything imports pandas later, pyarrow is notified, and then knows its columns as ever.
 """
 
 from __future__ import annotations

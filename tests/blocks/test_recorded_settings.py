@@ -29,7 +29,7 @@ def told(source: DataSource) -> dict[str, Any]:
     return JobRecord("id", JobKind.COLLECTION, "name", recorded, "base").source_settings
 
 
-def test_what_is_told(tmp_path: Path) -> None:
+def test_what_is_recorded(tmp_path: Path) -> None:
     """Settings that are not their defaults are recorded, of an inner source too; places, paces and defaults are not."""
     links = FileSource(root=tmp_path, follow_symlinks=True)
     assert told(links) == {"follow_symlinks": True}
@@ -41,7 +41,7 @@ def test_what_is_told(tmp_path: Path) -> None:
     assert told(tables) == {"tables": "a, b"}
 
 
-def test_secrets_are_not_told() -> None:
+def test_secrets_are_not_recorded() -> None:
     """No secret is recorded, and a long text is cut."""
     secrets: dict[str, Any] = {"url_query": "hush-1", "headers": {"host": {"Authorization": "hush-2"}}}
     listed = HttpListSource.model_validate(

@@ -51,13 +51,14 @@ def _fails_until_repaired(tmp_path: Path) -> None:
     assert (tree / broken.path.name).read_text() == broken.path.name
 
 
-def test_only_its_own_folder_is_emptied(tmp_path: Path) -> None:
-    """The folder of an earlier demonstration is emptied; any other folder that is not empty is refused."""
-    prepare(tmp_path / "demo")
-    (tmp_path / "demo" / "source").mkdir()
-    (tmp_path / "demo" / "notes").write_text("mine")
-    prepare(tmp_path / "demo")
-    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == [".prefect-collect-demo", "notes"]
+def test_an_earlier_demonstration_is_kept(tmp_path: Path) -> None:
+    """An earlier demonstration stays as it is, and the next has a folder of its own; any other folder that is not empty
+    is refused.
+    """
+    assert prepare(tmp_path / "demo") == tmp_path / "demo"
+    (tmp_path / "demo" / "staging").mkdir()
+    assert [prepare(tmp_path / "demo").name for _ in range(2)] == ["demo-2", "demo-3"]
+    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == [".prefect-collect-demo", "staging"]
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes").write_text("mine")
     with pytest.raises(UsageError, match="not from a demonstration"):

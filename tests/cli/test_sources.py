@@ -68,7 +68,7 @@ def test_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_server_that_is_not_there(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The exit code is 4; the code, the message and what to do are shown."""
-    monkeypatch.setattr("prefect_collect.connectors.s3.asking._RETRY", RetryPolicy(wait_initial=0.001))
+    monkeypatch.setattr("prefect_collect.connectors.buckets.listing._RETRY", RetryPolicy(wait_initial=0.001))
     command = ["sources", "test", "s3://bucket/x", "--endpoint-url", "http://127.0.0.1:9", "--anonymous"]
     assert run(command) == 4
     out = capsys.readouterr().out

@@ -34,9 +34,12 @@ def _shown(width: int) -> str:
 
 @pytest.mark.parametrize("width", [20, 38, 50, 60, 80, 100, 132, 200])
 def test_nothing_is_cut(width: int) -> None:
-    """In any width no line is too long, numbers and ids are whole, and a column that is left out is named."""
+    """In any width no line is too long or ends in spaces, numbers and ids are whole, and a column that is left out is
+    named.
+    """
     shown = _shown(width)
     assert all(len(line) <= width for line in shown.splitlines()), shown
+    assert not re.search(" $", shown, re.MULTILINE), shown
     for whole in ("1,234,567", "24f7d136", "24f7d137"):
         assert whole in shown
     assert "12.5 GiB" in shown or "too narrow to show: bytes" in re.sub(r"\s+", " ", shown)

@@ -22,6 +22,9 @@ pytestmark = pytest.mark.usefixtures("no_server")
         (["colect"], "No such command 'colect'"),
         (["collect"], "Missing argument 'URL|PATH|SOURCE'"),
         (["collect", ".", "--frobnicate"], "No such option"),
+        (["export", UNKNOWN_ID, "--to", "x", "--encrypt"], "`prefect-collect download JOB --to DIR --encrypt`"),
+        (["collect", ".", "--export-to", "x", "--passphrase-from", "y"], "download JOB --to DIR --encrypt"),
+        (["retry", UNKNOWN_ID, "--encrypt"], "No such option"),
         (["collect", ".", "--tries", "0"], "Invalid value for '--tries'"),
         (["collect", ".", "--min-size", "many"], "'many' is not a size"),
         (["collect", ".", "--custodian", "a\nb"], "custodian must be one line of at most 200 characters"),
@@ -188,7 +191,10 @@ def test_places_that_can_be_no_folder(place: str, tmp_path: Path, capsys: pytest
 
 
 def test_a_folder_that_is_no_package(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder without any file of a package is wrong use; a bag without its bagit.txt is not valid."""
+    """A folder without any file of a package is wrong use, also with a list of items or a file named as the payload.
+
+    A bag without its bagit.txt is not valid.
+    """
     (tmp_path / "letters").mkdir()
     for number in range(200):
         (tmp_path / "letters" / str(number)).touch()
@@ -196,6 +202,10 @@ def test_a_folder_that_is_no_package(tmp_path: Path, capsys: pytest.CaptureFixtu
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1)
     assert "The folder is no package: it has neither bagit.txt, group.json, load-file.json, " in err
+    for name in ("items.csv", "chain-of-custody.pdf", "data"):
+        (tmp_path / "letters" / name).touch()
+    assert run(["verify", str(tmp_path / "letters")]) == 2
+    assert "The folder is no package: " in capsys.readouterr().err
     (tmp_path / "letters" / "group.json").touch()
     assert run(["verify", str(tmp_path / "letters")]) == 4
     capsys.readouterr()

@@ -14,8 +14,8 @@ from prefect_collect.collecting.busy_core import AFTER, BusyCore
         (2 * AFTER, AFTER, True),
         (AFTER - 0.1, AFTER - 0.1, False),
         (AFTER, 2 * AFTER, False),
-        (100.0, 124.0, True),
-        (100.0, 126.0, False),
+        (100.0, 142.0, True),
+        (100.0, 143.0, False),
     ],
 )
 def test_a_core_is_busy(cpu: float, clock: float, busy: bool) -> None:

@@ -17,6 +17,7 @@ from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.threads.progress import Progress
 from prefect_collect.threads.stop import Stop
+from prefect_collect.verification import verify_job
 from tests.support.memory_source import MemorySource, Thing
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, held, new_incremental_job, new_job, unsuccessful
@@ -31,12 +32,13 @@ class Dated(MemorySource):
 
     created: dict[str, Any] = field(default_factory=dict)
     said: dict[str, Any] | None = None
+    owner: str | None = None
 
     def __post_init__(self) -> None:
         self.things = {id_: Thing(data=b"x") for id_ in self.created}
 
     def _item(self, id_: str) -> Item:
-        return replace(super()._item(id_), created=self.created[id_])
+        return replace(super()._item(id_), created=self.created[id_], custodian=self.owner)
 
     def _content(self, item: Item) -> Content:
         return replace(super()._content(item), metadata=self.said)
@@ -82,28 +84,52 @@ def test_another_time_of_creation_is_no_change() -> None:
     assert source.opened == {"a": 1}
 
 
-def test_a_time_of_change_that_is_not_listed(tmp_path: Path) -> None:
-    """An item that was not attempted, and that a retry reads without listing it anew, keeps the time of its last change
-    in its metadata, as the column of listed times is empty then.
+class Canceled(Progress):
+    """Cancels the job when its items are listed."""
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__()
+        self._stop = stop
+
+    def add(self, **counts: int) -> None:
+        """Count, and cancel."""
+        super().add(**counts)
+        self._stop.set(CANCELED)
+
+
+def test_times_of_items_that_were_not_attempted(tmp_path: Path) -> None:
+    """Items that were not attempted keep their times for a retry, which does not list them anew; of one that was
+    changed since, the time that its source states when it is opened counts, for the ledger, and in the segment.
     """
     (tmp_path / "root").mkdir()
     for name in "ab":
         (tmp_path / "root" / name).write_bytes(b"x")
         os.utime(tmp_path / "root" / name, (1_551_675_967, 1_551_675_967))
     source, stop = FileSource(root=tmp_path / "root"), Stop()
-
-    class Canceled(Progress):
-        """Cancels the job when its items are listed."""
-
-        def add(self, **counts: int) -> None:
-            """Count, and cancel."""
-            super().add(**counts)
-            stop.set(CANCELED)
-
     job = new_job(DirectoryStore(tmp_path / "store"), source)
-    assert attempt(job, source, stop=stop, progress=Canceled()).counts.not_attempted == 2
+    assert attempt(job, source, stop=stop, progress=Canceled(stop)).counts.not_attempted == 2
+    listed = datetime.fromtimestamp(1_551_675_967, UTC)
+    assert [row["source_modified"] for row in unsuccessful(job).values()] == [listed] * 2
+    os.utime(tmp_path / "root" / "b", (1_700_000_000, 1_700_000_000))
     assert attempt(job, source).status is JobStatus.SUCCESSFULLY_COMPLETED
     check_account(job)
-    assert [(row["source_modified"], json.loads(row["metadata"])) for row in held(job).values()] == [
-        (None, {"modified": "2019-03-04T05:06:07+00:00"})
+    assert verify_job(job).valid
+    assert {row["path"]: (row["source_modified"], row["metadata"]) for row in held(job).values()} == {
+        "a": (listed, None), "b": (datetime.fromtimestamp(1_700_000_000, UTC), None),
+    }  # fmt: skip
+
+
+def test_facts_of_items_that_were_not_attempted() -> None:
+    """What a listing states of items, their creation and whose they are, travels with them through two retries; the
+    error report tells it meanwhile.
+    """
+    source = Dated(created={"a": BORN, "b": BORN}, said={"labels": ["x"]}, owner="Ann")
+    job, stop = new_job(MemoryStore(), source), Stop()
+    attempt(job, source, stop=stop, progress=Canceled(stop))
+    attempt(job, source, stop=stop, progress=Canceled(stop))
+    assert [(row["source_created"], row["custodian"]) for row in unsuccessful(job).values()] == [(BORN, "Ann")] * 2
+    attempt(job, source)
+    check_account(job)
+    assert [(json.loads(row["metadata"])["created"], row["custodian"]) for row in held(job).values()] == [
+        (BORN.isoformat(), "Ann")
     ] * 2

@@ -40,7 +40,7 @@ class ContinuingSource(MemorySource):
         yield ListingEnd("all were given", warnings=("The folder is another one.",))
 
 
-def test_a_source_is_told_what_is_held() -> None:
+def test_a_source_gets_what_earlier_jobs_hold() -> None:
     """A source that can is told, by id, of what each item was when an earlier job listed it, and its warnings are in
     the result, also if the process is lost before it closes the attempt.
     """

@@ -184,7 +184,7 @@ def test_tolerance_is_judged_over_the_whole_job_also_in_a_retry() -> None:
     assert (result.counts.failed, result.counts.not_attempted, job_rows(folder)) == (2, 0, [])
 
 
-def test_an_old_report_takes_up_nothing_that_is_held() -> None:
+def test_an_old_report_retries_nothing_that_is_held() -> None:
     """A retry with a report of an earlier attempt works on those of its rows that still have not succeeded."""
     source = MemorySource(some("denied", 4) | some("good", 2))
     folder = new_job(MemoryStore(), source)

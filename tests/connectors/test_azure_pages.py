@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from prefect_collect.connectors.object_store._pages import marker_in, read_azure_page
-from prefect_collect.connectors.s3.page import Entry, Page
+from prefect_collect.connectors.buckets.page import Entry, Page
+from prefect_collect.connectors.object_store._azure_page import marker_in, read_azure_page
 from prefect_collect.errors import SourceError
 
 

@@ -17,9 +17,10 @@ from tests.examples import examples
 from tests.support.multistatus import failed, file, folder, multistatus
 
 ROOT = Root("https://host:8443", "host", (b"remote.php", b"dav"), "webdavs://host:8443/remote.php/dav")
-NAMES = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="/\0"), min_size=1, max_size=12).filter(
-    lambda name: name not in (".", "..")
-)
+NAMES = (
+    st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="/\0"), min_size=1, max_size=12)
+    | st.text("aZ0._~-", min_size=1, max_size=12)
+).filter(lambda name: name not in (".", ".."))
 
 
 def parsed(document: bytes, pieces: int = 1) -> list[Resource]:
@@ -115,6 +116,18 @@ def test_documents_in_pieces(entries: list[tuple[str, int]], pieces: int, data: 
     ]
     with pytest.raises(BadDocument):
         parsed(document[: data.draw(st.integers(0, len(document) - 1))])
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        (b"", ""), (b"a/b-1.txt", "a/b-1.txt"), (b"a/", "a/"), (b"a//b", "a/b"), (b"a b/c", "a%20b/c"),
+        (b"a%2Fb", "a%252Fb"), (b"a?b#c", "a%3Fb%23c"), ("é".encode(), "%C3%A9"), (b"a\n", "a%0A"),
+    ],
+)  # fmt: skip
+def test_paths_as_they_are_sent(path: bytes, sent: str) -> None:
+    """The URL of a path has its names below the root, escaped where they must be."""
+    assert ROOT.url(path) == f"https://host:8443/remote.php/dav/{sent}"
 
 
 @given(st.lists(NAMES, min_size=1, max_size=5), st.booleans())

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from prefect_collect.blocks import PurviewExportSource
 from prefect_collect.sources.listing import items_of, proven
+from tests.support.mbox_bytes import mail
 from tests.support.memory_store import MemoryStore
 from tests.support.purview_export import DOCUMENT, MESSAGES, SENT, row, table, write_purview_export
-from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
+from tests.support.run_attempts import attempt, check_account, export, held, new_job, unsuccessful
 
 
 def test_a_whole_export(tmp_path: Path) -> None:
@@ -99,3 +103,41 @@ def test_a_table_that_breaks(tmp_path: Path) -> None:
     assert found == {
         "a.eml/": "missing_in_export", "Items.csv/id-2": "not_exported", "Items.csv": "unreadable_list",
     }  # fmt: skip
+
+
+def test_what_the_list_says_of_what_is_not_there(tmp_path: Path) -> None:
+    """The custodian, size and times that a list states travel with items that are missing, that were not exported, or
+    whose bytes are wrong: into the error report, through a retry, and into EXCEPTIONS.csv. What is no number and no
+    time with a zone is left out; the job's own patterns go before the list.
+    """
+    dated = {"Size": "12", "O365_date_created": "2024-01-02T03:04:05Z", "O365_date_modified": "2024-02-02T03:04:05Z"}
+    unclear = {"Size": "12 KB", "O365_date_modified": "1/2/2024", "O365_date_created": "1601-01-01T00:00:00Z"}
+    listed = [
+        {**row(1, "a.eml", None), "Custodian": "Ann", **dated},
+        {**row(2, "", None), "Error message": "The item is encrypted", "Custodian": "Bob", **dated},
+        {**row(3, "c.eml", b"other"), "Custodian": "Cid", **dated},
+        {**row(4, "d.eml", None), "Custodian": "Dan", **unclear},
+        {**row(5, "mine/e.eml", None), "Custodian": "Eve", **unclear},
+    ]
+    (tmp_path / "Items.csv").write_bytes(table(listed))
+    (tmp_path / "c.eml").write_bytes(mail(1))
+    source = PurviewExportSource(inside=str(tmp_path))
+    job = new_job(MemoryStore(), source, options={"custodians": [{"pattern": "mine/**", "custodian": "Me"}]})
+    born, changed = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC), datetime(2024, 2, 2, 3, 4, 5, tzinfo=UTC)
+    for _ in range(2):
+        attempt(job, source)
+        check_account(job)
+        names = ("custodian", "size", "source_created", "source_modified")
+        facts = {row["path"]: tuple(row[name] for name in names) for row in unsuccessful(job).values()}
+        assert facts.pop("c.eml")[0] == "Cid"
+        assert facts == {
+            "a.eml/": ("Ann", 12, born, changed), "Items.csv/id-2": ("Bob", 12, born, changed),
+            "d.eml/": ("Dan", None, None, None), "mine/e.eml/": ("Me", None, None, None),
+        }  # fmt: skip
+    store = MemoryStore()
+    export(job, store, "loadfile-directory")
+    (name,) = [blob.key for blob in store.list() if blob.key.endswith("/EXCEPTIONS.csv")]
+    listed = [*csv.DictReader(io.StringIO(store.read(name).decode("utf-8-sig")))]
+    assert {
+        (one["Original Path"], one["Custodian"], one["File Size"], one["Date Last Modified UTC"]) for one in listed
+    } >= {("a.eml/", "Ann", "12", "2024-02-02 03:04:05"), ("d.eml/", "Dan", "", "")}

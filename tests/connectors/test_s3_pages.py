@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefect_collect.connectors.s3.page import Page, read_page
+from prefect_collect.connectors.buckets.page import Page
+from prefect_collect.connectors.buckets.s3_page import read_page
 from prefect_collect.errors import SourceError
 from tests.examples import examples
 
@@ -115,7 +116,7 @@ def test_what_servers_differ_in() -> None:
 
 
 @pytest.mark.parametrize("size", ["-1", "1e3", "", "9" * 19, "9" * 5000, "٣", "0x10"])
-def test_an_odd_size_is_one_that_is_not_said(size: str) -> None:
+def test_an_unusable_size_is_none(size: str) -> None:
     """An object with an unusable size does not spoil the page: its size is None, and not compared."""
     page = read(PAGE.replace("<Size>3", f"<Size>{size}"))
     assert [entry.size for entry in page.entries] == [None, 0]

@@ -17,6 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefect_collect.codes import CODES
+from prefect_collect.connectors.buckets.page import Entry
+from prefect_collect.connectors.buckets.s3_page import read_page
 from prefect_collect.connectors.errors import body_error, one_line
 from prefect_collect.connectors.http.engine import Answer, curl_error
 from prefect_collect.connectors.http.headers import http_date
@@ -24,7 +26,6 @@ from prefect_collect.connectors.s3._boto import boto_error
 from prefect_collect.connectors.s3._listing import _item
 from prefect_collect.connectors.s3._sigv4 import Keys, Signer
 from prefect_collect.connectors.s3.headers import WANTED, content_of
-from prefect_collect.connectors.s3.page import Entry, read_page
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item
 

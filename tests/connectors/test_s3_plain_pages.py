@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_collect.connectors.s3._plain_page import plain_page
+from prefect_collect.connectors.buckets._plain_page import plain_page
 from prefect_collect.errors import SourceError
 from tests.connectors.test_s3_pages import MANY, TAGS, outcome, read
 

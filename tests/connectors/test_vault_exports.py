@@ -89,6 +89,10 @@ def test_what_is_missing(folder: Path) -> None:
     check_account(job)
     failed = {path for path, code in reported(unsuccessful(job)).items() if code == "missing_in_export"}
     assert failed == {"lost_4.txt/", "Matter-1.mbox/", "Matter-3.zip/"}
+    # The size that its list states; a list of checksums states none.
+    assert {row["path"]: row["size"] for row in unsuccessful(job).values() if row["path"] in failed} == {
+        "lost_4.txt/": 9, "Matter-1.mbox/": 9, "Matter-3.zip/": None,
+    }  # fmt: skip
     (folder / "lost_4.txt").write_bytes(b"found")
     attempt(job, source_of(folder))
     check_account(job)

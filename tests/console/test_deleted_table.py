@@ -50,7 +50,7 @@ def test_nothing_is_shown_of_nothing() -> None:
     assert page(deleted_table(DeletedJobs((), AT, ()))).strip() == ""
 
 
-def test_what_was_not_found_out_is_said() -> None:
+def test_what_could_not_be_read_is_named() -> None:
     """A store that cannot be read is named, and so is a run that may be on another server."""
     shown = page(deleted_table(DeletedJobs((job(origin=Origin.ELSEWHERE),), AT, ("The store is away. [s3://b]",))))
     assert "Not known to this Prefect server" in shown

@@ -257,7 +257,7 @@ def test_jobs_that_cannot_be_compared(tmp_path: Path) -> None:
 def test_an_export_that_failed_withholds_nothing(tmp_path: Path) -> None:
     """Items of a package that could not be made are not attempted, also those that would not be delivered."""
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "test.zip").write_bytes(b"of somebody else")
+    (tmp_path / "out" / "test.zip").write_bytes(b"of others")
     job, result = export(collected(tmp_path), DirectoryStore(tmp_path / "out"), deduplicate="global")
     assert (result.counts.not_attempted, result.counts.skipped) == (len(THINGS), 0)
     assert verify_job(job).valid

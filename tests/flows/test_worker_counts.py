@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_collect.blocks import FileSource, ImapSource
+from prefect_collect.blocks import FileSource, ImapSource, ObjectStoreSource
 from prefect_collect.flows import _worker_processes
 from prefect_collect.flows._worker_processes import count_workers, usable_cores, workers_by_need
 
@@ -47,7 +47,7 @@ class _OfAUser(FileSource):
 
 
 def test_workers_that_are_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Folders are read by up to four workers, if there are cores and memory for them; nothing else is."""
+    """Folders and buckets are read by up to four workers, if there are cores and memory for them; nothing else is."""
     folder = FileSource(root=Path("/tmp"))
     monkeypatch.setattr(_worker_processes, "_CONTAINER", tmp_path)
     found = []
@@ -55,6 +55,8 @@ def test_workers_that_are_not_asked_for(tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.setattr(_worker_processes, "usable_cores", lambda cores=cores: cores)
         found.append((workers_by_need(folder, None), workers_by_need(folder, 3), workers_by_need(folder, 1)))
     assert found == [(0, 0, 0), (2, 3, 0), (4, 3, 0)]
+    for url in ("s3://bucket", "gs://bucket", "az://container"):
+        assert workers_by_need(ObjectStoreSource(url=url), None) == 4
     assert workers_by_need(_OfAUser(root=Path("/tmp")), None) == 0
     assert workers_by_need(ImapSource(url="imaps://anna@mail.example"), None) == 0
     (tmp_path / "memory.current").write_text(f"{1 << 30}\n")

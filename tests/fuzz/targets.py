@@ -12,6 +12,7 @@ from typing import Any
 
 from prefect_collect.blocks import FileSource
 from prefect_collect.codes import Failure
+from prefect_collect.connectors.buckets.s3_page import read_page
 from prefect_collect.connectors.containers.entries import Entry
 from prefect_collect.connectors.containers.tree import FileTree
 from prefect_collect.connectors.errors import body_error
@@ -32,9 +33,8 @@ from prefect_collect.connectors.mail.header import metadata_of as header_metadat
 from prefect_collect.connectors.mail.texts import few
 from prefect_collect.connectors.mail.texts import named as message_name
 from prefect_collect.connectors.mbox.splitting import messages as split_mbox
-from prefect_collect.connectors.object_store._pages import read_azure_page
+from prefect_collect.connectors.object_store._azure_page import read_azure_page
 from prefect_collect.connectors.s3.headers import content_of
-from prefect_collect.connectors.s3.page import read_page
 from prefect_collect.connectors.sftp import _packets as packets
 from prefect_collect.connectors.url_list.entries import BadLine, parse_line
 from prefect_collect.connectors.webdav.multistatus import BadDocument, Multistatus, Resource

@@ -76,8 +76,8 @@ class GcsServer:
     @cached_property
     def client(self) -> Any:
         """A client that is independent of the code under test."""
-        nobody = AnonymousCredentials()
-        return storage.Client(project="tests", credentials=nobody, client_options={"api_endpoint": self.url})
+        anonymous = AnonymousCredentials()
+        return storage.Client(project="tests", credentials=anonymous, client_options={"api_endpoint": self.url})
 
     def new_bucket(self) -> str:
         """Create an empty bucket, and return its name."""

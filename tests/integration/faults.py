@@ -35,6 +35,7 @@ class Fault:
     method: str = ""
     path: str = ""
     caused: threading.Event = field(default_factory=threading.Event)
+    _chance: random.Random = field(default_factory=lambda: random.Random(1), repr=False)
 
     def hits(self, method: str, path: str) -> bool:
         """Return whether the fault hits this request."""
@@ -42,7 +43,7 @@ class Fault:
             self.left > 0
             and re.fullmatch(self.method or ".*", method) is not None
             and re.search(self.path, path) is not None
-            and (self.share >= 1.0 or random.random() < self.share)
+            and (self.share >= 1.0 or self._chance.random() < self.share)
         )
 
 

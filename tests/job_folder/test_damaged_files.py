@@ -172,7 +172,7 @@ def test_an_attempt_that_is_being_worked_on_cannot_be_taken_over() -> None:
     source = MemorySource({})
     folder = new_job(store, source)
     with subprocess.Popen(["sleep", "60"]) as other:
-        claim = {"claimed_at": now().isoformat(), "claimed_by": "somebody", **this_process(), "pid": other.pid}
+        claim = {"claimed_at": now().isoformat(), "claimed_by": "ann", **this_process(), "pid": other.pid}
         claim["pid_started"] = int(Path(f"/proc/{other.pid}/stat").read_text().rpartition(")")[2].split()[19])
         store.create(store_keys.attempt_key(folder.job_id, 1), json.dumps(claim).encode())
         with pytest.raises(AttemptSuperseded, match=f"process {other.pid}"):

@@ -123,7 +123,7 @@ def test_what_is_left_of_a_deleted_job_is_none(store: MemoryStore) -> None:
     assert describe(draft, {OURS}) is None
 
 
-def test_a_damaged_record_is_said(store: MemoryStore) -> None:
+def test_a_damaged_record_is_reported(store: MemoryStore) -> None:
     """A job whose record cannot be read is found, with the reason."""
     folder = ended(store)
     store.blobs[store_keys.job_key(folder.job_id)] = b"{"

@@ -111,7 +111,7 @@ def test_what_the_log_does_not_vouch_for_is_not_exported(job: JobFolder, name: s
     assert not (tmp_path / "out").exists()
 
 
-def test_a_log_that_is_gone_or_changed_vouches_for_nothing(job: JobFolder, tmp_path: Path) -> None:
+def test_a_missing_or_changed_log_is_no_evidence(job: JobFolder, tmp_path: Path) -> None:
     """With no log, without its start, with a gap or a changed entry, the export is refused as evidence_corrupt."""
     logs = place(job, "custody")
     kept = shutil.copytree(logs, tmp_path / "kept")
@@ -264,6 +264,18 @@ def test_an_etag_that_a_forged_ledger_gives_proves_no_segment(tmp_path: Path) ->
     exported, result = export(folder, DirectoryStore(tmp_path / "out"))
     assert (result.counts.succeeded, result.counts.failed) == (5, 1)
     assert [*unsuccessful(exported)] == ["good/2"]
+
+
+def test_a_ledger_part_is_read_once_for_its_etags(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bytes whose hash the custody log vouches for are those that the ETags are taken from."""
+    store = MemoryStore()
+    folder = new_job(store, a_source())
+    attempt(folder, a_source())
+    bound, opened = bind_collection(store, folder.job_id), list[str]()
+    open_blob = store.open
+    monkeypatch.setattr(store, "open", lambda key: (opened.append(key), open_blob(key))[1])
+    assert {*bound.segments()} == {"segments/0001/00000.zip"}
+    assert opened.count(store_keys.ledger_key(folder.job_id, 1, 0)) == 1
 
 
 FORGED_OUTCOMES: dict[str, dict[str, Any]] = {

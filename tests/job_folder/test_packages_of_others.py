@@ -21,7 +21,7 @@ from tests.support.run_attempts import attempt, export, new_export
 pytestmark = pytest.mark.usefixtures("small_shards")
 
 
-def test_a_package_of_somebody_else_is_never_replaced(tmp_path: Path) -> None:
+def test_a_package_of_others_is_never_replaced(tmp_path: Path) -> None:
     """Neither a first attempt replaces it, nor the retry of an attempt that found it."""
     folder, _ = collected(DirectoryStore(tmp_path / "store"))
     destination = DirectoryStore(tmp_path / "out")

@@ -77,7 +77,7 @@ print([is_gone(each) for each in processes], [is_alive(each) for each in process
 
 @pytest.mark.parametrize("hidepid", ["1", "2"])
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="only root can mount another /proc")
-def test_of_a_hidden_process_nothing_is_told(hidepid: str) -> None:
+def test_a_hidden_process_is_not_gone(hidepid: str) -> None:
     """Where /proc hides the processes of others (hidepid), one that runs does not count as gone."""
     ended = subprocess.Popen(["true"])
     ended.wait()

@@ -67,7 +67,7 @@ def test_lists_without_one_stay_as_they_are(staging: Any, exports: DirectoryStor
     assert "created" not in pq.read_table(pa.BufferReader(contents(exports, format)["items.parquet"])).schema.names
 
 
-def test_forged_times_are_told(staging: Any, exports: DirectoryStore) -> None:
+def test_forged_times_are_problems(staging: Any, exports: DirectoryStore) -> None:
     """Each column of a time of creation is compared with the exact list of items."""
     stage(staging, [said for said, _ in STATED])
     spec = staging.spec(load_file=LoadFile(tables="both", profile=PROFILE))

@@ -151,7 +151,7 @@ def test_a_page_that_says_something_else_is_found(package: Path, name: str) -> N
         (lambda account: account["result"]["job_codes"].update(canceled="All is well."), [ACCOUNT_FILE]),
     ],
 )
-def test_what_cannot_be_compared_is_told(package: Path, change: Any, names: list[str]) -> None:
+def test_what_cannot_be_compared_is_a_warning(package: Path, change: Any, names: list[str]) -> None:
     """Pages that another version made, and meanings of codes that are not those of here, are warnings."""
     found = _forge(package, change)
     assert found.problems == []

@@ -154,7 +154,7 @@ def test_a_manifest_is_put_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         pass
 
 
-def test_a_full_temporary_folder_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_temporary_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A manifest that cannot be put in order in temporary files fails with what to do."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     manifest = _manifest([_item("i0", None, None, 1)])

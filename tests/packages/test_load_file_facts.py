@@ -64,7 +64,7 @@ def test_other_encodings_are_valid(staging: Any, exports: DirectoryStore, encodi
 
 
 @pytest.mark.parametrize("scope", ["global", "custodian", None])
-def test_forged_cells_are_told(staging: Any, exports: DirectoryStore, scope: Any) -> None:
+def test_forged_cells_are_problems(staging: Any, exports: DirectoryStore, scope: Any) -> None:
     """Each column of a delivered item that the list of items implies is compared, in both kinds of load files."""
     good = built(staging, exports, scope)
     said = dict(zip(*list(read_csv([good["VOL001/VOL001.csv"]], "utf-8"))[:2], strict=True))
@@ -78,14 +78,14 @@ def test_forged_cells_are_told(staging: Any, exports: DirectoryStore, scope: Any
     assert problems(good, exports) == ""
 
 
-def test_a_forged_number_of_the_original_is_told(staging: Any, exports: DirectoryStore) -> None:
+def test_a_forged_number_of_the_original_is_a_problem(staging: Any, exports: DirectoryStore) -> None:
     """A delivered duplicate must state the control number of the item that the list of items names."""
     good = built(staging, exports, None)
     assert problems(forged(good, "csv", "Duplicate Of", 1, "DOC00000003"), exports).endswith("items.parquet states")
     assert "another 'Duplicate Of'" in problems(forged(good, "dat", "Duplicate Of", 1, ""), exports)
 
 
-def test_forged_exceptions_are_told(staging: Any, exports: DirectoryStore) -> None:
+def test_forged_exceptions_are_problems(staging: Any, exports: DirectoryStore) -> None:
     """Each cell of an exception that the list of items states is compared, also of an item that was not collected."""
     staging.lose("gone")
     staging.lost[0]["custodian"] = "Kim"

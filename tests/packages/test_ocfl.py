@@ -95,7 +95,7 @@ def _changed_list(made: Path) -> None:
         (_changed_list, "ocfl.json", "it states 7 items found, but there are 0"),
     ],
 )
-def test_what_is_wrong_is_told(made: Path, change: Callable[[Path], Any], path: str, what: str) -> None:
+def test_what_is_wrong_is_a_problem(made: Path, change: Callable[[Path], Any], path: str, what: str) -> None:
     """Each damage and each forgery is a problem of the file that it is about."""
     change(made)
     found = verify(made)

@@ -122,7 +122,7 @@ def test_a_first_attempt_takes_nothing_over(how: Build, staging: Any, exports: D
     assert tree(exports) == before
 
 
-def test_a_persons_file_in_a_delivered_folder(staging: Any, exports: DirectoryStore) -> None:
+def test_a_users_file_in_a_delivered_folder(staging: Any, exports: DirectoryStore) -> None:
     """The file is named, and nothing in the folder is changed, wherever the file is and whatever it is."""
     staging.stage(ITEMS)
     owner = delivered(build(staging, build_directory, exports))
@@ -142,7 +142,7 @@ def test_a_persons_file_in_a_delivered_folder(staging: Any, exports: DirectorySt
     assert link.is_symlink()
 
 
-def test_a_zip_file_that_a_person_added_to(staging: Any, exports: DirectoryStore) -> None:
+def test_a_zip_file_that_a_user_added_to(staging: Any, exports: DirectoryStore) -> None:
     """Its fingerprint is that of our package, but it is no longer that package."""
     staging.stage(ITEMS)
     owner = delivered(build(staging, build_zip, exports))

@@ -102,7 +102,7 @@ def test_what_may_be_replaced(staging: Any, exports: DirectoryStore, key: str) -
     second = make(staging, exports, key, replace=True, owner=Owner("my-job", frozenset({first.fingerprint})))
     assert second.fingerprint != first.fingerprint
     assert verify(exports.locate(key)).items == 3
-    Path(exports.locate(key)).write_bytes(whole + b"more of somebody else's")
+    Path(exports.locate(key)).write_bytes(whole + b"more that others wrote")
     for owner in (ME, Owner("my-job", frozenset({first.fingerprint}))):
         with pytest.raises(PackageExists):
             make(staging, exports, key, replace=True, owner=owner)

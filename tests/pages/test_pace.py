@@ -20,7 +20,7 @@ def looked(
     return pace, progress
 
 
-def test_one_look_tells_no_rate() -> None:
+def test_one_sample_gives_no_rate() -> None:
     """There is no rate and no estimate before the second sample."""
     pace, progress = looked((0, 5, 5))
     assert pace.recent() == Rate()

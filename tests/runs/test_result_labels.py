@@ -40,7 +40,7 @@ def test_labels_count_duplicates() -> None:
 
 
 @pytest.mark.parametrize(("label", "number"), [("7", 7), (7, 7), ("-1", 0), ("many", 0), (1.5, 0), ("٣", 0)])
-def test_labels_that_a_person_changed(label: object, number: int) -> None:
+def test_labels_that_a_user_changed(label: object, number: int) -> None:
     """A label that is not a number counts as 0, without an error."""
     run = FlowRun.model_construct(flow_id=uuid4(), state=None, labels={"prefect-collect.items": label})
     [line] = job_lines([(run, JobKind.EXPORT)])

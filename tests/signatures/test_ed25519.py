@@ -69,7 +69,7 @@ def test_openssl_makes_the_keys_and_checks_the_signature(tmp_path: Path) -> None
         ({"value": "=" * 88}, "cannot be read"),
     ],
 )
-def test_what_is_wrong_is_told(change: dict[str, Any], what: str) -> None:
+def test_what_is_wrong_is_a_problem(change: dict[str, Any], what: str) -> None:
     """A signature of another package, with another key, changed or unreadable is a problem, which says which."""
     good = sign(ONE, KEY)
     assert signature_problem(good, ONE, KEY.public_key()) == ""

@@ -120,7 +120,7 @@ def test_a_name_glob_is_fnmatch_of_the_name(pattern: str, path: str) -> None:
     try:
         found = matches(pattern, path)
     except InvalidQuery:
-        return  # fnmatch takes what is not closed or runs backwards for something that nobody meant.
+        return  # fnmatch takes what is not closed or runs backwards for something else than was meant.
     assert found == fnmatchcase(path.rsplit("/", 1)[-1], pattern)
     if pattern != ".":
         assert found == PurePosixPath(path).match(pattern)

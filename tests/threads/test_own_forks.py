@@ -7,6 +7,7 @@ import resource
 import signal
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from select import select
@@ -32,6 +33,24 @@ def test_answers_come_in_the_order_of_the_requests() -> None:
         assert [answer[:2] for answer in answers] == [(number, len(data)) for number, data in requests]
         assert os.getpid() not in {answer[2] for answer in answers}
         assert done == ["a", "b"]
+
+    assert run_fork(program).code == 0
+
+
+def test_forks_end_when_all_is_answered() -> None:
+    """While a last step still takes its time, no fork holds memory any more; all answers are there."""
+
+    def program() -> None:
+        def step(pause: Callable[[], None]) -> None:
+            until = time.monotonic() + 60
+            while len(forks):
+                assert time.monotonic() < until
+                pause()
+            with pytest.raises(ChildProcessError):
+                os.waitpid(-1, os.WNOHANG)
+
+        with OwnForks(2, lambda request: request + 1) as forks:
+            assert list(forks.map(range(100), [step])) == list(range(1, 101))
 
     assert run_fork(program).code == 0
 

@@ -80,7 +80,7 @@ def changed(store: MemoryStore, name: str, change: Callable[[bytes], bytes]) -> 
     return copy
 
 
-def test_what_nobody_touched_is_valid(whole: MemoryStore) -> None:
+def test_an_unchanged_job_is_valid(whole: MemoryStore) -> None:
     """An unchanged job and its export are valid; items and bytes are counted, and there is no warning."""
     done = verified(whole)
     result = JobFolder(whole, "job").result()

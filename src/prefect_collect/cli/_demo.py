@@ -52,9 +52,11 @@ def run_demo(folder: Path, tree: Path | None, *, json: bool) -> int:
     """Run ``demo``. It works on a copy of the user's files; Prefect's files are kept in the folder too."""
     out = Output(as_json=json)
     tell = Narrator(out)
-    root = Path(os.path.abspath(folder.expanduser()))
+    asked = Path(os.path.abspath(folder.expanduser()))
     chosen = tree or standard_library()
-    prepare(root)
+    root = prepare(asked)
+    if root != asked:
+        tell.say(f"{asked} has an earlier demonstration, which is kept; this one is in {root}.")
     tell.step(f"Copying {'Python’s standard library' if tree is None else 'the tree'} {chosen} to {root / 'source'}")
     files = copy_tree(chosen, root / "source")
     tell.say(f"{files:,} files. One of them is made unreadable:")

@@ -6,16 +6,16 @@ import os
 import shutil
 import sysconfig
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Final
 
 from prefect_collect.errors import UsageError
 
 MARK: Final = ".prefect-collect-demo"
-"""The name of an empty file that marks the folder of a demonstration, which the next one may empty."""
+"""The name of an empty file that marks the folder of a demonstration."""
 
 _LEFT_OUT: Final = ("site-packages", "dist-packages")
-_PARTS: Final = ("source", "staging", "exports", "prefect")
 
 
 def standard_library() -> Path:
@@ -23,18 +23,24 @@ def standard_library() -> Path:
     return Path(sysconfig.get_path("stdlib"))
 
 
-def prepare(folder: Path) -> None:
-    """Create the demonstration's folder, or empty that of an earlier one. Raise UsageError if it is another folder."""
-    mark = folder / MARK
-    if folder.is_dir() and not mark.exists() and any(folder.iterdir()):
+def prepare(folder: Path) -> Path:
+    """Create the demonstration's folder, and return it: it has another name if an earlier demonstration is there.
+
+    Nothing of an earlier one is touched: its evidence stays. Raise UsageError if it is another folder that is not
+    empty.
+    """
+    for number in count(1):
+        new = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+        if not (new / MARK).exists():
+            break
+    if new.is_dir() and any(new.iterdir()):
         raise UsageError(
             f"The folder is not empty, and not from a demonstration; name another with `prefect-collect demo DIR`. "
-            f"[{folder}]"
+            f"[{new}]"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    mark.touch()
-    for name in _PARTS:
-        shutil.rmtree(folder / name, ignore_errors=True)
+    new.mkdir(parents=True, exist_ok=True)
+    (new / MARK).touch()
+    return new
 
 
 def copy_tree(tree: Path, to: Path) -> int:

@@ -87,7 +87,10 @@ def export(
     single_writer: SingleWriterOption = False,
     json: JsonOption = False,
 ) -> int:
-    """Export a collection as a package that proves its own completeness."""
+    """Export a collection as a package that proves its own completeness.
+
+    An encrypted copy of the package, to hand over, is made by `download --encrypt`.
+    """
     from prefect_collect.cli._jobs import run_export
 
     given = options.parameters_of(format, store)

@@ -21,6 +21,7 @@ from prefect_collect.cli._summary import print_job_summary
 from prefect_collect.cli._vouching import require_bucket, vouched
 from prefect_collect.formats import LIMITED, parsed_options, require_options, require_source
 from prefect_collect.parameters import IN_THREADS
+from prefect_collect.runs import saved_names
 from prefect_collect.runs.imports import importing
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, should_poll
 from prefect_collect.stores import open_store
@@ -104,10 +105,27 @@ def require_saved(auto_export: dict[str, Any] | None) -> None:
 
 
 def may_be_saved(location: str) -> bool:
-    """Return whether the location can only be a saved block, ``name`` or ``slug/name``, so that Prefect is asked."""
+    """Return whether the location can only be a saved block, ``name`` or ``slug/name``, so that Prefect is asked.
+
+    Raise SourceNotFound if it is known without a server that there is no such block.
+    """
     if "://" in location or os.path.lexists(os.path.expanduser(location)):
         return False
-    return location.count("/") < 2 and not location.startswith((".", "/", "~"))
+    if location.count("/") > 1 or location.startswith((".", "/", "~")) or ":" in location:
+        return False
+    if location and not saved_names.may_be_saved(location):
+        _refuse_unsaved(location)
+    return True
+
+
+def _refuse_unsaved(location: str) -> None:
+    from prefect_collect.cli._server import quieten
+
+    quieten()
+    with importing(freeze=True):
+        from prefect_collect.blocks.locate import require_there
+
+    require_there(location, "no data source is saved by that name in Prefect")
 
 
 def source_of(named: str, access: dict[str, Any]) -> DataSource:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -14,8 +13,8 @@ from prefect_collect.cli._passphrases import known_passphrase
 from prefect_collect.cli._progress import shown_files
 from prefect_collect.cli._seals import SIGNATURE, Seals
 from prefect_collect.errors import PackageError, UsageError
-from prefect_collect.formats import FORMATS
 from prefect_collect.packages import Problem, Verification, is_encrypted_package, verify
+from prefect_collect.packages.marks import DESCRIPTIONS, ENDINGS, marks_folder
 from prefect_collect.pages.text import bytes_text, counted, items
 
 if TYPE_CHECKING:
@@ -24,11 +23,6 @@ if TYPE_CHECKING:
 _SHOWN: Final = 100
 _THREADS: Final = "OPENBLAS_NUM_THREADS"
 """The variable of numpy's threads, which are unused here and would keep the process from forking."""
-
-_DESCRIPTIONS: Final = tuple(dict.fromkeys(facts.description for facts in FORMATS.values()))
-_OF_PACKAGES: Final = (*_DESCRIPTIONS, "bag-info.txt", "data", "0=ocfl_1.1")
-_MANIFEST: Final = re.compile(r"(tag)?manifest-.+\.txt")
-_FILES: Final = (".zip", ".tar", ".tar.zst")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +92,13 @@ def require_package(path: str) -> None:
     if not os.path.isdir(path):
         return
     try:
-        names = os.listdir(path)
+        with os.scandir(path) as entries:
+            names = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries]
     except OSError as error:
         raise PackageError(f"The package's folder cannot be read ({error.strerror}). [{path}]") from error
-    if any(name in _OF_PACKAGES or _MANIFEST.fullmatch(name) for name in names):
+    if any(marks_folder(name) for name in names):
         return
-    inside = sorted(name for name in names if _is_package_in(path, name))
+    inside = sorted(name.rstrip("/") for name in names if _is_package_in(path, name))
     if inside:
         more = f" and {len(inside) - 1:,} more" if len(inside) > 1 else ""
         raise PackageError(
@@ -111,7 +106,7 @@ def require_package(path: str) -> None:
             f"verify {os.path.join(path, '*')}`. [{path}]"
         )
     raise PackageError(
-        f"The folder is no package: it has neither {', '.join(_DESCRIPTIONS[:-1])} nor {_DESCRIPTIONS[-1]}, no "
+        f"The folder is no package: it has neither {', '.join(DESCRIPTIONS[:-1])} nor {DESCRIPTIONS[-1]}, no "
         f"manifest and no data folder. [{path}]"
     )
 
@@ -119,9 +114,9 @@ def require_package(path: str) -> None:
 def _is_package_in(path: str, name: str) -> bool:
     """Return whether an entry of a folder looks like a package: by its name, or by the first file of its format."""
     place = os.path.join(path, name)
-    if name.lower().endswith(_FILES):
+    if name.lower().endswith(ENDINGS):
         return os.path.isfile(place)
-    return any(os.path.isfile(os.path.join(place, described)) for described in _DESCRIPTIONS)
+    return any(os.path.isfile(os.path.join(place, described)) for described in DESCRIPTIONS)
 
 
 def verification_json(found: Verification) -> dict[str, Any]:

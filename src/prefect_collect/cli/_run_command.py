@@ -8,7 +8,7 @@ import sys
 import traceback
 from difflib import get_close_matches
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from typer import Typer
@@ -18,6 +18,12 @@ from prefect_collect.cli._words import tidy
 from prefect_collect.errors import CollectError
 from prefect_collect.escaping import one_line
 from prefect_collect.stores.os_errors import store_error
+
+ENCRYPTING: Final = frozenset({"--encrypt", "--encrypt-for", "--passphrase", "--passphrase-from", "--password"})
+"""What users may call the options by which a package is encrypted."""
+
+DELIVERING: Final = frozenset({"export", "collect", "draft", "edit"})
+"""The commands that have an export made, which delivers no encrypted package."""
 
 
 def run_command(app: Typer, arguments: list[str]) -> int:
@@ -67,6 +73,8 @@ def explain(error: BaseException) -> tuple[str, int]:
     if hasattr(error, "format_message"):  # every error of click, which typer may carry within itself
         # typer repeats the messages of pydantic, by which it checks choices.
         message = error.format_message().replace("Value error, ", "")
+        if elsewhere := _of_another_command(error):
+            return elsewhere, WRONG_USE
         message += _choice_meant(message)
         stop = "" if message.endswith((".", "?", "!")) else "."
         return f"{message}{stop} See `{_help_of(error)}`.", WRONG_USE
@@ -78,6 +86,18 @@ def explain(error: BaseException) -> tuple[str, int]:
         return str(store_error(error, os.fspath(error.filename))), FAILED
     message = str(error) or "no message"
     return f"Unexpected {type(error).__name__}: {message} (`{PROGRAM} --debug …` shows where)", FAILED
+
+
+def _of_another_command(error: Any) -> str:
+    """Return what to do where an option is given that another command has; "" if it is not such a one."""
+    name, context = getattr(error, "option_name", ""), getattr(error, "ctx", None)
+    if name not in ENCRYPTING or context is None or context.info_name not in DELIVERING:
+        return ""
+    return (
+        f"{name} is no option of {context.info_name}: an export delivers its package as it is, which can be verified, "
+        f"retried and continued without a secret. Make an encrypted copy of the package, to hand over, with "
+        f"`{PROGRAM} download JOB --to DIR --encrypt`."
+    )
 
 
 def _choice_meant(message: str) -> str:

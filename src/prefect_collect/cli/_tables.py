@@ -5,11 +5,13 @@ rich draws them. By itself it would cut numbers, and leave out columns silently,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -84,21 +86,37 @@ def table(columns: Columns, width: int) -> list[Any]:
     for heading in [*columns.spare, None]:
         widths = columns.fitted(width)
         if widths is not None:
-            return [_table(columns, widths), *_note(left_out)]
+            return [_table(columns, widths), *map(_Unpadded, _note(left_out))]
         if heading is not None:
             columns = columns.without(heading)
             left_out.append(heading)
-    return [*_stacked(columns), *_note(left_out)]
+    return [*map(_Unpadded, [*_stacked(columns), *_note(left_out)])]
 
 
-def _table(columns: Columns, widths: Sequence[int]) -> Table:
+def _table(columns: Columns, widths: Sequence[int]) -> _Unpadded:
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for heading, wide in zip(columns.headings, widths, strict=True):
         justify: Any = "right" if heading in columns.right else "left"
         made.add_column(heading, justify=justify, overflow="fold", width=wide)
     for row in columns.rows:
         made.add_row(*map(Text, row))
-    return made
+    return _Unpadded(made)
+
+
+@dataclass(frozen=True)
+class _Unpadded:
+    """What rich prints, without spaces at the ends of lines, which it adds up to the longest line's length."""
+
+    shown: Table | Text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        for line in console.render_lines(self.shown, options, pad=False):
+            while line and not line[-1].text.strip(" "):
+                line.pop()
+            if line:
+                line[-1] = Segment(line[-1].text.rstrip(" "), line[-1].style)
+            yield from line
+            yield Segment.line()
 
 
 def _stacked(columns: Columns) -> list[Text]:

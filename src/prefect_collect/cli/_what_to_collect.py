@@ -153,7 +153,7 @@ class WhatToCollect:
         Runner,
         typer.Option(
             help="Where shards run: in threads, in processes on all cores, or on a cluster; auto: in threads, and in "
-            "processes once a folder keeps a core busy."
+            "processes once a folder or a bucket keeps a core busy."
         ),
         FLOW,
     ] = "auto"

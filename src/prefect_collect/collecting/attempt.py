@@ -116,6 +116,7 @@ def run_attempt(
             f"{left_out} items of the report were left out: they were collected in the meantime, cannot be "
             "retried, or belong to another job."
         )
+    ending.notes += work.notes
     ending.warnings += [*work.said, *work.doubled.warnings()]
     _conclude(ending, stop, policy, record, is_empty=before.found + progress.found == 0)
     return close_attempt(folder, record, attempt, ending, started)
@@ -226,6 +227,14 @@ class _Work:
         if previous.counts.found and previous.listing_complete and not self.remaining.has_unnamed():
             return self.remaining.again(), False
         return self.remaining.listed_anew(), True
+
+    @property
+    def notes(self) -> list[str]:
+        """What the result says of items that the source does not list any more, though the job holds them."""
+        if self.remaining is None or not (number := self.remaining.unlisted):
+            return []
+        which = "item that the job holds is" if number == 1 else "items that the job holds are"
+        return [f"{number:,} {which} not listed by the source any more; the job keeps what it has collected."]
 
     @property
     def left_out(self) -> int:

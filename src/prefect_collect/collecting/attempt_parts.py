@@ -38,6 +38,8 @@ class AttemptParts:
         self._committed = set(folder.parts("ledger", attempt))
         present = self._frozen | self._committed
         self._parts = sorted(present | set(range(self._expected_parts(present))))
+        self.vanished: set[str] = set()
+        """Of what this attempt replaces, the ids in whose place it has no item; known when `redone` was called."""
         self.lost: list[int] = []
         """Parts of which neither the inventory nor the ledger can be read."""
 
@@ -60,7 +62,10 @@ class AttemptParts:
         for of_part in in_order(self._redone, self._parts, _AT_ONCE):
             for found in of_part:
                 ids.add(found)
-        ids.add(self.totals.get("resolved", ()))
+        resolved: list[str] = [*self.totals.get("resolved", ())]
+        is_there = ids.contains(resolved) if resolved else ()
+        self.vanished = {id_ for id_, is_found in zip(resolved, is_there, strict=True) if not is_found}
+        ids.add(resolved)
         return ids
 
     def outcomes(self, missing: Failure, warnings: list[str]) -> Iterator[pa.Table]:

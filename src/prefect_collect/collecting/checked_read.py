@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import CancelledError
 from collections.abc import Callable, Collection, Iterable, Iterator
+from datetime import datetime
 from typing import Any, Final
 
 from prefect_collect.codes import CODES, Failure
@@ -77,6 +78,14 @@ def in_bounds(item: Item, content: Content) -> Iterator[bytes | memoryview]:
         if size > LARGEST_ITEM:
             raise SourceError(f"More than {LARGEST_ITEM} bytes arrived, without an end. [{item.id}]", code="too_large")
         yield piece
+
+
+def modified_of(item: Item, stated: datetime | None) -> datetime | None:
+    """Return when an item changed last: as it is listed, or as its source stated when it was opened (`stated`).
+
+    What is stated counts only in a retry, for an item that an earlier attempt listed with a time.
+    """
+    return item.modified if item.is_current or None in (item.modified, stated) else stated
 
 
 def announced_size(item: Item, content: Content) -> int | None:

@@ -7,10 +7,12 @@ was committed counts, every other item is not attempted.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +23,7 @@ from prefect_collect.collecting.enumeration import Doubled
 from prefect_collect.collecting.incremental import incremental_text
 from prefect_collect.collecting.shard_ledger import not_attempted
 from prefect_collect.errors import CorruptPart, KeyExists
+from prefect_collect.escaping import one_line
 from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.job_folder.account import result_of
 from prefect_collect.job_folder.checked_evidence import Vouched
@@ -35,6 +38,12 @@ from prefect_collect.job_folder.parquet import PartWriter, part_bytes
 from prefect_collect.job_folder.process_identity import is_alive, is_gone
 from prefect_collect.job_folder.result import Counts, TaskResult, receipt_of
 
+_NAMED: Final = 5
+"""How many paths a sentence names."""
+
+_SHOWN: Final = 200
+"""Characters of a path that a sentence shows."""
+
 UNLISTED = Failure("enumeration_failed", "The source was never listed to its end, so items may be missing.")
 
 
@@ -48,7 +57,8 @@ class Ending:
         job_failures: What went wrong with the job as a whole.
         canceled: The attempt ends as Canceled.
         lost: The attempt's process is gone, so its ledger is compared with its inventory.
-        warnings: Sentences for the result.
+        warnings: Sentences for the result that a user should act on.
+        notes: Sentences for the result that say what is.
     """
 
     missing: Failure = WORKER_LOST
@@ -57,6 +67,7 @@ class Ending:
     canceled: bool = False
     lost: bool = False
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: Ending, started: datetime) -> TaskResult:
@@ -91,10 +102,12 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
     total = Counts()
     begun = 0
     by_holder: dict[str, list[int]] = {}
+    vanished: list[str] = []
     with PartWriter(table_columns.MANIFEST) as manifest, ReportWriter(folder, attempt) as report:
         if previous is not None:
-            carried = _carry(folder, evidence, previous.attempt, redone, manifest, report)
-            total += carried
+            for batch in _reported(folder, evidence, previous.attempt):
+                vanished += _paths_of(batch, inventory.vanished)
+            total += _carry(folder, evidence, previous.attempt, redone, manifest, report)
         for table in inventory.outcomes(ending.missing, ending.warnings):
             this += ledger_counts(table)
             begun += cut_off(table) if ending.canceled else 0
@@ -133,8 +146,11 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
         listing_complete=complete,
         relies_on=tuple(sorted({job for job, (same, _) in by_holder.items() if same} | _relied_on(previous))),
     )
+    if vanished:
+        ending.notes.append(_vanished_text(vanished, before.found, total.found))
     if record.options.get("since") or by_holder:
-        result = replace(result, notes=(incremental_text(record, this, by_holder),))
+        ending.notes.append(incremental_text(record, this, by_holder))
+    result = replace(result, notes=tuple(ending.notes))
     record_result(folder, result)
     return replace(result, store=folder.store)
 
@@ -151,8 +167,7 @@ def _carry(
     for batch in evidence.batches(store_keys.manifest_key(folder.job_id, previous)):
         counts += Counts(found=batch.num_rows, succeeded=batch.num_rows, bytes=pc.sum(batch["size"]).as_py() or 0)
         manifest.write([batch])
-    for batch in evidence.batches(store_keys.report_key(folder.job_id, previous, "errors.parquet")):
-        kept = batch.filter(pc.is_valid(batch["item_id"]))
+    for kept in _reported(folder, evidence, previous):
         if redone:
             kept = kept.filter(pa.array(~redone.contains(kept["item_id"].to_pylist())))
         outcomes = kept["outcome"].to_pylist()
@@ -165,6 +180,31 @@ def _carry(
         )
         report.write([kept])
     return counts
+
+
+def _reported(folder: JobFolder, evidence: Vouched, attempt: int) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of items of the error report of an attempt."""
+    for batch in evidence.batches(store_keys.report_key(folder.job_id, attempt, "errors.parquet")):
+        yield batch.filter(pc.is_valid(batch["item_id"]))
+
+
+def _paths_of(batch: pa.RecordBatch, ids: Collection[str]) -> list[str]:
+    """Return the paths of those items of a batch that have one of the ids."""
+    if not ids:
+        return []
+    rows = zip(batch["item_id"].to_pylist(), batch["path"].to_pylist(), strict=True)
+    return [path for id_, path in rows if id_ in ids]
+
+
+def _vanished_text(paths: list[str], before: int, now: int) -> str:
+    """Return the sentence about what is not in the account any more."""
+    shown = ", ".join(one_line(path[:_SHOWN]) for path in paths[:_NAMED])
+    more = f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else ""
+    return (
+        f"Of what earlier attempts could not collect, {len(paths):,} {'is' if len(paths) == 1 else 'are'} not listed "
+        f"by the source in that form any more, and not counted: {shown}{more}. The job had found {before:,} items, "
+        f"and counts {now:,} now."
+    )
 
 
 def _check_nothing_lost(total: Counts, before: Counts, this: Counts, manifest_rows: int) -> None:

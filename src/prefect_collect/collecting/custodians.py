@@ -53,17 +53,19 @@ class Custodians:
             raise UsageError(f"{error} [custodians]") from error
         self._globs = [(_glob(one["pattern"]), one["custodian"]) for one in self.patterns]
 
-    def of(self, path: str) -> str | None:
-        """Return the custodian of the item at that path of the source; None if it is not known."""
+    def of(self, path: str, stated: str | None = None) -> str | None:
+        """Return the custodian of the item at that path of the source; None if it is not known.
+
+        `stated` is whom the source names: it counts where the job knows none.
+        """
         for number, (globs, custodian) in enumerate(self._globs):
             if globs.match(path):
                 self._met.add(number)
                 return custodian
         if self._expression is not None and (found := self._expression.match(path)):
             self.in_folders += 1
-            # A name of the source may be anything; a custodian is one line.
-            return one_line(found["custodian"].encode("utf-8", "backslashreplace").decode())[:MOST_CUSTODIAN]
-        return self.job or None
+            return _as_name(found["custodian"])
+        return self.job or _as_name(stated or "") or None
 
     def warnings(self, found: int) -> list[str]:
         """Return the warnings for a listing of so many items: no folder of a custodian, patterns that match nothing."""
@@ -97,6 +99,11 @@ class Custodians:
         if not self.folder:
             return None
         return re.compile("".join(f"{_expression_of(name)}/" for name in self.folder.split("/")))
+
+
+def _as_name(name: str) -> str:
+    """Return a name that the source gives, which may be anything, as a custodian: one line."""
+    return one_line(name.encode("utf-8", "backslashreplace").decode())[:MOST_CUSTODIAN]
 
 
 def _glob(pattern: str) -> Globs:

@@ -243,7 +243,7 @@ class _Listing:
         if not items:
             return None
         size = sum(item.size or 0 for item in items)
-        table = inventory_table(items, [self._custodians.of(item.path) for item in items])
+        table = inventory_table(items, [self._custodians.of(item.path, item.custodian) for item in items])
         if self._since is not None:
             table = self._since.with_unchanged_skipped(table)
         part = self.part

@@ -22,7 +22,7 @@ _JOBS: Final = 5
 """The most earlier jobs whose throughput is used, the latest ones."""
 
 _EVERY: Final = 1_000
-"""The number of listed items after which progress is told."""
+"""The number of listed items after which progress is reported."""
 
 
 def kept_estimate(

@@ -24,7 +24,10 @@ from prefect_collect.threads.stop import current_stop
 
 _BATCH: Final = 2_000
 _LOOKUPS: Final = 16
-_REPORTED: Final = ["item_id", "path", "outcome", "size", "first_failed_at", "error_code"]
+_REPORTED: Final = [
+    "item_id", "path", "outcome", "size", "first_failed_at", "error_code", "source_modified", "source_created",
+    "custodian",
+]  # fmt: skip
 
 
 @dataclass
@@ -33,7 +36,8 @@ class RetryItems:
 
     Held items are never among them. `retried` counts the items of the error report that are retried; `resolved`
     collects the ids of failed folders that could be listed now, whose items replace them in the account. Both are
-    complete when all items have been yielded. Once the `current_stop` is set, no item is looked up any more.
+    complete when all items have been yielded; `unlisted` then counts the held items that a new listing does not have.
+    Once the `current_stop` is set, no item is looked up any more.
     """
 
     source: Source
@@ -43,6 +47,7 @@ class RetryItems:
     previous: TaskResult
     retried: int = 0
     resolved: list[str] = field(default_factory=list)
+    unlisted: int = 0
     _folders: list[Item] = field(default_factory=list, repr=False)
 
     def has_unnamed(self) -> bool:
@@ -93,12 +98,15 @@ class RetryItems:
             # The folder now has items, or no longer exists: there is nothing left to account for.
             self.resolved += [item.id for item, is_listed in _known(batch, listed) if not is_listed]
         yield from self._contents(folders, [listed, held])
+        if self.query.limit is None:  # with one, the listing does not go on for what comes after
+            self.unlisted = sum(len(ids) - int(listed.contains(ids).sum()) for ids in self._held_ids())
         yield from ends
 
     def _unsuccessful(self) -> Iterator[Item]:
         """Yield the items that the attempt before left failed or not attempted, without those that are elsewhere.
 
-        Of their listing only the size is known.
+        Of their listing the facts are known that the error report states, but not what proves that an item is still
+        the one that was listed: its ETag and its version.
         """
         return (item for item, outcome, code in self._reported() if not is_settled(outcome, code))
 
@@ -107,16 +115,21 @@ class RetryItems:
         key = store_keys.report_key(self.folder.job_id, self.previous.attempt, "errors.parquet")
         for batch in self.evidence.batches(key, columns=_REPORTED):
             columns = (batch[name].to_pylist() for name in _REPORTED)
-            for id_, path, outcome, size, since, code in zip(*columns, strict=True):
+            for id_, path, outcome, size, since, code, modified, created, whose in zip(*columns, strict=True):
                 if id_ is not None:
-                    yield Item(id_, path, size, failed_since=since), outcome, code
+                    item = Item(id_, path, size, modified, created=created, custodian=whose, failed_since=since)
+                    yield item, outcome, code
 
     def _held(self) -> IdSet:
         held = IdSet()
+        for ids in self._held_ids():
+            held.add(ids)
+        return held
+
+    def _held_ids(self) -> Iterator[list[str]]:
         key = store_keys.manifest_key(self.folder.job_id, self.previous.attempt)
         for batch in self.evidence.batches(key, columns=["item_id"]):
-            held.add(batch["item_id"].to_pylist())
-        return held
+            yield batch["item_id"].to_pylist()
 
     def _as_they_are(self, items: list[Item]) -> Iterator[Item]:
         """Yield the items as they are now, looked up a few at a time, because each may cost a request."""
@@ -138,14 +151,15 @@ class RetryItems:
             return [item]
         try:
             found = []
-            for present in relisted(self.source, replace(item, size=None)):
+            unknown = replace(item, size=None, modified=None, created=None, custodian=None)
+            for present in relisted(self.source, unknown):
                 if present.expands is not None:
                     self._folders.append(item)
                     return []
                 if present.id != item.id:
                     what = present.failure.message if present.failure else f"it returned another item: {present.id}"
                     raise SourceError(f"The source was asked for the item, but: {what}", code="invalid_item")
-                found.append(replace(present, failed_since=item.failed_since))
+                found.append(_with_facts(present, item))
         except SOURCE_ERRORS as error:
             if stop.canceled:
                 return [item]
@@ -191,6 +205,12 @@ class RetryItems:
                 self.resolved.append(folder.id)
             elif not came:
                 yield folder
+
+
+def _with_facts(present: Item, before: Item) -> Item:
+    """Return an item as it is now, with what only its earlier listing stated: a look-up may state less than that."""
+    created, custodian = present.created or before.created, present.custodian or before.custodian
+    return replace(present, created=created, custodian=custodian, failed_since=before.failed_since)
 
 
 def _unnamed(item: Item) -> Failure:

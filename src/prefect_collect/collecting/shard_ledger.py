@@ -47,6 +47,8 @@ class ShardLedger:
         self._metadata: dict[int, str] = {}
         self._created = _times_of(inventory["source_created"])
         self._undated = _nulls_of(inventory["source_modified"])
+        self._listed_before = _listed_before(inventory)
+        self._modified: dict[int, datetime] = {}
 
     def tried(self, row: int) -> None:
         """Count a try at the item."""
@@ -69,6 +71,8 @@ class ShardLedger:
         collected_at[row] = time_ns() // 1000
         md5[row] = digest.asked("md5")
         sha1[row] = digest.asked("sha1")
+        if row in self._listed_before and digest.modified is not None:
+            self._modified[row] = digest.modified
         if (self._created or self._undated) and (times := self._times_beside(row, digest)):
             self._metadata[row] = with_times(digest.metadata, times)
         elif digest.metadata is not None:
@@ -128,6 +132,7 @@ class ShardLedger:
         """Return the ledger part. Every row must have an outcome."""
         inventory = self.inventory
         columns: dict[str, Any] = {field.name: inventory[field.name] for field in table_columns.LISTED}
+        columns |= {"source_created": inventory["source_created"], "source_modified": self._modified_times()}
         columns |= {name: self._why(name, attribute) for name, attribute in _WHY}
         columns |= {"outcome": self._outcomes, "tries": self._tries, "size": self._sizes, **self._held}
         columns |= {
@@ -137,6 +142,17 @@ class ShardLedger:
             "last_failed_at": self._times(self._last_failed),
         }
         return ledger_table(columns)
+
+    def _modified_times(self) -> Any:
+        """Return the times of the last changes: as listed, or as stated when an item listed before was opened."""
+        listed = self.inventory["source_modified"]
+        if not self._modified:
+            return listed
+        times = time_values(listed)
+        for row, at in self._modified.items():
+            if self._outcomes[row] == "succeeded":
+                times[row] = at
+        return times
 
     def _why(self, name: str, attribute: str) -> Any:
         listed = self.inventory[name]
@@ -164,6 +180,14 @@ def _times_of(column: pa.ChunkedArray) -> dict[int, datetime]:
     if column.null_count == len(column):
         return {}
     return {row: at for row, at in enumerate(time_values(column)) if at is not None}
+
+
+def _listed_before(inventory: pa.Table) -> frozenset[int]:
+    """Return the rows of items that an earlier attempt listed, with a time of their last change."""
+    is_current = inventory["is_current"].to_numpy()
+    if is_current.all():
+        return frozenset()
+    return frozenset(np.flatnonzero(~is_current).tolist()) - _nulls_of(inventory["source_modified"])
 
 
 def _nulls_of(column: pa.ChunkedArray) -> frozenset[int]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from prefect_collect.archive.segments import Entry, SegmentWriter
 from prefect_collect.codes import Failure
-from prefect_collect.collecting.checked_read import read_through
+from prefect_collect.collecting.checked_read import modified_of, read_through
 from prefect_collect.collecting.incremental import unchanged_message
 from prefect_collect.collecting.policy import ShardPolicy
 from prefect_collect.collecting.shard_ledger import ShardLedger
@@ -118,6 +118,7 @@ class Staging:
     def stage(self, row: int, data: Buffer, digest: Digest) -> None:
         """Stage an item that was read whole in the shared segment, or alone if that is too large for the store."""
         item = self.items[row]
+        at = modified_of(item, digest.modified)
         with self._lock:
             if self._sealed:
                 raise CutOff
@@ -129,7 +130,7 @@ class Staging:
                     if self._segment is None:
                         self._segment = self._new_segment(self._shared_name)
                     entry = self._segment.append(
-                        self._paths[row], data, digest.crc32, item.modified, deflate=self.policy.collection.compress
+                        self._paths[row], data, digest.crc32, at, deflate=self.policy.collection.compress
                     )
                 except StoreTooLarge:
                     self._split()
@@ -166,7 +167,7 @@ class Staging:
         # Hash while what came before is written; writers to object stores send in threads of their own.
         beside = Beside(alone.take, is_work=isinstance(self.folder.store, DirectoryStore))
         try:
-            alone.segment.begin(self._paths[row], announced, item.modified)
+            alone.segment.begin(self._paths[row], announced, modified_of(item, content.modified))
             digest = read_through(item, content, beside.put, hashes=self.policy.collection.hashes)
             beside.finish()
             if self._held:

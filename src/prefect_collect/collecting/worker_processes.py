@@ -25,6 +25,7 @@ from prefect_collect.job_folder.ledger import read_ledger
 from prefect_collect.job_folder.ledger_counts import ledger_counts
 from prefect_collect.job_folder.result import Counts
 from prefect_collect.threads.forked import ForkedProcess, start_fork_server
+from prefect_collect.threads.places import Places
 from prefect_collect.threads.server_pauses import PAUSES, Pause
 from prefect_collect.threads.stop import GRACE
 
@@ -71,7 +72,7 @@ class WorkerProcesses:
     ) -> None:
         self._work, self._shared, self._warn = work, shared, warn
         self._pickled, self._environment, self._prepare = pickled, environment, prepare
-        self._places = threading.Semaphore(work.workers)
+        self._places = Places(work.workers)
         self._idle: list[_Worker] = []
         self._lock = threading.Lock()
 

@@ -152,7 +152,7 @@ def _run(
     account = ExportLedger(bound)
     try:
         with stopped_by(stop):
-            delivery = replace(delivery, owner=_owner(folder, delivery, delivery.base(bound.record)))
+            delivery = replace(delivery, owner=_owner(folder, attempt, delivery, delivery.base(bound.record)))
             account.bound = bound = held.enter_context(in_family_order(bound, delivery, folder, stop))
             account.checked = checked = steps.check(bound, delivery, progress)
             stop.require_going()
@@ -187,13 +187,17 @@ def close_lost_exports(
 
     With `canceled`, a user canceled it before its process was lost, so that it ends as Canceled.
     """
+    if attempt == 1:
+        return
     why = _CANCELED if canceled else WORKER_LOST
     for lost in (n for n in folder.attempts() if n < attempt and n not in folder.closed_attempts()):
         _close(folder, record, lost, bound, ExportLedger(bound, why=why), folder.claimed_at(lost), delivery)
 
 
-def _owner(folder: JobFolder, delivery: Delivery, base: str) -> Owner:
+def _owner(folder: JobFolder, attempt: int, delivery: Delivery, base: str) -> Owner:
     """Return this job, with the fingerprints of what its earlier attempts delivered to the same place."""
+    if attempt == 1:
+        return Owner(folder.job_id)
     where = delivery.destination.locate(delivery.key(base))
     found = Vouched(folder)
     results = [found.result(number) for number in folder.closed_attempts()]

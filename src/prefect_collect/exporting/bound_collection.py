@@ -11,7 +11,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from prefect_collect.errors import ActionNotAllowed, EvidenceError, UsageError
+from prefect_collect.errors import ActionNotAllowed, EvidenceError, KeyMissing, UsageError
 from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.job_folder.checked_evidence import Vouched, vouched
 from prefect_collect.job_folder.custody_events import below
@@ -42,7 +42,7 @@ class BoundCollection:
     in_order: Batches | None = None
     """The items held, in the order in which a package has them; None: that of the manifest."""
 
-    @property
+    @cached_property
     def late(self) -> str:
         """The warning that the custody log did not vouch for the collection from the start; "" if it did."""
         return self.vouched.late(self.result.attempt)
@@ -127,11 +127,11 @@ class BoundCollection:
     def segments(self) -> dict[str, Blob]:
         """Return size and ETag of segments as recorded at their commit, if the custody log vouches for that."""
         folder, keys = self.folder, self.ledger_keys()
-        names = self.vouched.unchanged([below(folder, key) for key in keys])
-        keys = [key for key in keys if below(folder, key) in names]
+        hashes = self.vouched.hashes([below(folder, key) for key in keys])
+        keys = [key for key in keys if below(folder, key) in hashes]
         known: dict[str, Blob] = {}
         with Pool(_THREADS, "binding") as pool:
-            for found in pool.map(lambda key: _recorded(folder.store, key), keys):
+            for found in pool.map(lambda key: _recorded(folder.store, key, hashes[below(folder, key)]), keys):
                 known |= found
         return known
 
@@ -146,11 +146,11 @@ def _column(items: pa.RecordBatch, name: str) -> pa.Array:
     return items[name].cast(type_) if name in items.schema.names else pa.nulls(items.num_rows, type_)
 
 
-def _recorded(store: Store, key: str) -> dict[str, Blob]:
-    """Return the segments of a ledger part; none if it is damaged, so that they are read to be proven."""
+def _recorded(store: Store, key: str, sha256: str) -> dict[str, Blob]:
+    """Return the segments of a ledger part; none if it is lost or changed, so that they are read to be proven."""
     try:
-        return recorded_segments(read_schema(store, key, metadata=True))
-    except EvidenceError:
+        return recorded_segments(read_schema(store, key, metadata=True, sha256=sha256))
+    except (EvidenceError, KeyMissing):
         return {}
 
 

@@ -115,15 +115,14 @@ class Vouched:
             if found.get(self._key(name)) != sha256:
                 raise CorruptPart(changed(self._folder.store, self._key(name)))
 
-    def unchanged(self, names: list[str]) -> set[str]:
-        """Return those of the files whose bytes have the hash that the log, or an unchanged list in it, names."""
-        wanted: dict[str, str] = {}
+    def hashes(self, names: list[str]) -> dict[str, str]:
+        """Return the SHA-256 (hex) that each file must have, without those files that the log does not vouch for."""
+        known: dict[str, str] = {}
         for name in names:
             with suppress(CorruptPart):
                 if (sha256 := self.sha256(name)) is not None:
-                    wanted[self._key(name)] = sha256
-        found = file_hashes(self._folder.store, [*wanted])
-        return {below(self._folder, key) for key, sha256 in found if sha256 == wanted[key]}
+                    known[name] = sha256
+        return known
 
     def require_attempt(self, attempt: int) -> None:
         """Raise CorruptPart if job.json, or the result, manifest or error report of the attempt, was changed."""

@@ -17,6 +17,7 @@ from prefect_collect.job_folder import store_keys, table_columns
 from prefect_collect.job_folder.account import Tally
 from prefect_collect.job_folder.folder import JobFolder, JobRecord, now
 from prefect_collect.job_folder.parquet import PartWriter, put_file
+from prefect_collect.job_folder.table_columns import LISTED_FACTS
 
 
 def error_rows(record: JobRecord, attempt: int, ledger: pa.Table) -> pa.Table:
@@ -36,7 +37,7 @@ def error_rows(record: JobRecord, attempt: int, ledger: pa.Table) -> pa.Table:
         "size": rows["source_size"],
         "first_failed_at": rows["first_failed_at"],
         "last_failed_at": rows["last_failed_at"],
-        "custodian": rows["custodian"],
+        **{name: rows[name] for name in ("custodian", *LISTED_FACTS)},
     }
     return _report_table(record, attempt, codes, columns)
 
@@ -47,7 +48,7 @@ def job_row(record: JobRecord, attempt: int, failure: Failure) -> pa.Table:
     columns = {
         "item_id": [None], "path": [None], "outcome": ["failed"], "message": [failure.message], "tries": [None],
         "http_status": [failure.http_status], "size": [None], "first_failed_at": [at], "last_failed_at": [at],
-        "custodian": [record.custodian or None],
+        "custodian": [record.custodian or None], **{name: [None] for name in LISTED_FACTS},
     }  # fmt: skip
     return _report_table(record, attempt, [failure.code], columns)
 

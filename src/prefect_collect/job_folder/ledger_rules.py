@@ -74,8 +74,15 @@ def succeeded_rows(ledger: pa.Table, columns: Sequence[str] | None = None) -> pa
 
 
 def is_of_inventory(ledger: pa.Table, inventory: pa.Table) -> bool:
-    """Return whether a ledger part accounts for exactly the items of the inventory part, as they were listed."""
+    """Return whether a ledger part accounts for exactly the items of the inventory part, as they were listed.
+
+    An item that an earlier attempt listed may have been read with another time of its last change.
+    """
     ours, listed = (table.select(_LISTED).replace_schema_metadata(None) for table in (ledger, inventory))
+    if ours.num_rows == listed.num_rows and not pc.all(inventory["is_current"]).as_py():
+        is_read = pc.and_(pc.invert(inventory["is_current"]), pc.equal(ledger["outcome"], "succeeded"))
+        at, column = _LISTED.index("source_modified"), table_columns.INVENTORY.field("source_modified")
+        ours = ours.set_column(at, column, pc.if_else(is_read, listed[column.name], ours[column.name]))
     return bool(ours.equals(listed))
 
 

@@ -77,13 +77,13 @@ def _mapped(store: Store, key: str) -> Iterator[None]:
 def _opened(store: Store, key: str, raw: Any) -> BoundedParquet:
     """Open the file, and check its footer, which no checksum covers. Raise CorruptPart."""
     with _mapped(store, key):
-        return BoundedParquet(raw, _wanted(key), table_columns.ADDED)
+        return BoundedParquet(raw, wanted := _wanted(key), table_columns.added_to(wanted))
 
 
 def read_part(store: Store, key: str) -> pa.Table:
     """Return one small file as a table, with its key-value metadata. Raise KeyMissing, CorruptPart."""
     with store.open(key) as raw, _mapped(store, key):
-        return BoundedParquet(raw, _wanted(key), table_columns.ADDED).read()
+        return BoundedParquet(raw, wanted := _wanted(key), table_columns.added_to(wanted)).read()
 
 
 def _wanted(key: str) -> pa.Schema:
@@ -120,9 +120,12 @@ def copy_checked(store: Store, key: str, sha256: str | None, to: Any) -> int:
     return size
 
 
-def read_schema(store: Store, key: str, *, metadata: bool = False) -> pa.Schema:
-    """Return the columns of a file, with its key-value metadata if asked for. Raise KeyMissing, CorruptPart."""
-    with store.open(key) as raw:
+def read_schema(store: Store, key: str, *, metadata: bool = False, sha256: str | None = None) -> pa.Schema:
+    """Return the columns of a file, with its key-value metadata if asked for.
+
+    Raise KeyMissing, CorruptPart (also if `sha256` is given and the file has another).
+    """
+    with _source(store, key, sha256) as raw:
         schema = _opened(store, key, raw).schema
         return schema if metadata else schema.remove_metadata()
 

@@ -85,12 +85,20 @@ LEDGER: Final = pa.schema(
         *HELD,
         pa.field("held_by", pa.string()),
         DESCRIBED,
+        pa.field("source_created", _TIME),
     ]
 )
-"""One row per item of the inventory part: its outcome. `held_by` is the inventory's."""
+"""One row per item of the inventory part: its outcome. `held_by` and `source_created` are the inventory's.
+
+`source_modified` is the inventory's, too, but for an item that a retry read as an earlier attempt had listed it: it is
+then what the source stated when it was opened, if it stated a time.
+"""
 
 ADDED: Final = frozenset({"held_sha256", "held_by", "metadata", "md5", "sha1", "custodian", "source_created", "family"})
 """Columns that files of earlier versions lack; they are read as null."""
+
+LISTED_FACTS: Final = ("source_modified", "source_created", "source_etag", "source_version")
+"""The columns of an error report that tell what the listing stated of an item, beside its size."""
 
 MANIFEST: Final = pa.schema([*LISTED, *HELD, DESCRIBED, pa.field("attempt", pa.int16(), nullable=False)])
 """One row per item held."""
@@ -115,9 +123,16 @@ ERRORS: Final = pa.schema(
         pa.field("first_failed_at", _TIME),
         pa.field("last_failed_at", _TIME),
         pa.field("custodian", pa.string()),
+        *(LEDGER.field(name) for name in LISTED_FACTS),
     ]
 )
 """The error report: one row per item that did not succeed; a row about the whole job has no item_id."""
+
+
+def added_to(schema: pa.Schema) -> frozenset[str]:
+    """Return the columns that a file of this schema lacks if an earlier version wrote it; they are read as null."""
+    return ADDED.union(LISTED_FACTS) if schema is ERRORS else ADDED
+
 
 NUMBERS: Final = pa.schema(
     [

@@ -73,7 +73,8 @@ def start_export(
     """Export a collection as a new job, and return the job.
 
     A job whose deployment has a worker (or `serve`) is queued for it; any other job is run to its end in this process.
-    What the flow `export` would refuse is refused before the job is made.
+    What the flow `export` would refuse is refused before the job is made. The package is delivered as it is; `download`
+    makes an encrypted copy of it.
 
     Args:
         collection_job: The collection's id.

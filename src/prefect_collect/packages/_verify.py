@@ -19,6 +19,7 @@ from prefect_collect.packages.contents.containers import Container, FolderContai
 from prefect_collect.packages.contents.encrypted import EncryptedBytes, is_encrypted
 from prefect_collect.packages.contents.index import FileIndex, temporary_index
 from prefect_collect.packages.contents.opening import open_file
+from prefect_collect.packages.marks import ENDINGS
 from prefect_collect.packages.problems import Findings, Verification
 from prefect_collect.packages.recognising import is_foreign, is_storage_root, recognised_format
 from prefect_collect.stores import DirectoryStore, Store, open_store
@@ -26,8 +27,6 @@ from prefect_collect.stores.addresses import require_unsigned
 from prefect_collect.stores.nearest_path import nearest_path
 
 _REMOTE_THREADS: Final = 16
-_ARCHIVES: Final = (".zip", ".tar", ".zst")
-"""How the names of packages end: a file of such a name is one, however damaged it is."""
 
 
 def verify(
@@ -61,7 +60,8 @@ def verify(
         with temporary_index() as index:
             return _verified(text, container, index, findings, threads or _default(remote), progress, rules)
     except Damaged as error:
-        if isinstance(error, NotAnArchive) and not text.lower().endswith(_ARCHIVES):
+        # A file with the name of a package is one, however damaged it is.
+        if isinstance(error, NotAnArchive) and not text.lower().endswith(ENDINGS):
             raise PackageError(
                 f"The file is no package: {error}. Name the package: a ZIP or TAR file, or a folder. [{text}]"
             ) from error

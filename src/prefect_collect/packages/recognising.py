@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from prefect_collect.formats import FORMATS, Format
-from prefect_collect.formats.registry import CUSTODY_DOCUMENTS
 from prefect_collect.packages.contents.index import FileIndex
-from prefect_collect.packages.ocfl.names import DESCRIPTION, OBJECT, ROOT, SIDECAR
+from prefect_collect.packages.marks import is_own_name, marks_archive
+from prefect_collect.packages.ocfl.names import OBJECT, ROOT
 from prefect_collect.packages.seals import GROUP_SEAL, SET_SEAL
 
 _SETS: Final[tuple[Format, ...]] = ("loadfile", "mail", "dataset")
-_DESCRIPTIONS: Final = frozenset(facts.description for facts in FORMATS.values())
-_OF_PACKAGES: Final = re.compile(r"(tag)?manifest-.+\.txt|0=ocfl_object_.+", re.DOTALL)
-
-_LISTS: Final = ("bag-info.txt", "package-info.txt", "fetch.txt", "items.csv", "items.parquet", "EXCEPTIONS.csv")
-_NAMES: Final = {*_DESCRIPTIONS, *CUSTODY_DOCUMENTS, *_LISTS, GROUP_SEAL, SIDECAR, DESCRIPTION}
-_MARK: Final = re.compile(
-    rf"(?:^|[/\\])(?:{'|'.join(map(re.escape, sorted(_NAMES)))}|(?:tag)?manifest-[^/\\]+\.txt|0=ocfl_[^/\\]+)\Z"
-    r"|^(?:[^/\\]+[/\\])?data[/\\]",
-    re.IGNORECASE,
-)
-"""The names of files by which what lost others is still told from what never was a package."""
 
 
 def recognised_format(index: FileIndex) -> Format:
     """Return the format of a package by the names of its files; a bag's if they are no package."""
-    # An OCFL object is told by its own folder alone, and its files may be bags and other packages.
+    # An OCFL object is recognised by its own folder alone, and its files may be bags and other packages.
     if _is_ocfl(index):
         return "ocfl"
     if next(index.named("bagit.txt"), None) is not None:
@@ -46,7 +34,7 @@ def is_foreign(index: FileIndex) -> bool:
         return False
     is_empty = True
     for name, _ in index.sizes():
-        if _MARK.search(name):
+        if marks_archive(name):
             return False
         is_empty = False
     return not is_empty
@@ -59,7 +47,7 @@ def is_storage_root(index: FileIndex) -> bool:
     """
     if index.find(ROOT) is None:
         return False
-    return not any(name in _DESCRIPTIONS or _OF_PACKAGES.fullmatch(name) for name in index.top())
+    return not any(is_own_name(name) for name in index.top())
 
 
 def _is_ocfl(index: FileIndex) -> bool:

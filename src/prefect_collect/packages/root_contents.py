@@ -12,7 +12,7 @@ from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.contents.containers import Container
 from prefect_collect.packages.contents.index import FileIndex, temporary_index
 from prefect_collect.packages.contents.name_keys import unpack
-from prefect_collect.packages.ocfl.names import LAYOUT, OBJECT, ROOT, declared
+from prefect_collect.packages.ocfl.names import ANY_OBJECT, LAYOUT, OBJECT, ROOT, declared
 from prefect_collect.packages.problems import Findings
 from prefect_collect.packages.recognising import is_storage_root
 
@@ -20,7 +20,6 @@ _EXTENSIONS: Final = "extensions/"
 _UNFINISHED: Final = ".tmp/"
 """The folder of the root for files that an export is writing; no store has it as its content."""
 
-_DECLARATION: Final = "0=ocfl_object_"
 _KNOWN: Final = re.compile(r"ocfl_1\.[01]\..+", re.DOTALL)
 """A copy of the specification in the storage root (OCFL 1.1, section 4)."""
 
@@ -65,10 +64,10 @@ def root_contents(container: Container) -> RootContents | None:
 
 def _objects(index: FileIndex) -> Iterator[str]:
     """Yield the folders that a file declares to be objects, in order, without those inside another object."""
-    rows = index.query("SELECT name FROM file WHERE instr(name, CAST(? AS BLOB)) > 0", f"/{_DECLARATION}")
+    rows = index.query("SELECT name FROM file WHERE instr(name, CAST(? AS BLOB)) > 0", f"/{ANY_OBJECT}")
     parted = (unpack(name).rpartition("/") for (name,) in rows)
     last = ""
-    for folder in sorted(f"{folder}/" for folder, _, name in parted if name.startswith(_DECLARATION)):
+    for folder in sorted(f"{folder}/" for folder, _, name in parted if name.startswith(ANY_OBJECT)):
         if not folder.startswith((last or "/", _EXTENSIONS, _UNFINISHED)):
             last = folder
             yield folder

@@ -41,6 +41,8 @@ class Item:
             compared with nothing.
         named_by: The item whose bytes name this one, such as a file with a link to it: a query takes both, unless it
             excludes this one by its path.
+        custodian: Whose the item is, as the source states it, such as the list of another system's export. A job's own
+            patterns, folders and custodian go before it.
         holds: How the paths of the items begin that are listed in this one's place, as those in a ZIP file; "" if that
             is all items. A query that may take one of them takes this one, too.
     """
@@ -60,6 +62,7 @@ class Item:
     elsewhere: Failure | None = None
     named_by: Item | None = None
     holds: str | None = None
+    custodian: str | None = None
 
     @property
     def unread(self) -> Failure | None:

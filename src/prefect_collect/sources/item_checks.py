@@ -76,6 +76,7 @@ def _is_plain(item: Any) -> bool:
         and item.elsewhere is None
         and item.named_by is None
         and item.holds is None
+        and item.custodian is None
         and item.expands is None
         and item.failed_since is None
         and item.is_current is True
@@ -218,6 +219,7 @@ _CHECKS: Final[dict[str, Callable[[object], Any]]] = {
     "created": known_creation,
     "named_by": _or_none(_named_by),
     "holds": _or_none(_path),
+    "custodian": _or_none(as_mark),
 }
 
 

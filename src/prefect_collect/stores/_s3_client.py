@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
+import botocore
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError
@@ -32,6 +33,9 @@ _HEEDED: Final = (
     "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_CA_BUNDLE", "http_proxy", "https_proxy", "no_proxy",
 )  # fmt: skip
 """Environment variables, besides those of credentials, that a client depends on."""
+
+_USER_AGENT: Final = f"prefect-collect Boto3/{boto3.__version__} Botocore/{botocore.__version__}"
+"""botocore puts its own together again for each request, which takes a seventh of the CPU of a small one."""
 
 _MAKING: Final = threading.Lock()  # boto3 sessions are not thread-safe; clients are
 _MADE: Final[dict[str, S3Client]] = {}  # a new one takes 50 ms, and a kept one has open connections
@@ -169,6 +173,7 @@ def access_key(session: boto3.session.Session | None) -> str | None:
 def _config(given: Config | None, addressing: Style) -> Config:
     ours = Config(
         signature_version="s3v4",
+        user_agent=_USER_AGENT,
         connect_timeout=10,
         read_timeout=120,
         max_pool_connections=64,

@@ -1,7 +1,7 @@
 """The pages of a store's listing, each checked to be one: botocore accepts any document as an empty page.
 
 If a listing left out a part of the ledger, its items would be missing from the job's account. The listings of data
-sources have a reader of their own (`connectors.s3.page`).
+sources have a reader of their own (`connectors.buckets.s3_page`).
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ _ALMOST_URL: Final = re.compile(r"([a-z][a-z0-9+.-]*)(?::/?(?!/)|//+)", re.IGNOR
 """How a URL begins whose colon or slashes are not all there: ``s3:/``, ``s3:`` or ``s3//``."""
 
 _SCHEMES: Final = frozenset({*SOURCE_URLS, "file", "http", "https", "ftp", "imap", "webdav"})
-"""The schemes by which a URL is told from a folder with a colon in its name."""
+"""The schemes by which a URL is distinguished from a folder with a colon in its name."""
 
 _SIGNED: Final = re.compile(
     r"[?&]?x-(?:amz|goog)-(?:signature|credential|security-token)=|[?&](?:sig|signature|awsaccesskeyid|googleaccessid)=",

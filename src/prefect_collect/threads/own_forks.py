@@ -58,7 +58,7 @@ class OwnForks:
 
     There are fewer, or none, where the system allows no more processes or open files. Requests and answers are plain
     values that `marshal` takes. What a fork that was killed did not answer is answered in this process. All of them end
-    when the `with` block is left, and when this process is killed.
+    when `map` has all answers, when the `with` block is left, and when this process is killed.
     """
 
     def __init__(self, size: int, answer: Callable[[Any], Any]) -> None:
@@ -82,8 +82,12 @@ class OwnForks:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for fork in self._forks:
-            fork.end()
+        self.end()
+
+    def end(self) -> None:
+        """End all forks: each keeps what this process held when it was forked, so none stays without work."""
+        while self._forks:
+            self._forks.pop().end()
 
     def map(
         self,
@@ -116,6 +120,8 @@ class OwnForks:
                 if numbered is not None:
                     free.ask(*numbered, work(numbered[1]))
             answers.update(self._exchange(wait=wait))
+            if not more and not any(fork.asked for fork in self._forks):
+                self.end()
             beat()
 
         while busy or more or any(fork.asked for fork in self._forks):

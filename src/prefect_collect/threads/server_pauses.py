@@ -30,14 +30,14 @@ class Pause:
 
 
 class Pausing(Protocol):
-    """What is told of pauses: it keeps them, or passes them on to another process."""
+    """Receives pauses: it keeps them, or passes them on to another process."""
 
     def paused(self, pause: Pause) -> None:
         """Take a pause that others were asked for. Does not raise."""
 
 
 class ServerPauses:
-    """The pauses of a process, and who is told of them.
+    """The pauses of a process, and what receives them.
 
     Attributes:
         processes: How many processes share each server's budget of requests: this one, and others like it.

@@ -112,7 +112,7 @@ def test_the_table_of_the_console_counts_a_job_in_progress(prefect_server: Prefe
         assert (shown.progress, shown.items, shown.bytes) == (50.0, 1, 1)
 
 
-def test_a_page_that_a_person_deleted_is_made_again(prefect_server: PrefectServer) -> None:
+def test_a_page_that_a_user_deleted_is_made_again(prefect_server: PrefectServer) -> None:
     """A page that a user deletes while the job runs is created again, and the job continues."""
     job_id = str(uuid4())
     with prefect_server.used(), get_client(sync_client=True) as client:
@@ -132,7 +132,7 @@ def test_the_links_lead_to_the_run(prefect_server: PrefectServer) -> None:
     assert shown.run_page.has_deployment
 
 
-def test_nothing_is_raised_when_the_server_is_gone(prefect_server: PrefectServer, tmp_path: Path) -> None:
+def test_nothing_is_raised_when_the_server_is_down(prefect_server: PrefectServer, tmp_path: Path) -> None:
     """A job continues if its page cannot be shown."""
     job_id = str(uuid4())
     with replace(prefect_server, url="http://127.0.0.1:9/api").used():
@@ -192,19 +192,19 @@ def test_the_place_in_the_queue_is_read_from_prefect(prefect_server: PrefectServ
     def job() -> None:
         """Never run."""
 
-    line = SourceQueue(JobKind.COLLECTION, f"source {uuid4()}")
-    with prefect_server.used(), deleted_afterwards(line.name) as client:
+    queue = SourceQueue(JobKind.COLLECTION, f"source {uuid4()}")
+    with prefect_server.used(), deleted_afterwards(queue.name) as client:
         runs, alive = [], {BEAT: datetime.now(UTC).isoformat()}
         for number in range(3):
-            run = client.create_flow_run(job, state=State(type=StateType.SCHEDULED, name="Queued"), tags=[line.name])
-            set_labels(client, run.id, {SOURCE: line.source, QUEUED: f"2026-01-31T12:00:0{number}+00:00", **alive})
+            run = client.create_flow_run(job, state=State(type=StateType.SCHEDULED, name="Queued"), tags=[queue.name])
+            set_labels(client, run.id, {SOURCE: queue.source, QUEUED: f"2026-01-31T12:00:0{number}+00:00", **alive})
             runs.append(run)
-        line.read(client)
-        lease = line.take(client, runs[0].id)
+        queue.read(client)
+        lease = queue.take(client, runs[0].id)
         assert lease is not None
         set_labels(client, runs[0].id, {LEASE: lease, QUEUED: ""})
         client.set_flow_run_state(runs[0].id, State(type=StateType.RUNNING, name="In progress"), force=True)
-        show_queue(JobKind.COLLECTION, line.source, runs[2])
+        show_queue(JobKind.COLLECTION, queue.source, runs[2])
         [page] = versions(f"job-{runs[2].id}")
     assert "**Place in the queue: 2**" in page.data
     assert f"job `{runs[0].id}`" in page.data

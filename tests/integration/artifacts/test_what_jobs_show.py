@@ -69,7 +69,7 @@ def broken(source: FileSource) -> Path:
     return missing
 
 
-def test_what_a_whole_life_tells(prefect_server: PrefectServer, source: FileSource, tmp_path: Path) -> None:
+def test_the_events_of_a_whole_life(prefect_server: PrefectServer, source: FileSource, tmp_path: Path) -> None:
     """A draft that is started and retried, and the export that awaits it, send each status's event once, in order."""
     missing = broken(source)
     with prefect_server.used():

@@ -1,4 +1,4 @@
-"""A data source of another package, installed by pip, is used like those of this one."""
+"""A data source of another package that is installed is used like those of this one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,14 @@ print([kind.__name__ for kind in blocks_of(collect)])
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder into which pip installed the other package."""
-    source = tmp_path_factory.mktemp("source") / "other_package"
+    """A folder with the other package, as pip installs it: what its wheel holds, which is built in one process."""
+    source, target = tmp_path_factory.mktemp("source") / "other_package", tmp_path_factory.mktemp("site-packages")
     shutil.copytree(ROOT / "tests/data/other_package", source)
-    target = tmp_path_factory.mktemp("site-packages")
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*install, "--target", str(target), str(source)], check=True)
+    build = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", build, str(source)], check=True, cwd=source, stdout=subprocess.DEVNULL)
+    [wheel] = source.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target)
     return target
 
 

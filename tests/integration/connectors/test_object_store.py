@@ -16,10 +16,10 @@ import pytest
 from obstore.store import GCSStore
 
 from prefect_collect.blocks import ObjectStoreSource
+from prefect_collect.connectors.buckets import large
 from prefect_collect.connectors.object_store._tokens import Tokens as ObstoreTokens
 from prefect_collect.connectors.object_store.failures import obstore_error
 from prefect_collect.connectors.object_store.opening import Access, connect
-from prefect_collect.connectors.s3 import large
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item
 from prefect_collect.sources.listing import items_of

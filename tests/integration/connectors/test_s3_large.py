@@ -12,8 +12,8 @@ import pytest
 
 from prefect_collect.blocks import ObjectStoreSource
 from prefect_collect.codes import CANCELED
+from prefect_collect.connectors.buckets import large
 from prefect_collect.connectors.http import ranges
-from prefect_collect.connectors.s3 import large
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item
 from prefect_collect.sources.listing import items_of

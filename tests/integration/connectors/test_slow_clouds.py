@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 import pytest
 
 from prefect_collect.blocks import ObjectStoreSource
-from prefect_collect.connectors.s3 import asking
+from prefect_collect.connectors.buckets import listing
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Content, Item
 from prefect_collect.sources.listing import items_of
@@ -133,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(autouse=True)
 def _asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "_RETRY", RetryPolicy(tries=1))
+    monkeypatch.setattr(listing, "_RETRY", RetryPolicy(tries=1))
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def test_a_page_that_flows(cloud: SlowCloud) -> None:
 @pytest.mark.parametrize("cloud", ["gs", "az"], indirect=True)
 def test_a_page_that_drips(cloud: SlowCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that neither falls silent nor ends fails in the end."""
-    monkeypatch.setattr(asking, "_MOST_SECONDS", 0.5)
+    monkeypatch.setattr(listing, "_MOST_SECONDS", 0.5)
     cloud.slow = "list"
     with pytest.raises(SourceError) as caught:
         list(source_at(cloud).items())

@@ -174,7 +174,7 @@ def test_a_webhook_is_called_once_for_a_partially_completed_job(
     assert receiver.about(other) == []
 
 
-def test_a_notification_block_is_told_of_a_failed_job(prefect_server: PrefectServer, receiver: Receiver) -> None:
+def test_a_notification_block_sends_word_of_a_failed_job(prefect_server: PrefectServer, receiver: Receiver) -> None:
     """Subject and body name the job, its status and reason, and the command that shows more."""
     job_id = str(uuid4())
     with prefect_server.used():
@@ -199,7 +199,7 @@ def test_a_block_that_cannot_notify_is_refused(prefect_server: PrefectServer, bl
             create_automations(block)
 
 
-def test_what_a_person_switched_off_stays_off(prefect_server: PrefectServer, recovery: UUID) -> None:
+def test_what_a_user_switched_off_stays_off(prefect_server: PrefectServer, recovery: UUID) -> None:
     """An automation that a user switched off stays off when the automations are made again."""
     name = "prefect-collect: recover crashed jobs"
     with prefect_server.used(), get_client(sync_client=True) as client:

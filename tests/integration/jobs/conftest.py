@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_collect.connectors.s3 import asking
+from prefect_collect.connectors.buckets import listing
 from prefect_collect.threads.retry_policy import RetryPolicy
 from tests.integration.hostile import HostileStore
 from tests.integration.jobs.every_status import Desk, opened_desk
@@ -62,4 +62,4 @@ def bucket(one_bucket: HostileStore) -> HostileStore:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask for a page twice at most, with almost no pause."""
-    monkeypatch.setattr(asking, "_RETRY", RetryPolicy(tries=2, wait_initial=0.001))
+    monkeypatch.setattr(listing, "_RETRY", RetryPolicy(tries=2, wait_initial=0.001))

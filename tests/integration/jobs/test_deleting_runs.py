@@ -35,13 +35,13 @@ def deleted(job_id: str) -> None:
 # The call in a thread ends with Prefect's Abort, as there is no run whose end it could report.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("kind", JobKind)
-def test_its_process_stops_and_hands_on(desk: Desk, kind: JobKind) -> None:
+def test_its_process_stops_and_gives_its_slot_back(desk: Desk, kind: JobKind) -> None:
     """The process notices it, stops, and gives the slot back; the items that it had are in the staging store."""
     job = reach(desk, kind, JobStatus.IN_PROGRESS)
     deleted(job.id)
     with get_client(sync_client=True) as client:
-        line = SourceQueue(kind, desk.name)
-        until(lambda: line.read(client).free == 1, "the slot", patience=_SOON)
+        queue = SourceQueue(kind, desk.name)
+        until(lambda: queue.read(client).free == 1, "the slot", patience=_SOON)
     left = jobs.get(job.id, desk.store)
     assert (left.status, left.folder.closed_attempts()) == (JobStatus.CANCELED, [1])
     if kind is JobKind.COLLECTION:
@@ -64,9 +64,9 @@ def test_a_job_that_waits_sees_that_the_process_was_killed_too(prefect: PrefectS
     thread = threading.Thread(target=collecting, daemon=True)
     thread.start()
     with get_client(sync_client=True) as client:
-        line = SourceQueue(JobKind.COLLECTION, source.name)
-        until(lambda: any(run.state_name == "Queued" for run in line.read(client).waiting), "the next job")
-        until(lambda: "Waiting for" in jobs.get(str(line.read(client).waiting[0].id)).message, "what it waits for")
+        queue = SourceQueue(JobKind.COLLECTION, source.name)
+        until(lambda: any(run.state_name == "Queued" for run in queue.read(client).waiting), "the next job")
+        until(lambda: "Waiting for" in jobs.get(str(queue.read(client).waiting[0].id)).message, "what it waits for")
     deleted(lost)
     process.kill()
     process.wait()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from prefect_collect.codes import CANCELED
-from prefect_collect.connectors.s3 import asking, progress
+from prefect_collect.connectors.buckets import listing, progress
 from prefect_collect.errors import StoreError
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.statuses import JobStatus
@@ -57,7 +57,7 @@ def test_a_listing_that_turns_in_circles(bucket: HostileStore, how: str, monkeyp
 @pytest.mark.parametrize("status", [200, 503])
 def test_a_page_that_drips_for_ever(bucket: HostileStore, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page, or an error in its place, that is never silent and never ends is given up without a cancel."""
-    monkeypatch.setattr(asking, "_MOST_SECONDS", 1.0)
+    monkeypatch.setattr(listing, "_MOST_SECONDS", 1.0)
     bucket.listing = lambda asked, query: Reply(b" ", status, forever=b" ", pause=0.01) if asked > 1 else None
     _, result = collected(bucket)
     assert (result.status, result.counts.succeeded) == (JobStatus.PARTIALLY_COMPLETED, 2)

@@ -242,14 +242,14 @@ def test_a_process_that_waits_for_its_turn(scene: Scene) -> None:
     def check(_: str, way: str) -> None:
         one = scene.other()
         with get_client(sync_client=True) as client:
-            line = SourceQueue(JobKind.COLLECTION, one.name)
-            line.read(client)
-            lease = line.take(client, uuid4())
+            queue = SourceQueue(JobKind.COLLECTION, one.name)
+            queue.read(client)
+            lease = queue.take(client, uuid4())
             assert lease is not None
             died = one.collecting("waiting", at=f"{WAITS} #1")
             assert died.code == -9
             assert jobs.get(died.runs[0]).status is JobStatus.QUEUED
-            give_back(client, lease, line)
+            give_back(client, lease, queue)
         settle(died.runs[0], way, one.next_job, one)
         require_free(one, JobKind.COLLECTION, one.next_job)
 

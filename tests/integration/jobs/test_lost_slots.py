@@ -15,7 +15,7 @@ from tests.integration.prefect_server import PrefectServer
 pytestmark = pytest.mark.integration
 
 
-def test_the_next_job_sees_to_the_lost_one(prefect: PrefectServer, root: Path, store: str) -> None:
+def test_the_next_job_settles_the_lost_one(prefect: PrefectServer, root: Path, store: str) -> None:
     """A call that waits for the slot first settles the lost job; a retry of that job collects the missing items."""
     for n in range(300):
         (root / f"{n:03d}").write_text(f"content {n}")

@@ -82,7 +82,7 @@ def test_a_mark_that_was_left_does_not_stop_a_retry(desk: Desk) -> None:
     desk.break_one()
     job = desk.collected()
     with get_client(sync_client=True) as client:
-        set_labels(client, UUID(job.id), {CANCELED_BY: "somebody"})
+        set_labels(client, UUID(job.id), {CANCELED_BY: "ann"})
     desk.mend()
     assert jobs.retry(job.id).status is JobStatus.SUCCESSFULLY_COMPLETED
 

@@ -70,17 +70,17 @@ def s3_store(server: S3Server) -> Store:
     return S3Store(server.new_bucket(), "staging", endpoint_url=server.url, session=server.session())
 
 
-def test_from_s3_to_s3(server: S3Server, tmp_path: Path) -> None:
+def test_from_s3_to_s3(seaweedfs: S3Server, tmp_path: Path) -> None:
     """A collection from S3 into S3, exported to S3 and verified there, counts and holds what the bucket holds."""
     objects = some(12) | {"large": b"x" * (9 << 20), "empty": b""}
-    source = source_of(server, filled(server, objects))
-    store = s3_store(server)
+    source = source_of(seaweedfs, filled(seaweedfs, objects))
+    store = s3_store(seaweedfs)
     store.require_exclusive_creates()
     folder = new_job(store, source)
     result = attempt(folder, source, workers=2)
     check_account(folder, objects)
     assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 14)
-    destination = S3Store(server.new_bucket(), "out", endpoint_url=server.url, session=server.session())
+    destination = S3Store(seaweedfs.new_bucket(), "out", endpoint_url=seaweedfs.url, session=seaweedfs.session())
     _, first = export(folder, destination)
     assert first.status is JobStatus.SUCCESSFULLY_COMPLETED
     assert verify("test.zip", store=destination).valid

@@ -24,7 +24,7 @@ from tests.integration.prefect_server import PrefectServer
 pytestmark = pytest.mark.integration
 
 
-def test_one_bad_run_keeps_nobody_else_from_being_seen_to(prefect: PrefectServer, root: Path, store: str) -> None:
+def test_a_bad_run_does_not_keep_recovery_from_the_others(prefect: PrefectServer, root: Path, store: str) -> None:
     """A run with invalid parameters is skipped, and the crashed job beside it is ended."""
     bad = str(collect(FileSource(root=root, name="bad"), store=store, return_state=True).state_details.flow_run_id)
     good = str(collect(FileSource(root=root, name="good"), store=store, return_state=True).state_details.flow_run_id)
@@ -39,21 +39,21 @@ def test_one_bad_run_keeps_nobody_else_from_being_seen_to(prefect: PrefectServer
         client.delete_flow_run(UUID(bad))
 
 
-def test_a_slot_that_somebody_is_about_to_note_is_not_leaked(prefect: PrefectServer, root: Path, store: str) -> None:
+def test_a_slot_that_a_job_is_about_to_record_is_not_leaked(prefect: PrefectServer, root: Path, store: str) -> None:
     """A slot that no job holds is given back only if a second look finds it so, without a job's label in between."""
-    line = SourceQueue(JobKind.COLLECTION, "leaking")
+    queue = SourceQueue(JobKind.COLLECTION, "leaking")
     state = collect(FileSource(root=root, name="leaking"), store=store, return_state=True)
     with get_client(sync_client=True) as client:
-        client.increment_concurrency_slots_with_lease([line.name], 1, "concurrency", 60)
-        assert not give_back_leaked(client, line)
-        assert not give_back_leaked(client, line)  # it is too early
+        client.increment_concurrency_slots_with_lease([queue.name], 1, "concurrency", 60)
+        assert not give_back_leaked(client, queue)
+        assert not give_back_leaked(client, queue)  # it is too early
         set_labels(client, state.state_details.flow_run_id, {LEASE: "taken"})
-        assert not give_back_leaked(client, line, after=0)
+        assert not give_back_leaked(client, queue, after=0)
         set_labels(client, state.state_details.flow_run_id, {LEASE: ""})
-        assert not give_back_leaked(client, line, after=0)  # it is seen anew
-        assert line.read(client).free == 0
-        assert give_back_leaked(client, line, after=0)
-        assert line.read(client).free == 1
+        assert not give_back_leaked(client, queue, after=0)  # it is seen anew
+        assert queue.read(client).free == 0
+        assert give_back_leaked(client, queue, after=0)
+        assert queue.read(client).free == 1
 
 
 def test_an_end_that_the_process_sets_while_it_is_judged_stands(

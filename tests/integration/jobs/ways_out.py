@@ -109,8 +109,8 @@ class Scene:
     def free(self, kind: JobKind) -> bool:
         """Return whether the next job of the source would start at once."""
         with get_client(sync_client=True) as client:
-            standing = SourceQueue(kind, self.name).read(client)
-        return standing.free == 1 and not standing.waiting and not standing.holding
+            queue = SourceQueue(kind, self.name).read(client)
+        return queue.free == 1 and not queue.waiting and not queue.holding
 
 
 @contextmanager

@@ -111,12 +111,12 @@ def test_a_lost_event_ends_nothing(prefect_server: PrefectServer) -> None:
         "from prefect_collect.runs.events import *\n"
         "emit_status(JobKind.EXPORT, JobStatus.FAILED, job_id='j', name='n')\n"
     )
-    nobody = {**prefect_server.environment(), "PREFECT_API_URL": "http://127.0.0.1:9/api"}
-    done = forked.run([sys.executable, "-c", code], env=nobody, capture_output=True, text=True, timeout=120)
+    unreachable = {**prefect_server.environment(), "PREFECT_API_URL": "http://127.0.0.1:9/api"}
+    done = forked.run([sys.executable, "-c", code], env=unreachable, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
 
 
-def test_a_change_that_two_processes_see_to_is_told_once(prefect_server: PrefectServer) -> None:
+def test_a_status_that_two_processes_publish_is_one_event(prefect_server: PrefectServer) -> None:
     """Two processes send the event of one state, and Prefect keeps one event; another state has its own."""
     job_id, occasion = str(uuid4()), uuid4()
     with prefect_server.used():

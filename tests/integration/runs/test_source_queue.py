@@ -44,92 +44,92 @@ def used(prefect_server: PrefectServer) -> Any:
 
 
 @pytest.fixture
-def line() -> SourceQueue:
+def queue() -> SourceQueue:
     """A queue that no other test uses."""
     return SourceQueue(KIND, f"source {uuid4()}")
 
 
 @pytest.fixture
-def client(line: SourceQueue) -> Iterator[SyncPrefectClient]:
+def client(queue: SourceQueue) -> Iterator[SyncPrefectClient]:
     """Asks the server; the runs in the queue are deleted afterwards."""
-    with deleted_afterwards(line.name) as client:
+    with deleted_afterwards(queue.name) as client:
         yield client
 
 
-def made(client: SyncPrefectClient, line: SourceQueue, state: State[Any], **notes: str) -> FlowRun:
+def made(client: SyncPrefectClient, queue: SourceQueue, state: State[Any], **labels: str) -> FlowRun:
     """Return a run in that queue."""
-    run = client.create_flow_run(job, state=state_of(KIND, JobStatus.QUEUED), tags=[line.name])
-    set_labels(client, run.id, {SOURCE: line.source, **notes})
+    run = client.create_flow_run(job, state=state_of(KIND, JobStatus.QUEUED), tags=[queue.name])
+    set_labels(client, run.id, {SOURCE: queue.source, **labels})
     put(client, run.id, state)
     return client.read_flow_run(run.id)
 
 
-def parked(client: SyncPrefectClient, line: SourceQueue, *, age: timedelta, beat: timedelta) -> FlowRun:
+def parked(client: SyncPrefectClient, queue: SourceQueue, *, age: timedelta, beat: timedelta) -> FlowRun:
     """Return a run that has waited in its process for `age`, and whose last sign of life is `beat` old."""
     queued = (server_now() - age).isoformat()
     due = StateDetails.model_validate({"scheduled_time": server_now() - age + timedelta(hours=1)})
     state: State[Any] = State(type=StateType.SCHEDULED, name="Queued", state_details=due)
-    return made(client, line, state, **{QUEUED: queued, BEAT: (server_now() - beat).isoformat()})
+    return made(client, queue, state, **{QUEUED: queued, BEAT: (server_now() - beat).isoformat()})
 
 
 def test_a_job_that_waits_for_hours_in_its_process_keeps_its_place(
-    client: SyncPrefectClient, line: SourceQueue
+    client: SyncPrefectClient, queue: SourceQueue
 ) -> None:
     """A job waits as long as its process gives signs of life; a job of a dead process is passed over."""
-    first = parked(client, line, age=timedelta(hours=5), beat=timedelta(seconds=20))
-    dead = parked(client, line, age=timedelta(hours=4), beat=timedelta(minutes=5))
-    last = parked(client, line, age=timedelta(minutes=1), beat=timedelta())
-    standing = line.read(client)
-    assert [run.id for run in standing.waiting] == [first.id, last.id]
-    assert [standing.may_start(run.id) for run in (first, dead, last)] == [True, False, False]
+    first = parked(client, queue, age=timedelta(hours=5), beat=timedelta(seconds=20))
+    dead = parked(client, queue, age=timedelta(hours=4), beat=timedelta(minutes=5))
+    last = parked(client, queue, age=timedelta(minutes=1), beat=timedelta())
+    found = queue.read(client)
+    assert [run.id for run in found.waiting] == [first.id, last.id]
+    assert [found.may_start(run.id) for run in (first, dead, last)] == [True, False, False]
 
 
 @pytest.mark.parametrize("status", [JobStatus.DRAFTED, JobStatus.AWAITING_COLLECTION])
-def test_a_job_that_has_not_begun_keeps_nobody_from_starting(
-    client: SyncPrefectClient, line: SourceQueue, status: JobStatus
+def test_a_job_that_has_not_begun_is_not_waited_for(
+    client: SyncPrefectClient, queue: SourceQueue, status: JobStatus
 ) -> None:
     """A job that has not begun does not wait, although it has a place in the queue."""
     kind = KIND if status is JobStatus.DRAFTED else JobKind.EXPORT
-    notes = {QUEUED: "2026-01-01T00:00:00+00:00", BEAT: server_now().isoformat()}
-    made(client, line, state_of(kind, status), **notes)
-    waiting = parked(client, line, age=timedelta(minutes=1), beat=timedelta())
-    assert [run.id for run in line.read(client).waiting] == [waiting.id]
+    labels = {QUEUED: "2026-01-01T00:00:00+00:00", BEAT: server_now().isoformat()}
+    made(client, queue, state_of(kind, status), **labels)
+    waiting = parked(client, queue, age=timedelta(minutes=1), beat=timedelta())
+    assert [run.id for run in queue.read(client).waiting] == [waiting.id]
 
 
-def test_a_slot_whose_lease_has_run_out_is_nobody_elses_yet(client: SyncPrefectClient, line: SourceQueue) -> None:
+def test_a_slot_whose_lease_expired_is_not_free_yet(client: SyncPrefectClient, queue: SourceQueue) -> None:
     """A job whose lease expired is settled before another starts, although the server counts its slot as free."""
-    made(client, line, state_of(KIND, JobStatus.IN_PROGRESS), **{LEASE: str(uuid4())})
-    waiting = parked(client, line, age=timedelta(minutes=1), beat=timedelta())
-    standing = line.read(client)
-    assert (standing.free, standing.lapsed, standing.may_start(waiting.id)) == (0, True, False)
+    made(client, queue, state_of(KIND, JobStatus.IN_PROGRESS), **{LEASE: str(uuid4())})
+    waiting = parked(client, queue, age=timedelta(minutes=1), beat=timedelta())
+    found = queue.read(client)
+    assert (found.free, found.lapsed, found.may_start(waiting.id)) == (0, True, False)
 
 
 @pytest.mark.parametrize("name", ["Cancelling", "Cancelled"])
-def test_a_cancellation_in_the_same_moment_stands(client: SyncPrefectClient, line: SourceQueue, name: str) -> None:
+def test_a_cancellation_in_the_same_moment_stands(client: SyncPrefectClient, queue: SourceQueue, name: str) -> None:
     """Whatever was about to be set over it."""
-    run = made(client, line, State(type=StateType.RUNNING, name="Running"))
+    run = made(client, queue, State(type=StateType.RUNNING, name="Running"))
     put(client, run.id, State(type=StateType[name.upper()], name=name))
     assert not put_unless_canceled(client, run.id, state_of(KIND, JobStatus.IN_PROGRESS))
     assert client.read_flow_run(run.id).state_name == name
-    other = made(client, line, state_of(KIND, JobStatus.QUEUED))
+    other = made(client, queue, state_of(KIND, JobStatus.QUEUED))
     assert put_unless_canceled(client, other.id, state_of(KIND, JobStatus.IN_PROGRESS))
 
 
 @pytest.mark.parametrize("how", ["noted", "Cancelling"])
 def test_a_job_that_is_canceled_while_it_is_parked_does_not_wait(
-    client: SyncPrefectClient, line: SourceQueue, how: str, monkeypatch: pytest.MonkeyPatch
+    client: SyncPrefectClient, queue: SourceQueue, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A canceled job stops waiting at once, and does not start when its turn comes."""
     monkeypatch.setattr(turn, "in_infrastructure", lambda _: True)
-    line.read(client)
-    assert line.take(client, uuid4()) is not None
+    queue.read(client)
+    assert queue.take(client, uuid4()) is not None
     queued = {QUEUED: server_now().isoformat(), BEAT: server_now().isoformat()}
-    run = made(client, line, State(type=StateType.RUNNING, name="Running"), **queued)
+    run = made(client, queue, State(type=StateType.RUNNING, name="Running"), **queued)
     if how == "noted":
-        set_labels(client, run.id, {CANCELED_BY: "somebody"})
+        set_labels(client, run.id, {CANCELED_BY: "ann"})
     else:
         put(client, run.id, State(type=StateType.CANCELLING, name="Cancelling"))
-    assert turn.wait_for_turn(client, run, line, lambda _: False, _ignore, _ignore) == ""
+    assert turn.wait_for_turn(client, run, queue, lambda _: False, _ignore, _ignore) == ""
 
 
 def _ignore(_: object) -> None:
@@ -137,14 +137,14 @@ def _ignore(_: object) -> None:
 
 
 def test_a_job_waits_on_while_the_server_is_out_of_reach(
-    client: SyncPrefectClient, line: SourceQueue, monkeypatch: pytest.MonkeyPatch
+    client: SyncPrefectClient, queue: SourceQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A waiting job shows that the server does not answer, and starts when it answers and the turn has come."""
-    line.read(client)
-    lease = line.take(client, uuid4())
+    queue.read(client)
+    lease = queue.take(client, uuid4())
     assert lease is not None
     queued = {QUEUED: server_now().isoformat(), BEAT: server_now().isoformat()}
-    run = made(client, line, State(type=StateType.RUNNING, name="Running"), **queued)
+    run = made(client, queue, State(type=StateType.RUNNING, name="Running"), **queued)
     said: list[str] = []
     read = SourceQueue.read
 
@@ -155,16 +155,16 @@ def test_a_job_waits_on_while_the_server_is_out_of_reach(
         return read(self, client)
 
     monkeypatch.setattr(SourceQueue, "read", unreliable)
-    assert turn.wait_for_turn(client, run, line, lambda _: False, said.append, _ignore)
+    assert turn.wait_for_turn(client, run, queue, lambda _: False, said.append, _ignore)
     assert [text.partition(" ")[0] for text in said] == ["Waiting", "Prefect's"]
 
 
 @pytest.mark.parametrize("state", [StateType.PENDING, StateType.RUNNING])
-def test_a_run_that_notes_no_process_is_left_after_a_while(
-    client: SyncPrefectClient, line: SourceQueue, state: StateType
+def test_a_run_without_a_process_label_is_lost_after_a_while(
+    client: SyncPrefectClient, queue: SourceQueue, state: StateType
 ) -> None:
-    """A run that another run made notes its process a moment later; one that notes a process which is gone is lost."""
-    run = made(client, line, State(type=state, name=state.value.capitalize()))
+    """A run that another run made has the label of its process a moment later; one whose process is gone is lost."""
+    run = made(client, queue, State(type=state, name=state.value.capitalize()))
     assert not may_be_left(run, server_now())
     # The server's clock is known to a few seconds: its header `Date` is late when the server is busy.
     assert may_be_left(run, server_now() + LOST_AFTER + timedelta(seconds=10))
@@ -173,15 +173,15 @@ def test_a_run_that_notes_no_process_is_left_after_a_while(
 
 
 def test_a_process_that_was_lost_between_the_end_and_the_handing_on(
-    client: SyncPrefectClient, line: SourceQueue
+    client: SyncPrefectClient, queue: SourceQueue
 ) -> None:
     """Recovery gives its slot back; the lease need not run out."""
-    run = made(client, line, state_of(KIND, JobStatus.IN_PROGRESS), **gone_process())
-    line.read(client)
-    lease = line.take(client, run.id)
+    run = made(client, queue, state_of(KIND, JobStatus.IN_PROGRESS), **gone_process())
+    queue.read(client)
+    lease = queue.take(client, run.id)
     assert lease is not None
     set_labels(client, run.id, {LEASE: lease})
     put(client, run.id, state_of(KIND, JobStatus.SUCCESSFULLY_COMPLETED))
-    assert line.read(client).free == 0
-    assert any(line.name in said for said in recover(client))
-    assert line.read(client).free == 1
+    assert queue.read(client).free == 0
+    assert any(queue.name in said for said in recover(client))
+    assert queue.read(client).free == 1

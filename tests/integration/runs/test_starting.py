@@ -33,14 +33,14 @@ def job() -> None:
     """Never run."""
 
 
-def in_progress_elsewhere(client: SyncPrefectClient, line: SourceQueue) -> FlowRun:
+def in_progress_elsewhere(client: SyncPrefectClient, queue: SourceQueue) -> FlowRun:
     """Return a run that is In progress in a process of another host, with signs of life."""
-    run = client.create_flow_run(job, state=state_of(KIND, JobStatus.QUEUED), tags=[line.name])
-    line.read(client)
-    lease = line.take(client, run.id)
+    run = client.create_flow_run(job, state=state_of(KIND, JobStatus.QUEUED), tags=[queue.name])
+    queue.read(client)
+    lease = queue.take(client, run.id)
     assert lease is not None
     beat = {BEAT: server_now().isoformat(), "process.host": "another", "process.pid": "1"}
-    set_labels(client, run.id, {SOURCE: line.source, LEASE: lease, **beat})
+    set_labels(client, run.id, {SOURCE: queue.source, LEASE: lease, **beat})
     put(client, run.id, state_of(KIND, JobStatus.IN_PROGRESS))
     return client.read_flow_run(run.id)
 
@@ -54,24 +54,24 @@ def running(client: SyncPrefectClient, run: FlowRun) -> FlowRun:
 
 def test_a_job_that_another_process_works_on_is_left_to_it(prefect_server: PrefectServer) -> None:
     """A second process that starts the run stops at once."""
-    line = SourceQueue(KIND, f"source {uuid4()}")
-    with prefect_server.used(), deleted_afterwards(line.name) as client:
-        run = in_progress_elsewhere(client, line)
+    queue = SourceQueue(KIND, f"source {uuid4()}")
+    with prefect_server.used(), deleted_afterwards(queue.name) as client:
+        run = in_progress_elsewhere(client, queue)
         with pytest.raises(Abort, match="Another process works on this job"):
             require_free(client, running(client, run))
 
 
 def test_a_job_that_is_started_again_at_once_waits_for_its_slot(prefect_server: PrefectServer) -> None:
     """After a Retry right at the job's end, the new process waits until the last one has given its slot back."""
-    line = SourceQueue(KIND, f"source {uuid4()}")
-    with prefect_server.used(), deleted_afterwards(line.name) as client, ThreadPoolExecutor(1) as pool:
-        run = in_progress_elsewhere(client, line)
+    queue = SourceQueue(KIND, f"source {uuid4()}")
+    with prefect_server.used(), deleted_afterwards(queue.name) as client, ThreadPoolExecutor(1) as pool:
+        run = in_progress_elsewhere(client, queue)
         put(client, run.id, state_of(KIND, JobStatus.PARTIALLY_COMPLETED))
         put(client, run.id, state_of(KIND, JobStatus.QUEUED))
         newcomer = pool.submit(require_free, client, running(client, run))
         with pytest.raises(TimeoutError):
             newcomer.result(1)
-        assert line.read(client).free == 0
+        assert queue.read(client).free == 0
         leave_queue(client, client.read_flow_run(run.id))
         newcomer.result(120)
-        assert line.read(client).free == 1
+        assert queue.read(client).free == 1

@@ -8,14 +8,17 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import FlowRun, StateType
 
 from prefect_collect import jobs
+from prefect_collect.flows import collect
 from prefect_collect.flows.auto_exports import AutoExport, exports_of
+from prefect_collect.flows.deploying import ensure_deployment
 from prefect_collect.job_folder import custody_log
 from prefect_collect.job_folder.process_identity import is_alive
 from prefect_collect.runs.labels import process_of
-from prefect_collect.statuses import JobStatus, LifecycleStatus, TaskStatus
+from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus, NextStep, TaskStatus
 from tests.integration.jobs.every_status import FILES, Desk, status_of, until, when
 from tests.integration.served import buttons
 from tests.support.run_attempts import check_account
@@ -59,6 +62,33 @@ def _scheduled(job: jobs.Job) -> None:
 
 def _completed(job: jobs.Job) -> None:
     buttons.change_state(job, "COMPLETED")
+
+
+def test_a_draft_of_the_form(desk: Desk) -> None:
+    """A run that the form asks to be saved as a draft is one: with an estimate on its page, its custody log, the export
+    that awaits it, and the steps of a draft. Edited and resumed, it collects, once.
+    """
+    given = {"source": desk.source(), "store": str(desk.store), "as_draft": True, "custodian": "Ann",
+             "auto_export": AutoExport(destination=str(desk.out))}  # fmt: skip
+    with get_client(sync_client=True) as client:
+        deployment = ensure_deployment(client, JobKind.COLLECTION)
+        run = client.create_flow_run_from_deployment(deployment.id, parameters=collect.serialize_parameters(given))
+    draft = settled(jobs.get(run.id), "Drafted")
+    until(lambda: "as_draft" not in run_of(draft).parameters, "its parameters as those of a draft")
+    assert (draft.task_status, draft.custodian, draft.next_steps) == (
+        TaskStatus.DRAFT, "Ann", (NextStep.START, NextStep.DELETE),
+    )  # fmt: skip
+    with get_client(sync_client=True) as client:
+        (export,) = exports_of(client, run.id)
+        page = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[f"job-{run.id}"])))
+    assert jobs.get(export.id).status is JobStatus.AWAITING_COLLECTION
+    assert f"{FILES} items" in str(page[0].data)
+    assert [entry.action for entry in custody_log.entries(draft.folder)] == ["drafted"]
+    jobs.edit_draft(draft.id, name="edited")
+    assert buttons.resume(draft) == "ACCEPT"
+    job = settled(draft, "Successfully completed")
+    assert (job.name, job.result is not None and job.result.counts.succeeded) == ("edited", FILES)
+    check_account(job.folder)
 
 
 def test_a_draft_stays_one_until_it_is_started(desk: Desk) -> None:

@@ -12,13 +12,12 @@ from selenium.webdriver.common.keys import Keys
 
 from prefect_collect import jobs
 from prefect_collect.console.job_index import JobIndex
-from prefect_collect.console.server import ConsoleOptions, running_console
 from prefect_collect.job_folder import custody_log
 from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus
 from tests.integration.jobs.every_status import Desk, until
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.served.console_browser import ANNA, choose, console_browser, row, serious, shows
-from tests.integration.ui.browser import Browser, running_browser
+from tests.integration.ui.browser import Browser
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -187,19 +186,18 @@ def test_a_step_that_is_not_offered_is_refused_in_words(browser: Browser, desk: 
     assert jobs.get(job.id).status is JobStatus.DRAFTED
 
 
-def test_the_login_page(served: PrefectServer) -> None:
+def test_the_login_page(browser: Browser) -> None:
     """A user without a session is asked for a token, which a form takes; axe-core finds nothing serious there."""
-    options = ConsoleOptions(port=0, grants=(ANNA,))
-    with served.used(), running_console(options, print) as url, running_browser(url) as browser:
-        browser.driver.get(f"{url}/?status=Failed")
-        browser.see("//label[.='Token']")
-        assert serious(browser) == []
-        browser.see("//input[@name='token']").send_keys("wrong")
-        browser.click("//button[.='Log in']")
-        browser.see("//*[@role='alert'][contains(., 'not accepted')]")
-        browser.see("//input[@name='token']").send_keys(ANNA.token)
-        browser.click("//button[.='Log in']")
-        browser.see("//h1[.='Jobs']")
+    browser.driver.delete_all_cookies()
+    browser.driver.get(f"{browser.ui}/?status=Failed")
+    browser.see("//label[.='Token']")
+    assert serious(browser) == []
+    browser.see("//input[@name='token']").send_keys("wrong")
+    browser.click("//button[.='Log in']")
+    browser.see("//*[@role='alert'][contains(., 'not accepted')]")
+    browser.see("//input[@name='token']").send_keys(ANNA.token)
+    browser.click("//button[.='Log in']")
+    browser.see("//h1[.='Jobs']")
 
 
 def test_a_source_is_suspended_and_its_limit_set(browser: Browser, desk: Desk) -> None:

@@ -60,7 +60,7 @@ def told(server: PrefectServer, job: jobs.Job) -> list[str]:
     return [event["event"].rpartition(".")[2] for event in events_of(server, job.id, 4)]
 
 
-def test_a_limit_that_a_person_changes(desk: Desk, served: PrefectServer) -> None:
+def test_a_limit_that_a_user_changes(desk: Desk, served: PrefectServer) -> None:
     """2 lets two jobs be In progress, and the third waits; 0 holds the source back; a higher limit starts waiting jobs.
 
     No job sets it back. However a job waits, it sends the event of being queued once.

@@ -172,7 +172,7 @@ def test_a_machine_that_comes_back(
     require_valid(job)
 
 
-def test_a_process_that_comes_back_before_its_job_is_taken_up(
+def test_a_process_that_comes_back_before_its_job_runs_again(
     client: SyncPrefectClient, desk: Desk, prefect_server: PrefectServer, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip

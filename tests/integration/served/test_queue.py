@@ -52,14 +52,18 @@ def test_one_at_a_time_in_order_and_none_is_lost(desk: Desk) -> None:
         until(lambda: all(_has_ended(client, job) for job in drafts), "all jobs to end", every=1.0, patience=400)
         histories = {run_id: history(client, run_id) for run_id in ids}
         for n in range(SOURCES):
-            line = SourceQueue(JobKind.COLLECTION, sources[n].name)
+            queue = SourceQueue(JobKind.COLLECTION, sources[n].name)
             own = ids[n::SOURCES]
             spans = sorted(span for run_id in own for span in _in_progress(histories[run_id]))
             for before, after in itertools.pairwise(spans):
-                assert before[1] <= after[0], _told(own, histories, "two jobs of one source were In progress at once")
+                assert before[1] <= after[0], _histories(
+                    own, histories, "two jobs of one source were In progress at once"
+                )
             begun = sorted(own, key=lambda run_id: _in_progress(histories[run_id])[0])
-            assert begun == own, _told(own, histories, "the jobs did not start in the order in which they were queued")
-            assert line.read(client).free == 1, "a slot was not given back"
+            assert begun == own, _histories(
+                own, histories, "the jobs did not start in the order in which they were queued"
+            )
+            assert queue.read(client).free == 1, "a slot was not given back"
     for run_id in ids:
         job = jobs.get(run_id)
         assert job.status is JobStatus.SUCCESSFULLY_COMPLETED, f"{job.name}: {job.message}"
@@ -94,7 +98,7 @@ def _has_ended(client: SyncPrefectClient, job: jobs.Job) -> bool:
     return state is not None and state.type in (StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED)
 
 
-def _told(own: list[UUID], histories: dict[UUID, list[State[object]]], what: str) -> str:
+def _histories(own: list[UUID], histories: dict[UUID, list[State[object]]], what: str) -> str:
     """Return what is wrong, and all states of these jobs."""
     lines = [
         (state.timestamp, f"{state.timestamp:%H:%M:%S.%f} {own.index(run_id)} {state.name}: {state.message}")

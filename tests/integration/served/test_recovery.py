@@ -83,7 +83,7 @@ def committed(job: jobs.Job, attempt: int) -> int:
 
 def worked_on(job: jobs.Job, attempt: int, shards: int = 0) -> int:
     """Return the id of the process that works on the attempt, once so many of its shards are committed."""
-    until(lambda: attempt in job.folder.attempts(), lambda: f"attempt {attempt}; {_told(job)}")
+    until(lambda: attempt in job.folder.attempts(), lambda: f"attempt {attempt}; {_described(job)}")
     until(lambda: run_of(job).state_name == str(JobStatus.IN_PROGRESS), "the job to be In progress")
     until(lambda: job.folder.parts("inventory", attempt), "the source to be listed")
     until(lambda: committed(job, attempt) >= shards, "shards")
@@ -92,7 +92,7 @@ def worked_on(job: jobs.Job, attempt: int, shards: int = 0) -> int:
     return pid
 
 
-def _told(job: jobs.Job) -> str:
+def _described(job: jobs.Job) -> str:
     """Return all states of the job, and its labels."""
     with get_client(sync_client=True) as client:
         states = history(client, UUID(job.id))
@@ -155,8 +155,8 @@ def _is_gone(path: Path) -> bool:
     return not path.exists()
 
 
-def _has_free_slot(line: SourceQueue, client: SyncPrefectClient) -> bool:
-    return line.read(client).free == 1
+def _has_free_slot(queue: SourceQueue, client: SyncPrefectClient) -> bool:
+    return queue.read(client).free == 1
 
 
 def require_settled(desks: dict[str, Desk], died: dict[str, jobs.Job]) -> None:

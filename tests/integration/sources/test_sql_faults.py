@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -223,7 +224,7 @@ def test_errors_of_sqlite(database: Database, tmp_path: Path) -> None:
     filled(database, 3_000)
     path = Path(database.name)
     data = bytearray(path.read_bytes())
-    data[3 * 4096 :] = os.urandom(len(data) - 3 * 4096)
+    data[3 * 4096 :] = random.Random(3).randbytes(len(data) - 3 * 4096)
     path.write_bytes(data)
     (failed,) = items_of(database.source())
     assert failed.failure is not None
@@ -256,7 +257,9 @@ def test_a_table_that_cannot_be_sliced(database: Database, fault: str) -> None:
         database.run("UPDATE a SET id = CAST(x'6b65792032ff' AS TEXT) WHERE id = 'key 2'")
     else:
         damaged = whole[:]
-        damaged[page] = before[page] if fault == "row missing in index" else os.urandom(len(before[page]))
+        damaged[page] = (
+            before[page] if fault == "row missing in index" else random.Random(1).randbytes(len(before[page]))
+        )
         path.write_bytes(damaged)
     source = database.source(rows=3)
     job = new_job(MemoryStore(), source)
@@ -299,4 +302,4 @@ def test_a_cancel_ends_a_query(database: Database) -> None:
             "AND pid <> pg_backend_pid()"
         )
         while database.run(asked) != [(0,)]:
-            time.sleep(0.1)  # the condition is polled: the server sees within 5 seconds that nobody waits
+            time.sleep(0.1)  # the condition is polled: the server sees within 5 seconds that no client waits

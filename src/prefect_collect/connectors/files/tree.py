@@ -65,6 +65,7 @@ class Tree:
 
     def __init__(self, root: bytes, *, follow_symlinks: bool, failed: Callable[[OSError, str], Failure]) -> None:
         self._root = os.path.realpath(root)
+        self._prefix = self._root.rstrip(b"/") + b"/"
         self._follow = follow_symlinks
         self._failed = failed
 
@@ -140,7 +141,7 @@ class Tree:
         return [_identity(os.stat(self._absolute(folder[:end]))) for end in ends]
 
     def _absolute(self, relative: bytes) -> bytes:
-        return os.path.join(self._root, relative)
+        return self._prefix + relative
 
     def _names(self, folder: bytes) -> list[bytes]:
         return sorted(os.listdir(self._absolute(folder)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from prefect_collect.connectors.mail import texts
@@ -30,6 +30,8 @@ class Document:
     metadata: Mapping[str, Any]
     digests: tuple[tuple[str, str, str], ...] = ()
     """Checksums of its files: names, algorithms, hex digests."""
+    size: str = ""
+    """Its bytes, as the list states them beside the name of its file, and not among the metadata; "" if it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Missing:
         name: The name of its file, or what it is called.
         message: The id of the message that it is; "" if it is not a message.
         source: The path of the list that names it.
+        size: Its bytes, as `Document.size`.
+        metadata: What the list says about it.
         is_checksum: Whether the list only states a checksum of it.
     """
 
@@ -49,6 +53,17 @@ class Missing:
     message: str
     source: str
     is_checksum: bool = False
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    size: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NotExported:
+    """What the exporting system says that it could not export: what it is called, why, and what a list says of it."""
+
+    name: str
+    why: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 def base_name(path: str) -> str:

@@ -44,7 +44,7 @@ def documents(pieces: Iterable[bytes | memoryview]) -> Iterator[Document]:
 class _Reader:
     def __init__(self) -> None:
         self._found: list[Document] = []
-        self._id = ""
+        self._id = self._size = ""
         self._tags: dict[str, str] = {}
         self._files: list[str] = []
         self._hashes: list[tuple[str, str, str]] = []
@@ -61,6 +61,7 @@ class _Reader:
             raise BadList(f"it is <{name[:40]}> and not <Root> of EDRM XML")
         if name == "Document":
             self._id, self._tags, self._files, self._hashes = attributes.get("DocID", ""), {}, [], []
+            self._size = ""
         elif name == "Tag" and len(self._tags) < _MOST_TAGS:
             tag = attributes.get("TagName", "")
             value = attributes.get("TagValue", "")
@@ -68,12 +69,13 @@ class _Reader:
         elif name == "ExternalFile" and len(self._files) < _MOST_FILES and attributes.get("FileName"):
             path = "/".join(filter(None, (attributes.get("FilePath", ""), attributes["FileName"])))
             self._files.append(path)
+            self._size = self._size or attributes.get("FileSize", "")
             if _HASH.fullmatch(stated := attributes.get("Hash", "")) and len(stated) in ALGORITHMS:
                 self._hashes.append((path, ALGORITHMS[len(stated)], stated))
 
     def _end(self, name: str) -> None:
         if name == "Document":
-            found = document(self._id, self._files, self._tags)
+            found = replace(document(self._id, self._files, self._tags), size=self._size)
             # A hash beside the name of a message is that of the message, and not of the file that holds it.
             self._found.append(found if found.messages else replace(found, digests=tuple(self._hashes)))
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefect_collect.connectors.containers.files import File
+from prefect_collect.connectors.foreign_exports.documents import NotExported
 from prefect_collect.connectors.foreign_exports.lists import Lists
 from prefect_collect.sources import Item
 
-Reports = Iterator[tuple[str, str]]
-"""What the exporting system says that it could not export: a name, and why."""
+Reports = Iterator[NotExported]
+"""What the exporting system says that it could not export."""
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,13 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.foreign_exports.documents import Document, Missing, bounded
+from prefect_collect.connectors.foreign_exports.facts import custodian_of
 from prefect_collect.connectors.foreign_exports.paths import SCHEMA, Paths, back, is_named, normal
 from prefect_collect.connectors.mail import texts
 from prefect_collect.sources import Item
@@ -21,7 +24,7 @@ COUNTED: Final = "messages"
 _SCHEMA: Final = """
 CREATE TABLE documents (
     number INTEGER PRIMARY KEY, id TEXT, name TEXT, message TEXT, list INTEGER, metadata TEXT, keyed INTEGER,
-    seen INTEGER, elsewhere INTEGER, item TEXT
+    seen INTEGER, elsewhere INTEGER, item TEXT, size TEXT
 );
 CREATE INDEX documents_by_id ON documents (id);
 CREATE TABLE keys (document INTEGER, list INTEGER, key TEXT, back TEXT);
@@ -31,7 +34,7 @@ CREATE INDEX keys_by_document ON keys (document);
 CREATE TABLE messages (document INTEGER, key TEXT);
 CREATE INDEX messages_by_key ON messages (key);
 CREATE TABLE binding (list INTEGER PRIMARY KEY);
-CREATE TABLE reports (id TEXT, path TEXT, code TEXT, message TEXT, list INTEGER);
+CREATE TABLE reports (id TEXT, item TEXT, code TEXT, message TEXT, list INTEGER);
 CREATE INDEX reports_by_id ON reports (id);
 CREATE TABLE told (kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key));
 CREATE TABLE checksums (
@@ -64,12 +67,14 @@ class Lists:
         """True if a list, or another file by which such an export is known, was found."""
         self.unreadable: Failure | None = None
         """Why a ZIP file or folder could not be looked into, the last of these."""
+        self.names_custodians = False
+        """True if a list says of an item whose it is."""
         self.holds_pst = False
         self.is_whole = True
         """False if not all files were looked at, so that nothing can be said to be missing."""
 
     def add_file(self, path: str) -> None:
-        """Add a file that the export has, before any is told to be the one that a list means."""
+        """Add a file that the export has, before any is found to be the one that a list means."""
         with self._lock:
             self._paths.add(path)
 
@@ -81,13 +86,14 @@ class Lists:
             number = self.promised
             messages = [key for key in document.messages if key]
             metadata = bounded(document.metadata)
+            self.names_custodians = self.names_custodians or custodian_of(document.metadata) is not None
             id_ = _id([source, document.name, *document.files, *messages, metadata])
             keys = [
                 (number, number_of_list, key, back(key)) for key in dict.fromkeys(map(normal, document.files)) if key
             ]
             row = (
                 number, id_, texts.storable(document.name), messages[0] if messages else "", number_of_list, metadata,
-                bool(document.messages), False, False, None,
+                bool(document.messages), False, False, None, document.size[:20],
             )  # fmt: skip
             with self._lock:
                 self._database.execute(f"INSERT INTO documents VALUES ({', '.join('?' * len(row))})", row)
@@ -117,7 +123,7 @@ class Lists:
         assert item.failure is not None
         number = self._number_of(source)
         with self._lock:
-            row = (item.id, item.path, item.failure.code, item.failure.message, number)
+            row = (item.id, _kept(item), item.failure.code, item.failure.message, number)
             self._database.execute("INSERT INTO reports VALUES (?, ?, ?, ?, ?)", row)
 
     def reports(self, *, source: str | None = None, id_: str | None = None) -> Iterator[Item]:
@@ -126,9 +132,9 @@ class Lists:
         values = []
         if id_ is not None:
             where, values = " WHERE id = ?", [id_]
-        query = f"SELECT id, path, code, message FROM reports{where} ORDER BY rowid"
-        for found, path, code, message in self._rows(query, values):
-            yield Item(found, path, failure=Failure(code, message))
+        query = f"SELECT item, code, message FROM reports{where} ORDER BY rowid"
+        for kept, code, message in self._rows(query, values):
+            yield replace(_item(kept), failure=Failure(code, message))
 
     def tell(self, kind: str, key: str, value: str) -> None:
         """Keep something that a list says, such as a user's name."""
@@ -209,6 +215,10 @@ class Lists:
                 return metadata
         return {}
 
+    def custodian(self, path: str) -> str | None:
+        """Return whose a file is as the lists say; None if they do not say it."""
+        return custodian_of(self.metadata(path)) if self.names_custodians else None
+
     def missing(self, *, source: str | None = None, id_: str | None = None) -> Iterator[Missing]:
         """Yield the documents that were not seen, and the files of which only a checksum was: all, of a list, or one.
 
@@ -223,10 +233,10 @@ class Lists:
         once = "NOT EXISTS (SELECT 1 FROM {0} o WHERE o.id = {0}.id AND o.rowid < {0}.rowid)"
         elsewhere = "(elsewhere AND list NOT IN (SELECT list FROM binding))"
         where = f"NOT seen AND NOT {elsewhere}{but}{only} AND {once.format('documents')}"
-        for found, name, message, number in self._rows(
-            f"SELECT id, name, message, list FROM documents WHERE {where} ORDER BY number", values
+        for found, name, message, number, metadata, size in self._rows(
+            f"SELECT id, name, message, list, metadata, size FROM documents WHERE {where} ORDER BY number", values
         ):
-            yield Missing(found, name, message, self._sources[number])
+            yield Missing(found, name, message, self._sources[number], metadata=json.loads(metadata), size=size)
         if self.lacking and source is None and id_ in (None, COUNTED):
             yield Missing(COUNTED, f"{self.lacking:,} messages", "", "the list of counts")
         where = f"NOT seen{only} AND {once.format('checksums')}"
@@ -245,7 +255,7 @@ class Lists:
         for table in ("documents", "checksums"):
             found = self._first(f"SELECT item FROM {table} WHERE id = ? AND item IS NOT NULL", [id_])
             if found is not None:
-                return Item(*json.loads(found[0]))
+                return replace(_item(found[0]), modified=None)
         return None
 
     def _rows(self, query: str, values: Iterable[str] = ()) -> Iterator[Any]:
@@ -264,7 +274,16 @@ class Lists:
 
 
 def _kept(item: Item | None) -> str | None:
-    return None if item is None else json.dumps([item.id, item.path, item.size, None, item.etag])
+    if item is None:
+        return None
+    times = [at and at.isoformat() for at in (item.modified, item.created)]
+    return json.dumps([item.id, item.path, item.size, item.etag, item.custodian, *times])
+
+
+def _item(kept: str) -> Item:
+    id_, path, size, etag, custodian, *times = json.loads(kept)
+    modified, created = (at and datetime.fromisoformat(at) for at in times)
+    return Item(id_, path, size, modified, etag, created=created, custodian=custodian)
 
 
 def _id(parts: list[str]) -> str:

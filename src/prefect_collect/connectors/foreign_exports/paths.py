@@ -16,7 +16,7 @@ from typing import Any, Final
 from prefect_collect.connectors.mail import texts
 
 _MOST_FOLDERS: Final = 32
-"""The folders around a file by which it is told from others of its name."""
+"""The folders around a file by which it is distinguished from others of its name."""
 
 _FEW: Final = 50
 """The rows with more folders that are looked at; with more than one of a list, none can be told to mean the file."""

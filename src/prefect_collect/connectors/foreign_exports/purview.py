@@ -17,7 +17,7 @@ from itertools import chain
 from typing import Final
 
 from prefect_collect.connectors.containers.files import File
-from prefect_collect.connectors.foreign_exports.documents import Document, base_name
+from prefect_collect.connectors.foreign_exports.documents import Document, NotExported, base_name
 from prefect_collect.connectors.foreign_exports.edrm_xml import document
 from prefect_collect.connectors.foreign_exports.layout import Format, Reports
 from prefect_collect.connectors.foreign_exports.lists import Lists
@@ -45,20 +45,20 @@ def _read_list(file: File, lists: Lists) -> Reports | None:
     table = rows(file.stream())
     first = next(table, None)
     if first is None or not {*_PATHS} & {_plain(column) for column in first}:
-        return None  # a table of someone's own that happens to be called so
+        return None  # another table that has this name by chance
     return _kept(chain([first], table), lists, file.item.path)
 
 
 def _kept(table: Iterator[dict[str, str]], lists: Lists, path: str) -> Reports:
     """Add the files that the rows name; yield what was not exported, also if the table cannot be read to its end."""
-    failed: list[tuple[str, str]] = []
+    failed: list[NotExported] = []
     try:
         lists.add(_documents(table, failed), path)
     finally:
         yield from failed
 
 
-def _documents(table: Iterator[dict[str, str]], failed: list[tuple[str, str]]) -> Iterator[Document]:
+def _documents(table: Iterator[dict[str, str]], failed: list[NotExported]) -> Iterator[Document]:
     """Yield the files that the rows name; what was not exported is appended to `failed`."""
     files_of_messages: set[str] = set()
     for number, row in enumerate(table, 1):
@@ -72,7 +72,8 @@ def _documents(table: Iterator[dict[str, str]], failed: list[tuple[str, str]]) -
             continue
         if not path:
             if why := _first(values, _FAILURES):
-                failed.append((_first(values, _NAMES) or f"row {number}", why[:1_000]))
+                name = _first(values, _NAMES) or f"row {number}"
+                failed.append(NotExported(name, why[:1_000], document(name, [], row).metadata))
             continue
         hashes = [
             (path, algorithm, values[column])
@@ -94,7 +95,7 @@ def _path(path: str) -> str:
 def _errors(file: File) -> Reports:
     for number, row in enumerate(rows(file.stream()), 1):
         said = "; ".join(f"{name}: {value}" for name, value in row.items() if value)
-        yield f"row {number}", said[:1_000]
+        yield NotExported(f"row {number}", said[:1_000], document("", [], row).metadata)
 
 
 def _first(values: dict[str, str], columns: tuple[str, ...]) -> str:

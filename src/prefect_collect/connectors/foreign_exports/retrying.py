@@ -11,6 +11,7 @@ from prefect_collect.connectors.containers import ids
 from prefect_collect.connectors.containers.files import Archive, SourceFile
 from prefect_collect.connectors.containers.tree import again
 from prefect_collect.connectors.foreign_exports.documents import Missing
+from prefect_collect.connectors.foreign_exports.facts import with_facts
 from prefect_collect.connectors.foreign_exports.layout import Format
 from prefect_collect.connectors.foreign_exports.lists import COUNTED, Lists
 from prefect_collect.connectors.foreign_exports.walking import Walk
@@ -34,10 +35,11 @@ def missing_item(missing: Missing, format_: Format) -> Item:
     place = f"{missing.name}: message {missing.message}" if missing.message else missing.name
     failure = Failure(format_.absent, f"The export does not hold it, but {named}. [{place}]")
     is_failed = format_.absent == "missing_in_export"
-    return Item(
+    item = Item(
         f"{_MISSING}{missing.id}", f"{missing.name}/",
         failure=failure if is_failed else None, skipped=None if is_failed else failure,
     )  # fmt: skip
+    return with_facts(item, missing.metadata, missing.size)
 
 
 @dataclass

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Final
 
 from prefect_collect.connectors.containers.files import File
-from prefect_collect.connectors.foreign_exports.documents import Document
+from prefect_collect.connectors.foreign_exports.documents import Document, NotExported
 from prefect_collect.connectors.foreign_exports.edrm_xml import document, documents
 from prefect_collect.connectors.foreign_exports.layout import Format, Reports
 from prefect_collect.connectors.foreign_exports.lists import Lists
@@ -71,13 +71,13 @@ def _unbracketed(found: Document) -> Document:
 def _csv_errors(file: File) -> Reports:
     for number, row in enumerate(rows(file.stream()), 1):
         said = "; ".join(f"{name}: {value}" for name, value in row.items() if value)
-        yield f"row {number}", said[:1_000]
+        yield NotExported(f"row {number}", said[:1_000], document("", [], row).metadata)
 
 
 def _xml_errors(file: File) -> Reports:
     for found in documents(file.stream()):
         said = "; ".join(f"{name.removeprefix('export.')}: {value}" for name, value in found.metadata.items() if value)
-        yield found.name or "?", said[:1_000]
+        yield NotExported(found.name or "?", said[:1_000], found.metadata)
 
 
 _PARTS: Final = re.compile(r".*\.(?:mbox|pst)", re.IGNORECASE | re.DOTALL)

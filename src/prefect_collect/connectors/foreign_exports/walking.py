@@ -11,7 +11,9 @@ from prefect_collect.codes import Failure
 from prefect_collect.connectors.containers.files import Archive, File
 from prefect_collect.connectors.containers.tree import FileTree
 from prefect_collect.connectors.foreign_exports.checking import compare
+from prefect_collect.connectors.foreign_exports.documents import NotExported
 from prefect_collect.connectors.foreign_exports.edrm_xml import BadList
+from prefect_collect.connectors.foreign_exports.facts import with_facts
 from prefect_collect.connectors.foreign_exports.layout import Format
 from prefect_collect.connectors.foreign_exports.lists import Lists
 from prefect_collect.connectors.mail.header import Header
@@ -74,8 +76,8 @@ class Walk:
         try:
             reports = self.format.read_list(file, lists)
             is_part = is_part or reports is not None
-            for name, why in reports or ():
-                lists.report(_not_exported(file, name, why), place)
+            for each in reports or ():
+                lists.report(_not_exported(file, each), place)
         except BadList as error:
             is_part = True
             lists.report(_unread(file, error), place)
@@ -145,7 +147,7 @@ class Walk:
         is_named_so = self.format.looks_into_mbox and file.item.path.lower().endswith(".mbox")
         if not (is_named_so and is_mbox(self._start(file, _LOOK))):
             lists.saw_file(file.item.path, file.item)
-            yield file.item
+            yield replace(file.item, custodian=lists.custodian(file.item.path))
             yield from self._named_in(file, lists)
         elif not self._may_hold(file, query):
             lists.is_whole = False
@@ -195,10 +197,12 @@ def _unread(file: File, error: object) -> Item:
     return Item(f"{file.item.id}!?", file.item.path, failure=failure)
 
 
-def _not_exported(file: File, name: str, why: str) -> Item:
+def _not_exported(file: File, found: NotExported) -> Item:
+    name, why = found.name, found.why
     failure = Failure("not_exported", f"{why or 'The exporting system gives no reason'}. [{file.item.path}: {name}]")
     digest = hashlib.sha256(f"{name}\0{why}".encode("utf-8", "replace")).hexdigest()[:16]
-    return Item(f"{file.item.id}!not exported/{digest}", f"{file.item.path}/{name}", failure=failure)
+    item = Item(f"{file.item.id}!not exported/{digest}", f"{file.item.path}/{name}", failure=failure)
+    return with_facts(item, found.metadata)
 
 
 def _names(line: bytes, header: Header) -> list[str]:

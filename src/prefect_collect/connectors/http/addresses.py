@@ -6,6 +6,7 @@ import ipaddress
 import re
 import socket
 import threading
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, urljoin, urlsplit
 from urllib.request import getproxies_environment
@@ -22,6 +23,7 @@ MOST_REDIRECTS: Final = 5
 """The redirects of one request that are followed."""
 
 _PORTS: Final = {"http": 80, "https": 443}
+_AFTER_SCHEME: Final = len("https://")
 _KEPT: Final = "%/:?#[]@!$&'()*+,;=~"
 _NUMBERS: Final = re.compile(r"[0-9a-fx.]+")
 _UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\]")
@@ -56,6 +58,12 @@ def is_public(address: str) -> bool:
 
 def origin(url: str) -> tuple[str, str, int]:
     """Return scheme, host and port of a URL that was checked."""
+    return _origin(url[: url.find("/", _AFTER_SCHEME) + 1] or url)
+
+
+@lru_cache(maxsize=1024)
+def _origin(url: str) -> tuple[str, str, int]:
+    """Return the same of the URL of a server: the thousands of URLs of a source have few servers."""
     parts = urlsplit(url)
     return parts.scheme, (parts.hostname or "").rstrip("."), parts.port or _PORTS.get(parts.scheme, 0)
 
@@ -65,6 +73,8 @@ def shares_secrets(first: str, other: str) -> bool:
 
     It may to the same scheme, host and port, and to the same host by https if the first one was http, at usual ports.
     """
+    if first == other:
+        return True
     one, two = origin(first), origin(other)
     return one == two or (one[1] == two[1] and (one[0], one[2], two[0], two[2]) == ("http", 80, "https", 443))
 

@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Final
 from urllib.parse import quote
 
 from prefect_collect.codes import Failure
-from prefect_collect.connectors.errors import source_error
-from prefect_collect.connectors.http.asked_again import answers_of, paced
+from prefect_collect.connectors.buckets.listing import Pages, pages_of
+from prefect_collect.connectors.buckets.page import Entry, Page, Token, time_of, wrong_page
+from prefect_collect.connectors.buckets.progress import Progress
+from prefect_collect.connectors.buckets.reading import Objects, Reader
 from prefect_collect.connectors.http.engine import Limits
-from prefect_collect.connectors.http.fetcher import Fetcher, Fetchers
 from prefect_collect.connectors.http.headers import http_date, modified_of, plain_etag, whole_number
 from prefect_collect.connectors.http.pace import RETRY_AFTER, Pace
-from prefect_collect.connectors.http.stream import Stream
 from prefect_collect.connectors.object_store.failures import refusal
 from prefect_collect.connectors.object_store.signing import Signer
-from prefect_collect.connectors.s3.asking import Pages, pages_of
-from prefect_collect.connectors.s3.headers import RANGE, range_of
-from prefect_collect.connectors.s3.large import HEADERS, Large, can_be_ranged
-from prefect_collect.connectors.s3.page import Entry, Page, Token, time_of, wrong_page
-from prefect_collect.connectors.s3.progress import Progress
-from prefect_collect.sources import Content, Item, Listed, expected_bytes
+from prefect_collect.sources import Content, Item, Listed
 from prefect_collect.sources.created import known_creation
 from prefect_collect.sources.metadata import CREATED
 
 _CREATED: Final = b"x-ms-creation-time"
 _WANTED: Final = frozenset({b"content-length", b"etag", b"last-modified", b"x-ms-error-code", RETRY_AFTER, _CREATED})
-_AMBIGUOUS: Final = (400, 403)
-"""Statuses with many causes: an answer to HEAD has no document that names the cause, an answer to GET has."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +65,7 @@ class Bucket:
         host, slash, path = rest.rstrip("/").partition("/")
         self._origin, self._folder = f"{scheme}://{host}", f"{slash}{path}/{self._bucket}"
         self._pace = Pace(f"{self._origin}{self._folder}")
-        self._fetchers = Fetchers(lambda: Fetcher(self._limits))
+        self._reader = Reader(Objects(self._prepare, _WANTED, _content, refusal, self.place, limits, self._pace))
 
     def items(self, prefix: str) -> Iterator[Listed]:
         """Yield every object whose key begins with `prefix`, and the listing's end."""
@@ -110,44 +102,15 @@ class Bucket:
 
     def head(self, item: Item) -> Content | None:
         """Return what the server states about an object now; None if it is gone."""
-        with paced(self._pace, lambda: self._stream(item, head=True), _WANTED) as (_, status, headers):
-            pass
-        if status == 404:
-            return None
-        if status in _AMBIGUOUS:
-            with self.open(item) as content:
-                return replace(content, chunks=())
-        if status != 200:
-            raise refusal(status, headers, b"", self.place(item))
-        return _content(headers, (), item)
+        return self._reader.head(item)
 
-    @contextmanager
-    def open(self, item: Item, within: tuple[int, int] | None = None) -> Iterator[Content]:
+    def open(self, item: Item, within: tuple[int, int] | None = None) -> AbstractContextManager[Content]:
         """Open an object of any size; with `within` only the bytes from the first number to the second, exclusive."""
-        wanted, names = (200, _WANTED | HEADERS) if within is None else (206, RANGE)
-        lines = [] if within is None else [f"Range: bytes={within[0]}-{within[1] - 1}"]
-        with paced(self._pace, lambda: self._stream(item, *lines), names) as (stream, status, headers):
-            if status == 200 and within is not None:
-                raise source_error("source_error", "The server does not send ranges of objects", self.place(item))
-            if status != wanted:
-                raise refusal(status, headers, stream.error_body(), self.place(item))
-            content = (_content if within is None else range_of)(headers, stream.pieces(), item)
-            if within is None and content.size is not None and can_be_ranged(headers, content.size):
-                large = Large(
-                    stream, content.size, headers[b"etag"],
-                    limits=self._limits, prepare=partial(self._prepare, item), pace=self._pace, place=self.place(item),
-                )  # fmt: skip
-                content.chunks = large.pieces()
-            yield content
+        return self._reader.open(item, within)
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
         """Read small objects, many at once."""
-        with self._fetchers.one() as fetcher:
-            yield from answers_of(
-                fetcher, items, concurrency,
-                prepare=self._prepare, wanted=_WANTED, whole=_content, refused=refusal,
-                size=expected_bytes, place=self.place, pace=self._pace,
-            )  # fmt: skip
+        return self._reader.read_many(items, concurrency)
 
     def place(self, item: Item) -> str:
         """Return the object's URL, in which messages end."""
@@ -160,10 +123,6 @@ class Bucket:
     def _prepare(self, item: Item, lines: Iterable[str] = (), method: str = "GET") -> tuple[str, list[str]]:
         path = f"{self._folder}/{quote(item.id, safe='/~')}"
         return self._signed(method, path, lines=[*self._speech.of_objects, *lines])
-
-    def _stream(self, item: Item, *lines: str, head: bool = False) -> Stream:
-        url, signed = self._prepare(item, lines, "HEAD" if head else "GET")
-        return Stream(self._limits, url, signed, self.place(item), head=head)
 
 
 def _content(headers: dict[bytes, str], chunks: Iterable[bytes], item: Item) -> Content:

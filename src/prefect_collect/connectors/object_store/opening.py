@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import certifi
 
+from prefect_collect.connectors.buckets.listing import quoted
+from prefect_collect.connectors.buckets.page import Token
+from prefect_collect.connectors.buckets.s3_page import page_query, read_page, token_in
 from prefect_collect.connectors.errors import source_error
 from prefect_collect.connectors.http.engine import Limits
-from prefect_collect.connectors.object_store._pages import marker_in, read_azure_page
+from prefect_collect.connectors.object_store._azure_page import marker_in, read_azure_page
 from prefect_collect.connectors.object_store._tokens import Tokens
 from prefect_collect.connectors.object_store.bucket import Bucket, Speech
 from prefect_collect.connectors.object_store.failures import obstore_error
 from prefect_collect.connectors.object_store.signing import AZURE_VERSION, Bearer, SharedKey, Signer, Unsigned
 from prefect_collect.connectors.per_process import per_process
-from prefect_collect.connectors.s3.asking import quoted, token_in
-from prefect_collect.connectors.s3.page import Token, read_page
 from prefect_collect.errors import SourceError, StoreAccessDenied
 from prefect_collect.stores.azure_access import AzureAccess
 from prefect_collect.stores.gcs_access import SERVER, GcsAccess, emulator
@@ -163,11 +164,6 @@ def _bearer(access: Access, how: dict[str, Any], address: str) -> Signer:
     return Bearer(Tokens(make, partial(obstore_error, place=access.url), access.url).obtain)
 
 
-def _google_query(prefix: str, token: Token | None) -> str:
-    start = "" if token is None else f"continuation-token={quoted(str(token))}&"
-    return f"{start}encoding-type=url&list-type=2&prefix={quoted(prefix)}"
-
-
 def _azure_query(prefix: str, token: Token | None) -> str:
     start = "" if token is None else f"marker={quoted(str(token))}&"
     return f"comp=list&{start}prefix={quoted(prefix)}&restype=container"
@@ -177,7 +173,7 @@ _GOOGLE: Final = Speech(
     (),
     ("Accept-Encoding: identity",),
     ("Accept-Encoding: gzip",),  # else the server unpacks what was stored compressed, and sends other bytes than listed
-    _google_query,
+    page_query,
     partial(read_page, has_flag=False),
     token_in,
 )

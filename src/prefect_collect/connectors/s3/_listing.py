@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from prefect_collect.codes import Failure
+from prefect_collect.connectors.buckets.listing import Pages, pages_of, quoted
+from prefect_collect.connectors.buckets.page import Entry, Token, time_of
+from prefect_collect.connectors.buckets.progress import Progress
+from prefect_collect.connectors.buckets.s3_page import page_query, read_page, token_in
 from prefect_collect.connectors.errors import body_error
 from prefect_collect.connectors.files.tree import encode_id, shown
 from prefect_collect.connectors.http.engine import Limits
 from prefect_collect.connectors.http.pace import Pace
 from prefect_collect.connectors.s3._versions import version_id
-from prefect_collect.connectors.s3.asking import Pages, pages_of, quoted, token_in
-from prefect_collect.connectors.s3.page import Entry, Token, read_page, time_of
-from prefect_collect.connectors.s3.progress import Progress
 from prefect_collect.sources import Item, Listed
 
 
@@ -83,14 +84,12 @@ def _pages(listing: Listing) -> Pages:
 
 def _query(listing: Listing, token: Token | None) -> str:
     """Return the query of a page's request: its parameters in the order of their names, as they are signed."""
-    prefix = f"prefix={quoted(listing.prefix)}"
     if not listing.versions:
-        start = "" if token is None else f"continuation-token={quoted(str(token))}&"
-        return f"{start}encoding-type=url&list-type=2&{prefix}"
+        return page_query(listing.prefix, token)
     key, version = token if isinstance(token, tuple) else ("", "")
     after = f"key-marker={quoted(key)}&" if key else ""
     last = f"version-id-marker={quoted(version)}&" if version else ""
-    return f"encoding-type=url&{after}{prefix}&{last}versions="
+    return f"encoding-type=url&{after}prefix={quoted(listing.prefix)}&{last}versions="
 
 
 def _item(listed: Entry, folder: int, bucket: str) -> Item:

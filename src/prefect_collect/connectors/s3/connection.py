@@ -7,30 +7,27 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
 from pydantic import SecretStr
 
+from prefect_collect.connectors.buckets.reading import Objects, Reader
 from prefect_collect.connectors.errors import body_error, source_error
 from prefect_collect.connectors.files.tree import decode_id
-from prefect_collect.connectors.http.asked_again import answers_of, paced
 from prefect_collect.connectors.http.engine import Limits
-from prefect_collect.connectors.http.fetcher import Fetcher, Fetchers
 from prefect_collect.connectors.http.pace import Pace
-from prefect_collect.connectors.http.stream import Stream
 from prefect_collect.connectors.per_process import per_process
 from prefect_collect.connectors.s3._boto import boto_error
 from prefect_collect.connectors.s3._listing import Listing, list_items
 from prefect_collect.connectors.s3._sigv4 import Keys, Signer
 from prefect_collect.connectors.s3._versions import split_version
-from prefect_collect.connectors.s3.headers import RANGE, WANTED, content_of, range_of
-from prefect_collect.connectors.s3.large import HEADERS, Large, can_be_ranged
+from prefect_collect.connectors.s3.headers import WANTED, content_of
 from prefect_collect.errors import SourceError
-from prefect_collect.sources import Content, Item, Listed, expected_bytes
+from prefect_collect.sources import Content, Item, Listed
 from prefect_collect.stores.buckets import is_access_point, region_of
 from prefect_collect.stores.s3_settings import configured_style, hints_of, is_aws, pay_for_requests
 
@@ -41,8 +38,6 @@ if TYPE_CHECKING:
 
 _HOST_NAME: Final = re.compile(r"[a-z0-9-]+")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~/-]+")
-_AMBIGUOUS: Final = (400, 403)
-"""Statuses with many causes: an answer to HEAD has no document that names the cause, an answer to GET has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +83,15 @@ class Connection:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._place = f"s3://{access.bucket}"
-        self._fetchers = Fetchers(lambda: Fetcher(self._limits))
         try:
             self._open()
         except SourceError:
             raise
         except Exception as error:
             raise boto_error(error, self._place) from error
+        self._reader = Reader(
+            Objects(self._prepare, WANTED, content_of, _refusal, self.place, self._limits, self._pace)
+        )
 
     def _open(self) -> None:
         from prefect_collect.connectors.s3.credentials import client_parameters, session_from
@@ -191,44 +188,15 @@ class Connection:
 
     def head(self, item: Item) -> Content | None:
         """Return what the server states about an object now; None if it is gone."""
-        with paced(self._pace, lambda: self._stream(item, head=True), WANTED) as (_, status, headers):
-            pass
-        if status == 404:
-            return None
-        if status in _AMBIGUOUS:
-            with self.open(item) as content:
-                return replace(content, chunks=())
-        if status != 200:
-            raise body_error(status, b"", self.place(item))
-        return content_of(headers, (), item)
+        return self._reader.head(item)
 
-    @contextmanager
-    def open(self, item: Item, within: tuple[int, int] | None = None) -> Iterator[Content]:
+    def open(self, item: Item, within: tuple[int, int] | None = None) -> AbstractContextManager[Content]:
         """Open an object of any size; with `within` only the bytes from the first number to the second, exclusive."""
-        wanted, names = (200, WANTED | HEADERS) if within is None else (206, RANGE)
-        with paced(self._pace, lambda: self._stream(item, within), names) as (stream, status, headers):
-            if status == 200 and within is not None:
-                raise source_error("source_error", "The server does not send ranges of objects", self.place(item))
-            if status != wanted:
-                raise body_error(status, stream.error_body(), self.place(item))
-            read = content_of if within is None else range_of
-            content = read(headers, stream.pieces(), item)
-            if within is None and content.size is not None and can_be_ranged(headers, content.size):
-                large = Large(
-                    stream, content.size, headers[b"etag"],
-                    limits=self._limits, prepare=partial(self._part, item), pace=self._pace, place=self.place(item),
-                )  # fmt: skip
-                content.chunks = large.pieces()
-            yield content
+        return self._reader.open(item, within)
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
         """Read small objects, many at once."""
-        with self._fetchers.one() as fetcher:
-            yield from answers_of(
-                fetcher, items, concurrency,
-                prepare=self._prepare, wanted=WANTED, whole=content_of, refused=_refusal,
-                size=expected_bytes, place=self.place, pace=self._pace,
-            )  # fmt: skip
+        return self._reader.read_many(items, concurrency)
 
     def place(self, item: Item) -> str:
         """Return the object's URL, in which messages end."""
@@ -239,28 +207,19 @@ class Connection:
         lines = [] if self._signer is None else self._signer.headers(path, query=query, checksums=False)
         return f"{self._origin}{path}?{query}", lines
 
-    def _prepare(self, item: Item, method: str = "GET") -> tuple[str, list[str]]:
+    def _prepare(self, item: Item, lines: Iterable[str] = (), method: str = "GET") -> tuple[str, list[str]]:
+        """Return URL and header lines of a request for an object; lines of its own are not signed."""
         key, query = item.id, ""
         if self._access.versions:
             key, version = split_version(item.id)
             query = f"versionId={quote(version, safe='~')}"
         path = self._folder + (key if _PLAIN.fullmatch(key) else quote(decode_id(key), safe="/~"))
-        lines = (
+        signed = (
             ["x-amz-checksum-mode: ENABLED"]
             if self._signer is None
             else self._signer.headers(path, query=query, method=method)
         )
-        return f"{self._origin}{path}{query and '?'}{query}", lines
-
-    def _part(self, item: Item, unsigned: list[str]) -> tuple[str, list[str]]:
-        url, lines = self._prepare(item)
-        return url, [*lines, *unsigned]
-
-    def _stream(self, item: Item, within: tuple[int, int] | None = None, *, head: bool = False) -> Stream:
-        url, lines = self._prepare(item, method="HEAD" if head else "GET")
-        if within is not None:
-            lines.append(f"Range: bytes={within[0]}-{within[1] - 1}")
-        return Stream(self._limits, url, lines, self.place(item), head=head)
+        return f"{self._origin}{path}{query and '?'}{query}", [*signed, *lines]
 
 
 def _refusal(status: int, _headers: dict[bytes, str], body: bytes, place: str) -> SourceError:

@@ -69,20 +69,6 @@ def content_of(headers: dict[bytes, str], chunks: Iterable[bytes], item: Item) -
     )
 
 
-RANGE: Final = frozenset({b"content-range", b"etag", b"last-modified", RETRY_AFTER})
-"""The headers that `range_of` reads."""
-
-
-def range_of(headers: dict[bytes, str], chunks: Iterable[bytes], item: Item) -> Content:
-    """Return the content of a 206 response: size, time and ETag are of the whole object, and no checksum is."""
-    return Content(
-        chunks,
-        size=whole_number(headers.get(b"content-range", "").rpartition("/")[2]),
-        modified=modified_of(headers.get(b"last-modified"), item.modified),
-        etag=plain_etag(headers.get(b"etag")),
-    )
-
-
 def _checksums(headers: dict[bytes, str], *etags: str | None) -> dict[str, Any]:
     """Return the checksums of the whole object, by the fields of `Content`; leave out those of its upload's parts.
 

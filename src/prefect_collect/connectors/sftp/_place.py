@@ -45,8 +45,8 @@ def listed_time(seconds: int | None, long: bytes, name: bytes) -> datetime | Non
     """Return the time of a file as it is listed; None if the 32 bits cannot hold it.
 
     A time before 1970 or after 2106 comes as another one, 136 years or a multiple later or earlier: OpenSSH sends its
-    lowest 32 bits. It is told by the year in the line as of ``ls -l``. What no line confirms is taken as it is if it is
-    before 2038.
+    lowest 32 bits. It is recognised by the year in the line as of ``ls -l``. What no line confirms is taken as it is if
+    it is before 2038.
     """
     at = time_of(seconds)
     if at is None or seconds is None:

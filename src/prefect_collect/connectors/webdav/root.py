@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote_from_bytes, unquote_to_bytes, urlsplit
 
@@ -16,6 +18,8 @@ LONGEST: Final = 16 << 10
 """The most bytes of a path; folders below a longer one are not listed."""
 
 _SAFE: Final = "~!$&'()*+,;=:@"
+_PLAIN: Final = re.compile(rb"[A-Za-z0-9._~-]+(?:/[A-Za-z0-9._~-]+)*/?")
+"""Paths that are sent as they are, as most are."""
 
 
 class BadHref(ValueError):
@@ -40,6 +44,12 @@ def encoded(names: tuple[bytes, ...], *, folder: bool) -> str:
     return f"{path}/" if folder and names else path
 
 
+@lru_cache(maxsize=64)
+def _folder(names: tuple[bytes, ...]) -> str:
+    """Return the path of a folder as it is sent."""
+    return encoded(names, folder=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Root:
     """The folder that a source collects; of a single file, the folder that it lies in.
@@ -60,6 +70,8 @@ class Root:
 
     def url(self, relative: bytes) -> str:
         """Return the URL of a path below the root; that of a folder ends in "/"."""
+        if relative and _PLAIN.fullmatch(relative):
+            return f"{self.origin}{_folder(self.names)}{relative.decode()}"
         below = tuple(name for name in relative.split(b"/") if name)
         return self.origin + encoded(self.names + below, folder=not relative or relative.endswith(b"/"))
 

@@ -111,6 +111,7 @@ class BagCheck:
 
     def _check_lists(self, manifests: Manifests, pause: Callable[[], None]) -> None:
         """Check the lists of items, and the form of the package; call `pause` now and then."""
+        from prefect_collect import freed_memory
         from prefect_collect.packages.bags.items_check import check_items_list
         from prefect_collect.packages.bags.table_check import check_items_table
 
@@ -118,8 +119,10 @@ class BagCheck:
         in_group = {"bag-group-identifier", "bag-count"} <= self.info.values.keys()
         self.not_delivered = check_items_list(bag, manifests.payload, pause, ours=self.ours, in_group=in_group)
         if self.ours:
+            freed_memory.give_back()
             with suppress(Damaged):  # reported when it was hashed
                 check_items_table(bag, pause)
+            freed_memory.give_back()
             self._check_form(manifests)
         else:
             bag.check_system_files()

@@ -14,7 +14,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from prefect_collect.archive.zip64 import LOCAL_SIZE
 from prefect_collect.codes import Failure
 from prefect_collect.errors import CorruptSegment, KeyMissing, StoreAccessDenied, StoreError, StoreFull
 from prefect_collect.job_folder.manifest_rules import Batches, manifest_faults
@@ -23,7 +22,7 @@ from prefect_collect.packages.building.clashes import find_clashes
 from prefect_collect.packages.building.duplicates import Duplicates
 from prefect_collect.packages.building.names import Names, PortableNames
 from prefect_collect.packages.building.reading import SegmentReader, each_item, header_and_chunks
-from prefect_collect.packages.building.rows import Row, by_segment, parts_of, read_rows
+from prefect_collect.packages.building.rows import Row, by_segment, misfits, parts_of, read_rows
 from prefect_collect.packages.building.spec import DUPLICATE, PackageSpec
 from prefect_collect.stores import Blob, DirectoryStore, Store
 from prefect_collect.threads.pool import SMALL, Pool, in_this_thread
@@ -200,6 +199,7 @@ class _Check:
         self.faults: dict[int, str] = {}
         self._staging, self._spec, self._known, self._progress = staging, spec, known, progress
         self._prefix = f"{spec.base}/data/".encode()
+        self._proven: set[str] = set()
         self._lock = threading.Lock()
         self._room = self.found._reason_of
         self._digests: Any = tempfile.TemporaryFile() if spec.sha512 else None  # noqa: SIM115
@@ -238,12 +238,8 @@ class _Check:
         name = rows[0].segment
         key = segment_key(self._spec.job_id, name)
         try:
-            if (
-                not self._spec.sha512
-                and self._is_proven(name, key, max(row.end for row in rows))
-                and self._has_header(key, rows[0])
-            ):
-                headers.update(row.number for row in rows if not self._fits(row))
+            if not self._spec.sha512 and self._is_proven(name, key, max(row.end for row in rows), rows[0]):
+                headers.update(misfits(rows, len(self._prefix)))
                 return
             self._read(key, rows, reasons, headers)
         except (KeyMissing, StoreError) as error:
@@ -253,7 +249,10 @@ class _Check:
             lost = "its segment is lost" if isinstance(error, KeyMissing) else f"its segment cannot be read ({why})"
             reasons.update((row.number, lost) for row in rows)
 
-    def _is_proven(self, name: str, key: str, end: int) -> bool:
+    def _is_proven(self, name: str, key: str, end: int, first: Row) -> bool:
+        """Return whether a segment is the recorded one, with the expected headers; it is asked for once."""
+        if name in self._proven:
+            return end <= self.found.known[name].size
         recorded = self._known.get(name)
         if recorded is None or not recorded.etag or isinstance(self._staging, DirectoryStore):
             return False
@@ -261,16 +260,14 @@ class _Check:
         if (now.size, now.etag) != (recorded.size, recorded.etag) or end > now.size:
             return False
         self.found.known[name] = now
-        return True
+        if self._has_header(key, first):
+            self._proven.add(name)
+        return name in self._proven
 
     def _has_header(self, key: str, row: Row) -> bool:
         """Return whether a segment's first item has the expected header, so that the other items have theirs too."""
         name = self._prefix + row.path.encode()
         return self._staging.read(key, row.entry_offset, row.offset) == row.header(name, row.has_zip64(name))
-
-    def _fits(self, row: Row) -> bool:
-        name = self._prefix + row.path.encode()
-        return row.has_zip64(name) or row.offset - row.entry_offset == LOCAL_SIZE + len(name)
 
     def _read(self, key: str, rows: list[Row], reasons: dict[int, str], headers: set[int]) -> None:
         def visit(reader: SegmentReader, row: Row, ahead: int) -> None:

@@ -118,6 +118,18 @@ def parts_of(rows: list[Row]) -> Iterator[list[Row]]:
         yield part
 
 
+def misfits(rows: list[Row], prefix: int) -> Iterator[int]:
+    """Yield the numbers of the rows whose local header has another length than it must have, with ZIP64 or without.
+
+    `prefix` is the number of bytes before each path in the header's name.
+    """
+    for row in rows:
+        path = row.path
+        name = prefix + (len(path) if path.isascii() else len(path.encode()))
+        if row.offset - row.entry_offset - LOCAL_SIZE - name not in (0, LOCAL_EXTRA_SIZE):
+            yield row.number
+
+
 def _is_in_order(batch: pa.RecordBatch) -> bool:
     """Return whether the rows are in the order of the segments' names and offsets, as shards usually write them."""
     segment, offset = batch.column("segment"), batch.column("entry_offset")

@@ -41,23 +41,23 @@ class ZipLayout:
     def add(self, rows: list[Row]) -> None:
         """Append payload files."""
         records = []
+        folder, position = f"{self._base}{self._payload}", self._position
         for row in rows:
-            name = f"{self._base}{self._payload}{row.path}".encode()
+            name, stored, offset = f"{folder}{row.path}".encode(), row.stored_size, row.offset
             if self._keeps_headers and self._checked.keeps_header(row.number):
                 zip64, start = row.has_zip64(name), row.entry_offset
-                length = row.offset - start
+                length = offset - start
             else:
-                zip64, start = False, row.offset
+                zip64, start = False, offset
                 header = row.header(name, False)
                 length = len(header)
                 self._new(header)
-            self._range(row.segment, start, row.end)
+            self._range(row.segment, start, offset + stored)
             records.append(
-                central_record_at(
-                    name, row.crc32, row.size, row.stored_size, self._position, row.stamp, row.deflated, zip64
-                )
+                central_record_at(name, row.crc32, row.size, stored, position, row.stamp, row.deflated, zip64)
             )
-            self._position += length + row.stored_size
+            position += length + stored
+        self._position = position
         self._central.write(b"".join(records))
         self._entries += len(rows)
 

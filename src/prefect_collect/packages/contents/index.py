@@ -16,7 +16,7 @@ from prefect_collect.errors import PackageError
 from prefect_collect.packages.contents.name_keys import bounds, fold, folded, pack, packed, unpack
 from prefect_collect.packages.contents.repeats import Repeats
 
-_CACHE: Final = 48 << 10
+_CACHE: Final = 16 << 10
 """KiB that the database keeps in memory before it writes to its temporary file."""
 
 _AT_ONCE: Final = 500

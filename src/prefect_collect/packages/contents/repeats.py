@@ -39,7 +39,8 @@ class Repeats:
 
         shares = 1 + self._count // _SORTED_AT_ONCE
         for share in range(shares):
-            ordered = np.sort(self._share(share, shares))
+            ordered = self._share(share, shares)
+            ordered.sort()
             twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
             found.update(twice[: most - len(found)].view(np.int64).tolist())
             if len(found) >= most:
@@ -70,8 +71,10 @@ class Repeats:
     def _share(self, share: int, shares: int) -> npt.NDArray[np.uint64]:
         import numpy as np
 
-        some = [np.empty(0, np.uint64)]
+        from prefect_collect.job_folder.grown_array import GrownArray
+
+        found = GrownArray(np.uint64)
         for (packed,) in self._database.execute(f"SELECT hashes FROM {self._table}"):
             hashes = np.frombuffer(packed, np.uint64)
-            some.append(hashes if shares == 1 else hashes[hashes % np.uint64(shares) == share])
-        return np.concatenate(some)
+            found.add(hashes if shares == 1 else hashes[hashes % np.uint64(shares) == share])
+        return found.array()

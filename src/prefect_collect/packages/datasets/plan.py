@@ -22,7 +22,7 @@ from prefect_collect.packages.building.rows import Row, read_rows
 from prefect_collect.packages.building.spec import PackageSpec
 from prefect_collect.packages.building.tag_file import PackageFile, TagFile
 from prefect_collect.packages.datasets.places import TablePlaces
-from prefect_collect.packages.datasets.table_rows import CsvFile, columns_of
+from prefect_collect.packages.datasets.table_rows import CsvFile, KnownColumns
 from prefect_collect.packages.file_sets.plan import PlaceWriter, SetPlan
 from prefect_collect.stores import Store
 from prefect_collect.threads.stop import Stop
@@ -38,8 +38,8 @@ class _Slice:
     path: str
     rows: int
     columns: list[dict[str, str]]
-    sha256: str = ""
-    size: int = 0
+    sha256: bytes
+    size: int
 
 
 @dataclass(slots=True)
@@ -71,7 +71,7 @@ def plan_dataset(given: PackageInput, folder: Path, stop: Stop) -> SetPlan:
 class _Planner:
     def __init__(self, checked: Checked, staging: Store, spec: PackageSpec, stop: Stop) -> None:
         self._checked, self._staging, self._spec, self._stop = checked, staging, spec, stop
-        self._places = TablePlaces(spec.dataset)
+        self._places, self._columns = TablePlaces(spec.dataset), KnownColumns()
         self._slices: dict[int, _Slice] = {}
         self._tables: dict[tuple[str, ...], _Table] = {}
         self._of: dict[int, tuple[str, ...]] = {}
@@ -100,11 +100,11 @@ class _Planner:
         try:
             with opener() as raw:
                 file = BoundedParquet(raw)
-                found = _Slice(path, file.num_rows, columns_of(file.schema), row.sha256.hex(), row.size)
+                found = _Slice(path, file.num_rows, self._columns.of(file.schema), row.sha256, row.size)
             if is_csv:
                 made = CsvFile.of(path, opener)
                 self.files.append(made)
-                found.sha256, found.size = made.hashes["sha256"], made.size
+                found.sha256, found.size = bytes.fromhex(made.hashes["sha256"]), made.size
         except BadParquet as error:
             self.refused[row.number] = Failure(
                 "not_a_table",
@@ -171,7 +171,7 @@ def _json(table: _Table) -> dict[str, Any]:
         "columns": columns,
         "row_count": sum(one.rows for one in slices),
         "slices": [
-            {"path": one.path, "row_count": one.rows, "bytes": one.size, "sha256": one.sha256}
+            {"path": one.path, "row_count": one.rows, "bytes": one.size, "sha256": one.sha256.hex()}
             # The columns of a table may change between attempts of its collection.
             | ({} if one.columns == columns else {"columns": one.columns})
             for one in slices

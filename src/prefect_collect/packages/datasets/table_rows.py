@@ -34,6 +34,18 @@ def columns_of(schema: pa.Schema) -> list[dict[str, str]]:
     return [{"name": field.name, "type": str(field.type)} for field in schema]
 
 
+class KnownColumns:
+    """The columns of slices, kept once for all slices that have the same: a table may have a hundred thousand."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[tuple[str, str], ...], list[dict[str, str]]] = {}
+
+    def of(self, schema: pa.Schema) -> list[dict[str, str]]:
+        """Return `columns_of` of a slice, the same list for all slices with these columns."""
+        found = columns_of(schema)
+        return self._known.setdefault(tuple((one["name"], one["type"]) for one in found), found)
+
+
 def csv_chunks(open_slice: Opener) -> Iterator[bytes]:
     """Yield a slice as CSV. Raise BadParquet, StoreError."""
     with open_slice() as raw:

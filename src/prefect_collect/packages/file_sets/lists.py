@@ -186,15 +186,14 @@ class SetLists:
         own, more = self._own.finish()
         self._lists.close()
         self._metadata.close()
-        described = self._described(more).encode()
+        self._describe(more)
         try:
-            parsed_description(described)
+            parsed_description((self._folder / self._description).read_bytes())
         except BadValue as error:
             raise PackageError(
                 f"{self._description} cannot be written, because its readers would refuse it: {error}; collect fewer "
                 f"tables at once. [collection={self._spec.job_id}]"
             ) from error
-        (self._folder / self._description).write_bytes(described)
         names = (self._description, EXCEPTIONS, ITEMS, *self._metadata.names)
         lists = [*own, *(hashed(name, self._folder / name) for name in names)]
         lists += custody_documents(self._folder, self._spec, lists)
@@ -203,7 +202,8 @@ class SetLists:
         self._manifest.close()
         return [*files, hashed(SEAL, self._folder / SEAL)]
 
-    def _described(self, more: Mapping[str, Any]) -> str:
+    def _describe(self, more: Mapping[str, Any]) -> None:
+        """Write the package's description, piece by piece: that of a large dataset has millions of pieces."""
         spec = self._spec
         said = {
             "version": VERSION,
@@ -218,7 +218,9 @@ class SetLists:
             "chain_of_custody": spec.custody is not None,
             **more,
         }
-        return json.dumps(said, ensure_ascii=False, indent=1) + "\n"
+        with open(self._folder / self._description, "w", encoding="utf-8", newline="\n") as file:
+            file.writelines(json.JSONEncoder(ensure_ascii=False, indent=1).iterencode(said))
+            file.write("\n")
 
 
 def parsed_description(data: bytes) -> dict[str, Any]:

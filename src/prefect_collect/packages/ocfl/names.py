@@ -20,6 +20,9 @@ LAYOUT_NAME: Final = "0002-flat-direct-storage-layout"
 OBJECT: Final = "0=ocfl_object_1.1"
 """The declaration of an object."""
 
+ANY_OBJECT: Final = "0=ocfl_object_"
+"""The beginning of the declaration of an object of any version of OCFL."""
+
 INVENTORY: Final = "inventory.json"
 """The list of an object's files and versions; its SHA-256 is the package's fingerprint."""
 

@@ -1,4 +1,4 @@
-"""Reading one page of an S3 listing: its objects, and the proof that it is such a page at all.
+"""A page of a listing in S3's form, which Google sends too: how it is asked for, its objects, and its proof.
 
 The format is that of AWS's "ListObjectsV2" (response syntax). The further requirements on a page detect a login page,
 a page that was cut off, and the answer of another server.
@@ -10,67 +10,45 @@ and accepts any document as an empty page.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from html import unescape
+from typing import Final
 from urllib.parse import unquote_to_bytes
 from xml.etree import ElementTree
 
-from prefect_collect.connectors.errors import answer_error, source_error
+from prefect_collect.connectors.buckets._plain_page import Stated, plain_page
+from prefect_collect.connectors.buckets.listing import quoted
+from prefect_collect.connectors.buckets.page import (
+    MOST_TAGS,
+    Entry,
+    Page,
+    Token,
+    in_ascii,
+    parsed,
+    size_of,
+    wrong_page,
+)
+from prefect_collect.connectors.errors import answer_error
 from prefect_collect.connectors.http.headers import plain_etag
-from prefect_collect.connectors.s3._plain_page import Stated, plain_page
 from prefect_collect.errors import SourceError
 
-MOST_BYTES: Final = 64 << 20
-"""The most bytes of a page: 1,000 keys of the greatest length take 4 MiB, and some servers send more keys."""
-
-_MOST_TAGS: Final = 2_000_000
-_LARGEST: Final = (1 << 63) - 1
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _ALIAS: Final = ("-s3alias", "--ol-s3", ".mrap")
 """Endings of aliases, for which a page states another name: of access points, Object Lambda and multi-region access
 points."""
 
-_RAW_CONTROL: Final = re.compile(
-    rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|&#0*(?:[0-8]|1[124-9]|2[0-9]|3[01]);|&#[xX]0*(?:[0-8bBcCeEfF]|1[0-9a-fA-F]);"
-)
-"""Control characters, raw and as character references, that XML 1.0 does not allow ("Char", section 2.2)."""
+_NEXT: Final = re.compile(rb"<NextContinuationToken>([^<]{1,4096})</NextContinuationToken>")
 
 
-class Entry(NamedTuple):
-    """An object on a page, or a version of one: the bytes of its key, and what the page states about it.
-
-    Of versions, `version` is the version's id, `is_latest` whether it is the object's current one, and `is_deleted`
-    whether it is a delete marker, which has no bytes. `created` is stated by Azure alone.
-    """
-
-    key: bytes
-    size: int | None
-    etag: str | None
-    modified: str | None
-    version: str = ""
-    is_latest: bool = True
-    is_deleted: bool = False
-    created: str | None = None
+def page_query(prefix: str, token: Token | None) -> str:
+    """Return the query of ListObjectsV2 for the page with a token: in the order of the names, as they are signed."""
+    start = "" if token is None else f"continuation-token={quoted(str(token))}&"
+    return f"{start}encoding-type=url&list-type=2&prefix={quoted(prefix)}"
 
 
-Token = str | tuple[str, str]
-"""What asks for the next page: a continuation token, or the last key and version of a listing of versions."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A proven page of a listing.
-
-    Attributes:
-        entries: The objects.
-        token: The token of the next page; None if the page states that it is the last.
-        stated: The number of objects that the page itself states; None if it states none.
-    """
-
-    entries: list[Entry]
-    token: Token | None
-    stated: int | None
+def token_in(body: bytes) -> str | None:
+    """Return the token that a page seems to have, before the page is read and proven."""
+    found = _NEXT.findall(body)
+    return unescape(found[0].decode(errors="replace")) if len(found) == 1 else None
 
 
 def read_page(
@@ -91,9 +69,9 @@ def read_page(
             `bucket`, does not state whether it is the last, or contradicts itself; for an ``<Error>`` document, with
             the code of that error. The message says what is wrong and ends in `[place]`.
     """
-    plain = None if versions or body.count(b"<") > _MOST_TAGS else plain_page(body)
+    plain = None if versions or body.count(b"<") > MOST_TAGS else plain_page(body)
     root = parsed(body if plain is None else plain[0], place)
-    space, name = split_tag(root.tag)
+    space, name = _split_tag(root.tag)
     if name == "Error":
         raise _stated_error(root, space, place)
     wanted = "ListVersionsResult" if versions else "ListBucketResult"
@@ -128,32 +106,6 @@ def _token(fields: _Fields, place: str, is_encoded: bool, versions: bool) -> Tok
         return token
     name = "NextKeyMarker" if versions else "NextContinuationToken"
     raise wrong_page(f"it says that the listing continues, but not where ({name})", place)
-
-
-def wrong_page(what: str, place: str) -> SourceError:
-    """Return the error of an answer that is no page of the listing."""
-    return source_error("enumeration_failed", f"The server's answer is no proven page of the listing: {what}", place)
-
-
-def parsed(body: bytes, place: str) -> ElementTree.Element:
-    """Return the root of a document. Raise SourceError (`enumeration_failed`) if it is not XML, or was cut off."""
-    if not body.strip():
-        raise wrong_page("it is empty", place)
-    if b"<!DOCTYPE" in body or body.count(b"<") > _MOST_TAGS:
-        raise wrong_page(f"it begins with {_start(body)}", place)
-    try:
-        return ElementTree.fromstring(body)
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
-        control = _RAW_CONTROL.search(body)
-        if control is not None and body.lstrip()[:1] == b"<":
-            around = body[max(0, control.start() - 40) : control.end() + 20]
-            raise wrong_page(
-                "a key in it has a control character that the server did not URL-encode as requested "
-                f"(encoding-type=url), so that it is not XML; near {_text(around)}; rename the object, or have the "
-                "server fixed",
-                place,
-            ) from error
-        raise wrong_page(f"it is not XML, or was cut off ({error}); it begins with {_start(body)}", place) from error
 
 
 class _Fields:
@@ -201,7 +153,7 @@ def _require_below(key: bytes, prefix: bytes, place: str) -> None:
     if not key:
         raise wrong_page("it names an object without a key", place)
     if not key.startswith(prefix):
-        raise wrong_page(f"it names an object outside of the prefix, {_text(key[:200])}", place)
+        raise wrong_page(f"it names an object outside of the prefix, {in_ascii(key[:200])}", place)
 
 
 def _entries(
@@ -223,7 +175,7 @@ def _entries(
         entry = Entry(raw, size_of(stated.get(size, "")), plain_etag(stated.get(etag)), stated.get(modified))
         if versions:
             if not (id_ := stated.get(version, "").strip()):
-                raise wrong_page(f"it names a version without an id, of {_text(raw[:200])}", place)
+                raise wrong_page(f"it names a version without an id, of {in_ascii(raw[:200])}", place)
             is_latest = stated.get(latest, "").strip().lower() == "true"
             entry = entry._replace(version=id_, is_latest=is_latest, is_deleted=element.tag == marker)
         entries.append(entry)
@@ -248,40 +200,10 @@ def _decoded(text: str) -> bytes:
     return unquote_to_bytes(text.replace("+", " "))
 
 
-def size_of(text: str) -> int | None:
-    """Return a size in bytes; None if the text is not one, so that the size is not compared later."""
-    text = text.strip()
-    if not (text.isascii() and text.isdigit() and len(text) < 20):
-        return None
-    size = int(text)
-    return size if size <= _LARGEST else None
-
-
-def time_of(text: str | None) -> datetime | None:
-    """Return the time that a page states; None for any other text."""
-    if not text:
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-        if time.tzinfo is UTC:
-            return time
-        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def split_tag(tag: str) -> tuple[str, str]:
+def _split_tag(tag: str) -> tuple[str, str]:
     """Return the namespace of a tag, with its braces, and the name."""
     space, found, name = tag.rpartition("}")
     return space + found, name
-
-
-def _start(body: bytes) -> str:
-    return _text(body.lstrip()[:60])
-
-
-def _text(raw: bytes) -> str:
-    return ascii(raw.decode(errors="replace"))
 
 
 def _cut(text: str) -> str:

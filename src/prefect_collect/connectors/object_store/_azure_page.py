@@ -1,4 +1,4 @@
-"""Reading a page of a listing of Azure; one of Google has the form of S3's (`connectors/s3/page.py`)."""
+"""Reading a page of a listing of Azure; one of Google has the form of S3's (`connectors/buckets/s3_page.py`)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from html import unescape
 from typing import Final
 from urllib.parse import unquote
 
+from prefect_collect.connectors.buckets.page import Entry, Page, parsed, size_of, wrong_page
 from prefect_collect.connectors.http.headers import http_date, plain_etag
-from prefect_collect.connectors.s3.page import Entry, Page, parsed, size_of, wrong_page
 
 _MARKER: Final = re.compile(rb"<NextMarker>([^<]{1,4096})</NextMarker>")
 

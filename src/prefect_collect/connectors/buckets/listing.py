@@ -5,22 +5,20 @@ While it travels, the page is read and its objects are used.
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from html import unescape
 from typing import Final
 from urllib.parse import quote
 
 import pycurl
 
 from prefect_collect.codes import CODES
+from prefect_collect.connectors.buckets.page import MOST_BYTES, Page, Token, wrong_page
 from prefect_collect.connectors.http.documents import Documents
 from prefect_collect.connectors.http.engine import Answer, Limits, curl_error
 from prefect_collect.connectors.http.pace import RETRY_AFTER, Pace
-from prefect_collect.connectors.s3.page import MOST_BYTES, Page, Token, wrong_page
 from prefect_collect.errors import SourceError
 from prefect_collect.threads.pool import Pool
 from prefect_collect.threads.retry_policy import RetryPolicy
@@ -34,7 +32,6 @@ _MOST_SECONDS: Final = 600.0
 _LOOK: Final = 0.2
 _PAUSE: Final = frozenset({RETRY_AFTER})
 _LENGTH: Final = frozenset({b"content-length"})
-_TOKEN: Final = re.compile(rb"<NextContinuationToken>([^<]{1,4096})</NextContinuationToken>")
 
 
 @dataclass(frozen=True)
@@ -84,12 +81,6 @@ def pages_of(pages: Pages) -> Generator[Page, None, None]:
 def quoted(text: str) -> str:
     """Return a parameter's value as it stands in a query."""
     return quote(text.encode("utf-8", "surrogateescape"), safe="~")
-
-
-def token_in(body: bytes) -> str | None:
-    """Return the token that a page of S3's form seems to have, before the page is read and proven."""
-    found = _TOKEN.findall(body)
-    return unescape(found[0].decode(errors="replace")) if len(found) == 1 else None
 
 
 class _Asking:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final
 
-from prefect_collect.connectors.s3.page import Page, wrong_page
+from prefect_collect.connectors.buckets.page import Page, wrong_page
 from prefect_collect.sources import ListingEnd
 
 MOST_EMPTY_PAGES: Final = 10_000

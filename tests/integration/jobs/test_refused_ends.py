@@ -44,7 +44,7 @@ SUCCESS = JobStatus.SUCCESSFULLY_COMPLETED
 _ROOT = Path(__file__).parents[3]
 _WORKER = """
 import runpy
-from tests.integration.jobs.test_untold_ends import before_the_end, deleted
+from tests.integration.jobs.test_refused_ends import before_the_end, deleted
 
 with before_the_end(deleted):
     runpy.run_module("prefect.engine", run_name="__main__")

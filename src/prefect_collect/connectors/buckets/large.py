@@ -12,13 +12,13 @@ from collections.abc import Callable, Generator, Iterator
 from time import monotonic
 from typing import Final
 
+from prefect_collect.connectors.buckets.headers import RANGE
 from prefect_collect.connectors.errors import body_error, source_error
 from prefect_collect.connectors.http.engine import Answer, Limits
 from prefect_collect.connectors.http.headers import content_range, is_strong
 from prefect_collect.connectors.http.pace import Pace
 from prefect_collect.connectors.http.ranges import RESUMED, RangedStream
 from prefect_collect.connectors.http.stream import PIECE, Stream
-from prefect_collect.connectors.s3.headers import RANGE
 from prefect_collect.errors import SourceError
 from prefect_collect.threads.stop import current_stop
 
