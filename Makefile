@@ -15,7 +15,8 @@ PYTHON ?= $(firstword $(shell command -v python3.11 python3))
 VENV ?= .venv
 FUZZ_SECONDS ?= 60
 DEMO ?= demo
-WORKERS ?= 5
+# Of five processes of all tests some wait for servers at any time; those of make quick only compute.
+WORKERS ?=
 
 # With it, each process of the tests would compile all modules, and rewrite all tests, anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -25,9 +26,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The judge of OCFL objects is installed without what it requires: tests/support/ocfl_judge.py says why.
 OCFL := ocfl-py
-# Blocks of Prefect's integrations, in a folder of their own and without what they require but for azure-identity:
+# Blocks of Prefect's integrations, in a folder of their own and without what they require:
 # tests/support/integrations_blocks.py says why.
-INTEGRATIONS := prefect-gcp prefect-azure azure-identity msal msal-extensions
+INTEGRATIONS := prefect-gcp prefect-azure
 
 .PHONY: demo test quick instants large explore fuzz check docs bench format clean tools constraints
 
@@ -35,13 +36,13 @@ demo: $(VENV)/installed
 	$(BIN)/prefect-collect demo $(DEMO)
 
 test: $(VENV)/installed-test $(VENV)/npm/installed tools
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n $(or $(WORKERS),5) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 quick: $(VENV)/installed-test
-	QUICK=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore tests/integration -m 'not integration' $(ARGS)
+	QUICK=1 $(BIN)/python -m pytest -n $(or $(WORKERS),4) --dist loadfile --no-loadscope-reorder --ignore tests/integration -m 'not integration' $(ARGS)
 
 instants: $(VENV)/installed-test
-	INSTANTS=all $(BIN)/python -m pytest -n $(WORKERS) tests/integration/jobs/test_instants.py $(ARGS)
+	INSTANTS=all $(BIN)/python -m pytest -n $(or $(WORKERS),4) tests/integration/jobs/test_instants.py $(ARGS)
 	API_PHASES=examples,coverage,fuzzing $(BIN)/python -m pytest tests/integration/console/test_api.py $(ARGS)
 
 large: $(VENV)/installed-test tools

@@ -65,7 +65,7 @@ def described() -> list[str]:
     cpu = next(named, platform.processor())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     said = [f"{name}: {text}" for name, text in versions().items()]
-    for package in ("prefect-collect", "prefect", "pyarrow", "pycurl", "obstore", "pandas"):
+    for package in ("prefect-collect", "prefect", "pyarrow", "pycurl", "pandas"):
         try:
             said.append(f"{package} {version(package)}")
         except PackageNotFoundError:

@@ -30,7 +30,6 @@ _PRELOADED: Final = [
     "boto3",
     "burner_redis",
     "distributed.nanny",
-    "obstore",
     "pandas",
     "prefect.cli._server_utils",
     "prefect.cli.deploy",

@@ -101,7 +101,7 @@ def test_importing_the_package_imports_nothing_heavy(tmp_path: Path) -> None:
     code = """if True:
         import sys
         import prefect_collect
-        heavy = ("prefect", "pyarrow", "pandas", "boto3", "obstore", "pycurl", "importlib.metadata")
+        heavy = ("prefect", "pyarrow", "pandas", "boto3", "google.auth", "azure", "pycurl", "importlib.metadata")
         assert {"collect", "FileSource", "jobs", "__version__"} <= set(dir(prefect_collect))
         print([name for name in sys.modules if name in heavy or name.startswith("prefect_collect.")])
     """

@@ -38,8 +38,8 @@ from contextlib import redirect_stdout
 from io import StringIO
 
 COSTLY = {
-    "prefect", "httpx", "pandas", "numpy", "pyarrow", "boto3", "botocore", "pycurl", "obstore", "fastapi", "sqlalchemy",
-    "cryptography",
+    "prefect", "httpx", "pandas", "numpy", "pyarrow", "boto3", "botocore", "pycurl", "google.auth", "azure", "fastapi",
+    "sqlalchemy", "cryptography",
     "prefect_collect.blocks", "prefect_collect.collecting", "prefect_collect.console.app", "prefect_collect.exporting",
     "prefect_collect.flows", "prefect_collect.packages",
 }

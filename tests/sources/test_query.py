@@ -213,6 +213,8 @@ def test_a_file_that_was_looked_into_is_taken_if_what_it_holds_may_be() -> None:
     assert query.matches(Item("x.zip", "x.zip", size=9, holds="x.zip/"))
     assert query.matches(Item("y.zip", "y.zip", size=9, holds=""))
     assert not query.matches(Item("y.zip", "y.zip", size=9, holds="y.zip/"))
+    assert query.matches(Item("y.zip!/", "y.zip/", failure=Failure("read_error", "x"), holds=""))
+    assert not query.matches(Item("y.zip!/", "y.zip/", failure=Failure("read_error", "x"), holds="y.zip/"))
 
 
 def test_a_file_that_fails_is_filtered_like_any_other() -> None:

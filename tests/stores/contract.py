@@ -45,6 +45,9 @@ class StoreContract(ComposingContract):
         assert store.read("job/a.json", 10, 100) == b""
         assert store.read("job/a.json", 4, 4) == b""
         assert store.stat("job/a.json") == blob
+        assert store.look("job/a.json", 3, 5) == (blob, b"34")
+        with pytest.raises(KeyMissing):
+            store.look("job/b.json", 0, 1)
 
     def test_every_buffer_is_taken(self, store: Store) -> None:
         """Bytes, bytearrays and memoryviews can be written, and an empty blob is a blob."""

@@ -1,6 +1,6 @@
 """The credentials blocks of prefect-gcp and prefect-azure themselves, without what their packages import for the rest.
 
-The Makefile installs the two packages in a folder of their own, with azure-identity and without what else they require
+The Makefile installs the two packages in a folder of their own, without what they require beside the extras of this one
 (gRPC, the clients of Google's APIs and of Azure's management, aiohttp: 100 MB and seconds of every process that asks
 Prefect for its collections). Only the modules of the credentials are imported here, and they are the packages' own.
 """

@@ -89,6 +89,9 @@ class MemoryStore:
         data = self._get(key)
         return Blob(key, len(data), str(hash(data)))
 
+    def look(self, key: str, start: int, end: int) -> tuple[Blob, bytes]:
+        return self.stat(key), self.read(key, start, end)
+
     def list(self, prefix: str = "") -> Iterator[Blob]:
         self._alive()
         with self.lock:

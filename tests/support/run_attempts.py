@@ -131,22 +131,22 @@ def enter_all(folder: JobFolder, *, late: bool = False) -> None:
 def held(folder: JobFolder, number: int | None = None) -> dict[str, dict[str, Any]]:
     """Return the manifest's rows by item id, after that attempt or the last."""
     result = folder.result(number)
-    if result is None:
-        return {}
-    rows = result.successful.to_arrow().to_pylist()
-    by_id = {row["item_id"]: row for row in rows}
-    assert len(by_id) == len(rows), "an item is held twice"
-    return by_id
+    return {} if result is None else _by_id(result.successful.to_arrow().to_pylist(), "held")
 
 
 def unsuccessful(folder: JobFolder, number: int | None = None) -> dict[str, dict[str, Any]]:
     """Return the error report's rows of items by item id, after that attempt or the last."""
     result = folder.result(number)
-    if result is None:
-        return {}
-    rows = [row for row in result.unsuccessful.to_arrow().to_pylist() if row["item_id"] is not None]
+    return {} if result is None else _of_items(result.unsuccessful.to_arrow().to_pylist())
+
+
+def _of_items(report: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return _by_id([row for row in report if row["item_id"] is not None], "reported")
+
+
+def _by_id(rows: list[dict[str, Any]], what: str) -> dict[str, dict[str, Any]]:
     by_id = {row["item_id"]: row for row in rows}
-    assert len(by_id) == len(rows), "an item is reported twice"
+    assert len(by_id) == len(rows), f"an item is {what} twice"
     return by_id
 
 
@@ -154,7 +154,11 @@ def job_rows(folder: JobFolder, number: int | None = None) -> list[str]:
     """Return the codes of the error report's rows about the whole job."""
     result = folder.result(number)
     assert result is not None
-    return [row["error_code"] for row in result.unsuccessful.to_arrow().to_pylist() if row["item_id"] is None]
+    return _of_the_job(result.unsuccessful.to_arrow().to_pylist())
+
+
+def _of_the_job(report: list[dict[str, Any]]) -> list[str]:
+    return [row["error_code"] for row in report if row["item_id"] is None]
 
 
 def check_account(folder: JobFolder, contents: dict[str, bytes] | None = None) -> None:
@@ -165,7 +169,10 @@ def check_account(folder: JobFolder, contents: dict[str, bytes] | None = None) -
         assert result is not None
         counts = result.counts
         assert counts.found == counts.succeeded + counts.failed + counts.skipped + counts.not_attempted
-        rows, reported = held(folder, number), unsuccessful(folder, number)
+        # Each table is read once, as nearly every test of an attempt ends in this.
+        rows = _by_id(result.successful.to_arrow().to_pylist(), "held")
+        report = result.unsuccessful.to_arrow().to_pylist()
+        reported, of_job = _of_items(report), _of_the_job(report)
         assert len(rows) == counts.succeeded
         assert len(reported) == counts.failed + counts.skipped + counts.not_attempted
         assert not rows.keys() & reported.keys(), "an item is both held and reported"
@@ -177,19 +184,18 @@ def check_account(folder: JobFolder, contents: dict[str, bytes] | None = None) -
         assert (len(linked), counts.left) == (counts.elsewhere, counts.not_attempted - counts.elsewhere)
         assert sum(row["size"] for row in rows.values()) == counts.bytes
         canceled = result.status.value == "Canceled"
-        assert result.status is computed_status(counts, incomplete=bool(job_rows(folder, number)), canceled=canceled)
+        assert result.status is computed_status(counts, incomplete=bool(of_job), canceled=canceled)
         assert result.task_status is TASK_OF_STATUS[result.status]
         assert before <= rows.keys(), "something that was held is lost"
         before = set(rows)
-        _check_csv(folder, number, result)
+        _check_csv(folder, number, report)
         for item_id, row in rows.items():
             _check_staged(folder, row, None if contents is None else contents.get(item_id))
 
 
-def _check_csv(folder: JobFolder, number: int, result: TaskResult) -> None:
+def _check_csv(folder: JobFolder, number: int, exact: list[dict[str, Any]]) -> None:
     data = folder.store.read(store_keys.report_key(folder.job_id, number, "errors.csv"))
     cells = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
-    exact = result.unsuccessful.to_arrow().to_pylist()
     assert [csv_text(row["item_id"]) for row in cells] == [row["item_id"] or "" for row in exact]
     assert [row["error_code"] for row in cells] == [row["error_code"] for row in exact]
 

@@ -122,10 +122,10 @@ class Query:
             return True
         if self.patterns is not None:
             raise InvalidQuery(f"The patterns have not been read from the staging store. [patterns={self.patterns}]")
-        if item.failure is not None and item.path.endswith("/"):
-            return self.may_match_below(item.path)
         if item.holds is not None:
             return not item.holds or self.may_match_below(item.holds)
+        if item.failure is not None and item.path.endswith("/"):
+            return self.may_match_below(item.path)
         if not self._takes_paths([item.path] if item.named_by is None else [item.path, item.named_by.path]):
             return False
         item = item.named_by or item

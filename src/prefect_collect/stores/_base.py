@@ -89,6 +89,12 @@ class Store(Protocol):
     def stat(self, key: str) -> Blob:
         """Return a blob's size and ETag. Raise KeyMissing."""
 
+    def look(self, key: str, start: int, end: int) -> tuple[Blob, bytes]:
+        """Return a blob's size and ETag with some of its bytes (`end` is after `start`), on S3 by one request.
+
+        Raise KeyMissing.
+        """
+
     def list(self, prefix: str = "") -> Iterator[Blob]:
         """Yield every blob whose key starts with `prefix` (a whole folder if that ends in "/"), in the keys' order."""
 

@@ -80,6 +80,10 @@ class DirectoryStore:
         with self._opened(key) as file:
             return Blob(key, os.fstat(file.fileno()).st_size)
 
+    def look(self, key: str, start: int, end: int) -> tuple[Blob, bytes]:
+        """Return the blob's size with some of its bytes. Raise KeyMissing."""
+        return self.stat(key), self.read(key, start, end)
+
     def list(self, prefix: str = "") -> Iterator[Blob]:
         """Yield every blob whose key starts with `prefix`, in the order of the keys."""
         parts, start = prefix_parts(prefix)

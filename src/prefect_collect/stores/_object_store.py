@@ -134,6 +134,10 @@ class ObjectStore(ABC):
         """Return a blob's size and ETag. Raise KeyMissing."""
         return self._requests.head(key)
 
+    def look(self, key: str, start: int, end: int) -> tuple[Blob, bytes]:
+        """Return a blob's size and ETag with some of its bytes. Raise KeyMissing."""
+        return self.stat(key), self.read(key, start, end)
+
     def list(self, prefix: str = "") -> Iterator[Blob]:
         """Yield every blob whose key starts with `prefix`, in the order of the keys, sorted in memory."""
         prefix_parts(prefix)

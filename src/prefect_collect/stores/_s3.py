@@ -94,6 +94,11 @@ class S3Store(ObjectStore):
         host = urlsplit(self._bucket.endpoint).hostname or ""
         yield from found if host.endswith(".amazonaws.com") else sorted(found, key=lambda blob: blob.key)
 
+    def look(self, key: str, start: int, end: int) -> tuple[Blob, bytes]:
+        """Return a blob's size and ETag with some of its bytes, by one request. Raise KeyMissing."""
+        found = self._bucket.get(key, start, end)
+        return Blob(key, found.size, found.etag), found.data
+
     def compose(self, key: str, pieces: Iterable[Piece], source: Store, *, replace: bool = False) -> Blob:
         """Write a blob that consists of ranges of `source` and new bytes; see `Store.compose`."""
         if not isinstance(source, S3Store) or not self.copies_from(source):

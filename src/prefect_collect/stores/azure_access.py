@@ -93,19 +93,23 @@ class AzureAccess:
             return self.sas_token
         return self.identity()
 
-    def identity(self) -> Any:
-        """Return the identity that gets tokens: the service principal's, or what azure-identity finds."""
+    def identity(self, **options: Any) -> Any:
+        """Return the identity that gets tokens: the service principal's, or what azure-identity finds.
+
+        `options` are those of its requests.
+        """
         try:
             from azure.identity import ClientSecretCredential, DefaultAzureCredential
         except ImportError as error:
             raise StoreAccessDenied(
                 "No credentials for Azure were found; set an AzureBlobStorageCredentials block, "
-                "AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN, or install "
-                "azure-identity for other kinds"
+                "AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN; a service "
+                "principal, a managed identity or `az login` needs azure-identity, so install the extra: pip install "
+                "'prefect-collect[azure]'"
             ) from error
         if self.client_secret is not None:
-            return ClientSecretCredential(self.tenant_id or "", self.client_id or "", self.client_secret)
-        return DefaultAzureCredential()
+            return ClientSecretCredential(self.tenant_id or "", self.client_id or "", self.client_secret, **options)
+        return DefaultAzureCredential(**options)
 
 
 def require_library() -> None:

@@ -33,6 +33,7 @@ from prefect_collect.runs.heartbeat import HEARTBEAT
 from prefect_collect.runs.names import COLLECTION_FLOW, DEPLOYMENT, EXPORT_FLOW, RECOVERY_FLOW
 from prefect_collect.statuses import JobKind, JobStatus
 from prefect_collect.threads.progress import watching
+from tests import forked
 from tests.integration.prefect_server import PrefectServer, running_prefect_server
 
 pytestmark = pytest.mark.integration
@@ -241,7 +242,7 @@ def test_a_killed_job_is_missed(prefect_server: PrefectServer, recovery: UUID, t
             short = collect(FileSource(root=tmp_path / "r"), store=tmp_path / "s")
         assert beats == {short.job_id}
         command: list[str | Path] = [sys.executable, "-c", CHILD, tmp_path / "r", tmp_path / "s"]
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=prefect_server.environment())
+        child = forked.Popen(command, stdout=subprocess.PIPE, text=True, env=prefect_server.environment())
         assert child.stdout is not None
         run_id = child.stdout.readline().strip()
         until(lambda: has_beaten(run_id))

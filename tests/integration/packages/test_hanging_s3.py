@@ -111,7 +111,6 @@ def placed(
         ("bagit", _LARGE, False, "PUT", r"test\.zip.*partNumber="),
         ("bagit", _LARGE, False, "POST", r"test\.zip\?uploads"),
         ("bagit", _LARGE, False, "POST", r"test\.zip\?uploadId="),
-        ("bagit", _LARGE, True, "POST", r"test\.zip\?uploadId="),
         ("bagit", _SMALL, True, "PUT", r"test\.zip"),
         ("directory", _SMALL, True, "PUT", r"out/test/data/2"),
         ("directory", _SMALL, False, "PUT", r"out/test/bagit\.txt"),

@@ -6,13 +6,17 @@ from hashlib import sha256
 from pathlib import Path
 from typing import cast
 
-from prefect_collect.blocks import ObjectStoreSource
+import pytest
+
+from prefect_collect.blocks import DataSource, ObjectStoreSource
+from prefect_collect.collecting import shard
+from prefect_collect.sources import Item
 from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
 from tests.integration.sources.clouds import Bucket
 from tests.integration.sources.contract import BreakingContract, SourceContract
-from tests.integration.sources.places import Place, collected, read
-from tests.support.run_attempts import held, job_rows, unsuccessful
+from tests.integration.sources.places import Place, collected, failures, patterned, read
+from tests.support.run_attempts import attempt, check_account, held, job_rows, unsuccessful
 
 
 class OfClouds(SourceContract):
@@ -72,3 +76,30 @@ class OfBreakingClouds(BreakingContract):
         assert job_rows(folder) == []
         assert {row["original_path"] for row in held(folder).values()} == {"empty"}
         assert {name: row["error_code"] for name, row in unsuccessful(folder).items()} == {"denied": "access_denied"}
+
+    def test_a_byte_that_is_damaged_on_the_way(
+        self, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The checksums that the cloud keeps are compared with what arrives, small or streamed; a retry is whole."""
+        assert isinstance(place, Bucket)
+        assert place.proxy is not None
+        monkeypatch.setattr(shard, "LARGE_ITEM", 1 << 20)
+        objects = {"small": patterned(5_000), "large": patterned(1_100_000), "empty": b""}
+        for name, data in objects.items():
+            place.put(name, data)
+        source = place.source()
+        assert {name: self.stated(source, name) for name in objects} == dict.fromkeys(objects, place.keeps)
+        damaged = lambda path, body: body if place.lists in path else body[:-1] + bytes(255 - n for n in body[-1:])  # noqa: E731
+        monkeypatch.setattr(place.proxy, "rewrite", damaged)
+        folder, status = collected(tmp_path, source)
+        assert status is JobStatus.PARTIALLY_COMPLETED
+        assert failures(folder) == {"checksum_mismatch"}
+        assert {row["original_path"] for row in held(folder).values()} == {"empty"}
+        monkeypatch.setattr(place.proxy, "rewrite", None)
+        assert attempt(folder, place.source()).status is JobStatus.SUCCESSFULLY_COMPLETED
+        check_account(folder, objects)
+
+    def stated(self, source: DataSource, name: str) -> set[str]:
+        """Return which checksums are stated of an opened object."""
+        with source.open(Item(name, name)) as content:
+            return {kind for kind in ("md5", "crc32c") if getattr(content, kind) is not None}

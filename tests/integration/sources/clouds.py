@@ -28,6 +28,8 @@ class Bucket(ProxiedPlace):
     restarted = 4
     lists: ClassVar[str]
     """What the path of a request for a page of the listing holds."""
+    keeps: ClassVar[set[str]]
+    """The checksums that are compared of an object that is uploaded whole."""
 
     def __init__(self, url: str, proxy: FaultProxy | None) -> None:
         self.proxy = proxy
@@ -56,6 +58,7 @@ class Google(Bucket):
     """A bucket of fake-gcs-server."""
 
     lists = "list-type="
+    keeps: ClassVar = {"crc32c"}
 
     def __init__(self, server: GcsServer, proxy: FaultProxy | None = None, root: Path | None = None) -> None:
         super().__init__(server.url, proxy)
@@ -96,6 +99,7 @@ class Azure(Bucket):
     refused = frozenset({"back\\slash"})  # Azure makes a slash of it
 
     lists = "comp=list"
+    keeps: ClassVar = {"md5"}
 
     def __init__(self, server: Azurite, proxy: FaultProxy | None = None) -> None:
         super().__init__(server.url, proxy)

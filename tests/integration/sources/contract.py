@@ -192,13 +192,13 @@ class BreakingContract:
 
     def test_a_listing_that_is_cut(self, place: Place, tmp_path: Path) -> None:
         """A listing that is cut in the middle is either taken up again, or said to be incomplete: never short."""
-        place.put_many(300)
+        place.put_many(place.cut)
         with place.broken("listing"):
             folder, status = collected(tmp_path, place.source())
         if status is not JobStatus.SUCCESSFULLY_COMPLETED:
             assert job_rows(folder)
             assert attempt(folder, place.source()).status is JobStatus.SUCCESSFULLY_COMPLETED
-        assert len(held(folder)) == 300
+        assert len(held(folder)) == place.cut
 
     @pytest.fixture
     def streams_more(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,8 @@ class Place(ABC):
 
     many: ClassVar[int] = 1_000
     """The items of the test of many, but in `make large`; fewer where each takes long."""
+    cut: ClassVar[int] = 300
+    """The items of the test of a listing that is cut; fewer where each takes long."""
     restarted: ClassVar[int] = 20
     """The items of the test of a restart; fewer where each takes long to fail."""
     refused: ClassVar[frozenset[str]] = frozenset()

@@ -111,7 +111,7 @@ class DatedGoogle(RedatedPlace, Google):
     of = ("Contents", "Key", "LastModified")
 
     def odd_dates(self) -> Iterable[tuple[str | None, str | None, datetime | None]]:
-        """Return dates of a listing in other forms, and none; obstore reads no object without a date in its header."""
+        """Return dates of a listing in other forms, and none; Google's server sends a date in each header."""
         return [(listed, http_date(at or SENT), at) for listed, _, at in super().odd_dates()]
 
 

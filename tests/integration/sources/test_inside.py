@@ -5,14 +5,26 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from prefect_collect.blocks import DataSource, FileSource, PurviewExportSource
+from prefect_collect.blocks import (
+    DataSource,
+    FileSource,
+    MboxSource,
+    PurviewExportSource,
+    SlackExportSource,
+    VaultExportSource,
+)
+from prefect_collect.blocks._inside import InsideSource
 from prefect_collect.connectors.foreign_exports.purview import PURVIEW
+from prefect_collect.connectors.foreign_exports.slack import SLACK
+from prefect_collect.connectors.foreign_exports.vault import VAULT
 from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import DirectoryStore
@@ -21,10 +33,11 @@ from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
 from tests.integration.sources.contract import BreakingContract, SourceContract
 from tests.integration.sources.dates import DatedPlace, DatesContract
-from tests.integration.sources.places import Fault, Place, failures, listed_before
+from tests.integration.sources.places import LARGE, Fault, Place, failures, listed_before, patterned
 from tests.integration.sources.proxied import ProxiedPlace
 from tests.integration.sources.test_folder import Folder
-from tests.support.run_attempts import attempt, check_account, new_job
+from tests.support.mbox_bytes import mail, mbox
+from tests.support.run_attempts import attempt, check_account, held, new_job
 
 pytestmark = pytest.mark.integration
 
@@ -32,8 +45,9 @@ pytestmark = pytest.mark.integration
 @pytest.fixture(autouse=True)
 def any_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take files of any name as parts of an export: those of the contract have no list."""
-    layout = replace(PURVIEW, parts=re.compile(r".*", re.DOTALL))
-    monkeypatch.setattr(PurviewExportSource, "layout", classmethod(lambda cls: layout))
+    for block, layout in ((PurviewExportSource, PURVIEW), (VaultExportSource, VAULT), (SlackExportSource, SLACK)):
+        of_any = replace(layout, parts=re.compile(r".*", re.DOTALL))
+        monkeypatch.setattr(block, "layout", classmethod(lambda cls, of_any=of_any: of_any))
 
 
 class Unpacked(Folder):
@@ -160,42 +174,139 @@ def test_a_zip_file_that_was_written_anew(tmp_path: Path) -> None:
     assert failures(folder) <= {"not_found"}
 
 
-class ZippedInBucket(ProxiedPlace, Zipped):
-    """A ZIP file in a bucket behind a proxy that breaks."""
+class InBucket(ProxiedPlace, Zipped):
+    """A file in a bucket behind a proxy that breaks, which is written anew when an item is put into it."""
 
+    cut = 60
+    key: ClassVar[str]
+    breaks: ClassVar[int] = 4
+    """How often the connection breaks: also while the directory of a ZIP file is read."""
+    block: type[InsideSource]
     proxy: FaultProxy
 
-    def __init__(self, path: Path, server: S3Server, proxy: FaultProxy) -> None:
-        self.server, self.proxy, self.bucket = server, proxy, server.new_bucket()
+    def __init__(self, path: Path, server: S3Server, proxy: FaultProxy, block: type[InsideSource]) -> None:
+        self.server, self.proxy, self.bucket, self.block = server, proxy, server.new_bucket(), block
         super().__init__(path)
 
     def source(self) -> DataSource:
-        """Return the source of the ZIP file, through the proxy."""
-        holder = source_at(self.server.at(self.proxy.url), self.bucket, prefix="x.zip", read_timeout=10)
-        return PurviewExportSource(inside=holder, name="place")
+        """Return the source of what lies in the file, through the proxy."""
+        holder = source_at(self.server.at(self.proxy.url), self.bucket, prefix=self.key, read_timeout=10)
+        return self.block(inside=holder, name="place")
 
-    def write(self) -> None:
-        """Write the ZIP file, and put it into the bucket."""
-        super().write()
-        self.server.client().put_object(Bucket=self.bucket, Key="x.zip", Body=self.path.read_bytes())
+    def sent(self, data: bytes) -> None:
+        """Put the file into the bucket."""
+        self.server.client().put_object(Bucket=self.bucket, Key=self.key, Body=data)
 
     def cause(self, fault: Fault, proxy: FaultProxy) -> None:
-        """Cause a fault between the source and the server: every request is for the ZIP file."""
+        """Cause a fault between the source and the server: every request is for the file."""
         if fault in ("listing", "item"):
-            proxy.truncate_next(4, path=r"/x\.zip")
+            proxy.truncate_next(self.breaks, path=rf"/{self.key}")
         elif fault == "hang":
-            proxy.hang_next(1_000, path=r"/x\.zip")
+            proxy.hang_next(1_000, path=rf"/{self.key}")
         elif fault == "credentials":
             proxy.fail_next(1_000_000, status=400, code="ExpiredToken")
         else:
             super().cause(fault, proxy)
 
 
+class ZippedInBucket(InBucket):
+    """A ZIP file in a bucket behind a proxy that breaks."""
+
+    key = "x.zip"
+
+    def write(self) -> None:
+        """Write the ZIP file, and put it into the bucket."""
+        super().write()
+        self.sent(self.path.read_bytes())
+
+
+class MailInBucket(InBucket):
+    """An mbox file in a bucket behind a proxy that breaks: an item is a message, whose subject is its name."""
+
+    key = "x.mbox"
+    breaks = 1
+
+    def mbox(self) -> bytes:
+        """Return the mbox file."""
+        mails = (mail(number, data.hex(" ", -60).encode() + b"\n") for number, data in enumerate(self.files.values()))
+        return mbox(*mails)
+
+    def write(self) -> None:
+        """Put the mbox file into the bucket."""
+        self.sent(self.mbox())
+
+
+class ZippedMailInBucket(MailInBucket):
+    """The same in a ZIP file, as Google Vault packs mail."""
+
+    key = "x.zip"
+    breaks = 4
+
+    def write(self) -> None:
+        """Put the ZIP file with the mbox file into the bucket."""
+        with zipfile.ZipFile(self.path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            archive.writestr("x.mbox", self.mbox())
+        self.sent(self.path.read_bytes())
+
+
+@pytest.fixture(scope="module")
+def before_moto(moto: S3Server) -> Iterator[FaultProxy]:
+    """A proxy that breaks."""
+    with FaultProxy(moto.url) as proxy:
+        yield proxy
+
+
 class TestBreakingZip(BreakingContract):
     """A ZIP file in a bucket keeps the contract where connections break."""
 
     @pytest.fixture
-    def place(self, moto: S3Server, tmp_path: Path) -> Iterator[Place]:
+    def place(self, moto: S3Server, before_moto: FaultProxy, tmp_path: Path) -> Place:
         """A ZIP file without entries."""
-        with FaultProxy(moto.url) as proxy:
-            yield ZippedInBucket(tmp_path / "x.zip", moto, proxy)
+        return ZippedInBucket(tmp_path / "x.zip", moto, before_moto, PurviewExportSource)
+
+
+class TestBreakingMbox(BreakingContract):
+    """An mbox file in a bucket keeps the contract where connections break."""
+
+    @pytest.fixture
+    def place(self, moto: S3Server, before_moto: FaultProxy, tmp_path: Path) -> Place:
+        """An mbox file without messages."""
+        return MailInBucket(tmp_path / "x", moto, before_moto, MboxSource)
+
+    @pytest.mark.usefixtures("streams_more")
+    @pytest.mark.parametrize("size", [200_000, LARGE])
+    def test_a_connection_that_breaks(self, place: Place, tmp_path: Path, size: int) -> None:
+        """A message whose connection breaks within its bytes is tried again, and is whole; a large one is streamed."""
+        place.put("item", patterned(size // 2))
+        place.put("other", b"other")
+        source = place.source()
+        items = [*items_of(source)]
+        folder = new_job(DirectoryStore(tmp_path / "store"), source)
+        with ExitStack() as stack:
+            listed = listed_before(source, items, lambda: stack.enter_context(place.broken("item")))
+            assert attempt(folder, listed).status is JobStatus.SUCCESSFULLY_COMPLETED
+        check_account(folder)
+        sizes = {item.size for item in items if item.unread is None and item.size is not None}
+        assert {row["size"] for row in held(folder).values()} == sizes
+        assert max(sizes) >= size
+
+
+class TestBreakingVault(TestBreakingMbox):
+    """So does an mbox file in a ZIP file there, as Google Vault packs mail."""
+
+    @pytest.fixture
+    def place(self, moto: S3Server, before_moto: FaultProxy, tmp_path: Path) -> Place:
+        """A ZIP file with an mbox file without messages."""
+        return ZippedMailInBucket(tmp_path / "x.zip", moto, before_moto, VaultExportSource)
+
+
+class TestBreakingSlack:
+    """What of the contract reads a Slack export: the rest is said of the ZIP file that it is."""
+
+    test_a_listing_that_is_cut = BreakingContract.test_a_listing_that_is_cut
+    test_credentials_that_expire = BreakingContract.test_credentials_that_expire
+
+    @pytest.fixture
+    def place(self, moto: S3Server, before_moto: FaultProxy, tmp_path: Path) -> Place:
+        """A ZIP file without entries."""
+        return ZippedInBucket(tmp_path / "x.zip", moto, before_moto, SlackExportSource)

@@ -6,8 +6,10 @@ import hashlib
 import json
 import zipfile
 from dataclasses import replace
+from email.header import Header
 from email.message import EmailMessage
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -26,7 +28,7 @@ from tests.integration.connectors.s3_sources import source_at
 from tests.integration.faults import FaultProxy
 from tests.integration.prefect_server import PrefectServer
 from tests.integration.servers import S3Server
-from tests.integration.sources.places import LARGE, STREAMED, by_path, patterned, read
+from tests.integration.sources.places import LARGE, NAMES, STREAMED, by_path, patterned, read
 from tests.support.mbox_bytes import mail, mbox, separator
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, held, new_incremental_job, new_job, unsuccessful
@@ -111,6 +113,25 @@ def test_the_query(tmp_path: Path) -> None:
     assert found(include=("a/**",), min_size=5_000) == ["a/2 message 2.eml"]
     assert found(include=("a/**",), modified_before="2026-01-05T10:00:00Z") == []
     assert len(found(include=("a/**",), modified_after="2026-01-05T10:00:00Z")) == 2
+
+
+def test_the_query_of_a_single_file(tmp_path: Path) -> None:
+    """Messages of a single file are chosen by their own paths, which have no folder; if it cannot be read, that is said
+    whatever they are.
+    """
+    file = tmp_path / "a.mbox"
+    file.write_bytes(mbox(mail(1), mail(2)))
+    source, chosen = MboxSource(inside=str(file)), Query(include=("/1 *",))
+    assert [item.path for item in chosen.select(proven(source, chosen)) if isinstance(item, Item)] == [
+        "1 message 1.eml"
+    ]
+    file.write_bytes(mbox(*(mail(number, b"x" * 100_000 + b"\n") for number in range(40))))
+    listing = (item for item in chosen.select(proven(source, chosen)) if isinstance(item, Item))
+    next(listing)
+    file.write_bytes(mbox(mail(1)))
+    [failed] = listing
+    assert failed.failure is not None
+    assert (failed.path, failed.failure.code) == ("a.mbox/", "changed_during_read")
 
 
 def test_a_file_that_grows_or_is_changed(tmp_path: Path) -> None:
@@ -238,3 +259,28 @@ def test_through_prefect(prefect_server: PrefectServer, folder: Path, tmp_path: 
             (name,) = (name for name in names if name.endswith("2 message 2.eml"))
             assert archive.read(name) == mail(2, b"x" * 5_000 + b"\n")
             assert any(name.endswith("/metadata.jsonl") for name in names)
+
+
+def test_odd_names(tmp_path: Path) -> None:
+    """Files and subjects whose names shells, URLs and spreadsheets dislike are collected, and messages are found again
+    from their ids alone.
+    """
+    root = tmp_path / "mail"
+    root.mkdir()
+    mails = {name: mail(1, f"{name}\n".encode(), b"X-Name: " + quote(name).encode()) for name in NAMES}
+    for name, data in mails.items():
+        (root / name).write_bytes(mbox(data, data.replace(b"Subject: message 1", b"Subject: " + encoded(name))))
+    source = MboxSource(inside=str(root))
+    items = by_path(source)
+    assert len({item.id for item in items.values()}) == len(items) == 2 * len(NAMES)
+    for name, data in mails.items():
+        assert read(source, Item(items[f"{name}/1 message 1.eml"].id, "")) == data
+    job = new_job(MemoryStore(), source)
+    assert attempt(job, source).status is JobStatus.SUCCESSFULLY_COMPLETED
+    check_account(job)
+    assert {row["original_path"] for row in held(job).values()} == items.keys()
+
+
+def encoded(name: str) -> bytes:
+    """Return a name as it stands in a header."""
+    return Header(name, "utf-8", maxlinelen=10_000).encode(linesep="").encode()

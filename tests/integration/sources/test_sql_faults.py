@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pymysql
 import pytest
 
 from prefect_collect.blocks import DataSource, SqlSource
@@ -23,7 +26,7 @@ from prefect_collect.threads.stop import Stop
 from tests.integration.databases import Database
 from tests.integration.mail_proxy import MailProxy, mail_proxy
 from tests.integration.sources.contract import BreakingContract
-from tests.integration.sources.places import Fault, Place, collected
+from tests.integration.sources.places import Fault, Place, collected, listed_before
 from tests.integration.sources.test_sql import Meanwhile, filled, short
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, held, job_rows, new_job, unsuccessful
@@ -189,6 +192,70 @@ def test_a_session_that_is_ended(database: Database) -> None:
     assert attempt(job, source).status is JobStatus.SUCCESSFULLY_COMPLETED
     check_account(job)
     assert len(held(job)) == 4
+
+
+def test_tables_that_are_dropped_or_changed(database: Database) -> None:
+    """Of a table that is dropped between listing and reading, the items are `not_found`, and no retry finds them; of a
+    table whose rows are changed, each slice has the rows that there are between its keys when it is read.
+    """
+    for table in ("gone", "kept"):
+        filled(database, 3, table)
+    source = database.source(rows=2)
+    items = [*items_of(source)]
+    job = new_job(MemoryStore(), source)
+
+    def happens() -> None:
+        database.run("DROP TABLE gone", "DELETE FROM kept WHERE id = 0", "UPDATE kept SET note = 'changed'")
+
+    assert attempt(job, listed_before(source, items, happens)).status is JobStatus.PARTIALLY_COMPLETED
+    check_account(job)
+    missing = {short(row["path"]): row["error_code"] for row in unsuccessful(job).values()}
+    assert missing == dict.fromkeys(("gone/schema.sql", "gone/00000.parquet", "gone/00001.parquet"), "not_found")
+    said = {short(row["path"]): json.loads(row["metadata"]) for row in held(job).values()}
+    assert {path: each.get("rows") for path, each in said.items()} == {
+        "kept/schema.sql": None, "kept/00000.parquet": 1, "kept/00001.parquet": 1,
+    }  # fmt: skip
+    assert [again for item in items if short(item.path).startswith("gone") for again in source.relist(item)] == []
+    assert attempt(job, source).status is JobStatus.PARTIALLY_COMPLETED
+    check_account(job)
+
+
+def test_a_database_that_is_busy(database: Database) -> None:
+    """A server that allows no more connections, and a file that another program writes to, are `throttled`; a later
+    attempt collects the database.
+    """
+    filled(database, 3)
+    user, url = f"few_{database.name[3:]}", database.url
+    if database.dialect == "postgresql":
+        database.run(f"CREATE ROLE {user} LOGIN CONNECTION LIMIT 0", f"GRANT SELECT ON orders TO {user}")
+        url = url.replace("//prefect@", f"//{user}@")
+    elif database.dialect == "mysql":
+        database.run(f"CREATE USER {user} WITH MAX_USER_CONNECTIONS 1", f"GRANT SELECT ON {database.name}.* TO {user}")
+        url = url.replace("//root@", f"//{user}@")
+    source = database.source(url=url, connect_timeout=0.5, read_timeout=0.5)
+    job = new_job(MemoryStore(), source)
+    with busy(database, user):
+        assert attempt(job, source).status is JobStatus.FAILED
+    assert set(job_rows(job)) == {"throttled"}
+    later = database.source(url=url)
+    if database.dialect == "postgresql":
+        database.run(f"ALTER ROLE {user} CONNECTION LIMIT 10")
+    assert attempt(job, later).status is JobStatus.SUCCESSFULLY_COMPLETED
+    check_account(job)
+
+
+@contextmanager
+def busy(database: Database, user: str) -> Iterator[None]:
+    """Hold MariaDB's only connection for a user, or SQLite's file."""
+    if database.dialect == "mysql":
+        with pymysql.connect(host="127.0.0.1", port=database.port, user=user):
+            yield
+    elif database.dialect == "sqlite":
+        with closing(sqlite3.connect(database.name, isolation_level=None)) as connection:
+            connection.execute("BEGIN EXCLUSIVE")
+            yield
+    else:
+        yield
 
 
 def test_errors_of_postgresql(postgresql: Database) -> None:

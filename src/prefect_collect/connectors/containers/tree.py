@@ -14,6 +14,7 @@ from prefect_collect.connectors.containers.files import RETRY, Archive, File, So
 from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item, Listed, ListingEnd
 from prefect_collect.sources.listing import proven
+from prefect_collect.sources.query import Query
 from prefect_collect.sources.ranges import RangedSource
 
 _KEPT: Final = 8
@@ -85,6 +86,11 @@ class FileTree:
         is_whole = "!" not in file.item.id and self.source.place(item) == self.source.location()
         return "" if is_whole else f"{file.item.path}/"
 
+    def may_hold(self, file: File, query: Query) -> bool:
+        """Return whether a query may take something that lies in a file."""
+        inside = self.inside(file)
+        return not inside or query.may_match_below(inside)
+
     def entries(self, archive: Archive) -> Iterator[File | Item]:
         """Yield the entries of a ZIP file, each with its path below that of the ZIP file. Raise SourceError."""
         inside = self.inside(archive)
@@ -98,7 +104,9 @@ class FileTree:
         try:
             yield from inside
         except Exception as error:
-            yield Item(f"{file.item.id}!/", f"{file.item.path}/", failure=self.failure(error, file))
+            yield Item(
+                f"{file.item.id}!/", f"{file.item.path}/", failure=self.failure(error, file), holds=self.inside(file)
+            )
 
     def failure(self, error: Exception, file: File) -> Failure:
         """Return what an error says of a file. Raise it if it would hit all other files, or is not the source's."""

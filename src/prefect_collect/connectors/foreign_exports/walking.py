@@ -91,16 +91,12 @@ class Walk:
         for file in self.tree.files():
             if isinstance(file, Item) or not self.is_archive(file) or lists.is_file(file.item.path):
                 yield file
-            elif self._may_hold(file, query):
+            elif query is None or self.tree.may_hold(file, query):
                 yield from self.tree.looked_into(file, self.tree.entries(file))
                 lists.saw_file(file.item.path, file.item)
                 yield self.accounted(file, lists)
             else:
                 lists.is_whole = False
-
-    def _may_hold(self, file: File, query: Query | None) -> bool:
-        """Return whether a query may take something that lies in a file."""
-        return query is None or not (inside := self.tree.inside(file)) or query.may_match_below(inside)
 
     def see_all(self, lists: Lists) -> None:
         """Add to the lists all files and messages that are there."""
@@ -149,7 +145,7 @@ class Walk:
             lists.saw_file(file.item.path, file.item)
             yield replace(file.item, custodian=lists.custodian(file.item.path))
             yield from self._named_in(file, lists)
-        elif not self._may_hold(file, query):
+        elif query is not None and not self.tree.may_hold(file, query):
             lists.is_whole = False
         else:
             lists.saw_file(file.item.path, file.item, holds_messages=True)

@@ -24,6 +24,9 @@ from prefect_collect.threads.turns import while_waiting
 _SOON: Final = 0.001
 """Seconds within which an answer is waited for without giving the turn to other threads."""
 
+_LISTS: Final = frozenset({b"x-goog-hash"})
+"""Headers whose values are lists that a server may send in several lines; of any other the last line counts."""
+
 _EVENTS: Final = {
     pycurl.POLL_IN: select.EPOLLIN,
     pycurl.POLL_OUT: select.EPOLLOUT,
@@ -101,7 +104,8 @@ class Answer:
             colon = line.find(b":")
             name = line[:colon].lower()
             if name in wanted:
-                headers[name] = line[colon + 1 :].strip().decode("latin-1")
+                value = line[colon + 1 :].strip().decode("latin-1")
+                headers[name] = f"{headers[name]},{value}" if name in _LISTS and name in headers else value
             elif line.startswith(b"HTTP/"):  # A proxy's response and each 1xx have a status line of their own.
                 headers.clear()
                 words = line.split(None, 2)

@@ -36,7 +36,7 @@ def mbox_items(tree: FileTree, query: Query | None = None) -> Iterator[Listed]:
     for file in tree.files():
         if isinstance(file, Item):
             yield file
-        elif query is None or query.may_match_below(file.item.path + "/") or query.matches(file.item):
+        elif query is None or tree.may_hold(file, query) or query.matches(file.item):
             files += 1
             total += file.size
             yield from tree.looked_into(file, file_items(tree, file))

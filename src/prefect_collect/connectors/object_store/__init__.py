@@ -1,1 +1,1 @@
-"""The connector for Google Cloud Storage and Azure Blob Storage, by libcurl; obstore finds the credentials."""
+"""The connector for Google Cloud Storage and Azure Blob Storage, by libcurl; their own libraries give the tokens."""

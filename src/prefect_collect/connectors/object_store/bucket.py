@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
-from typing import Final
 from urllib.parse import quote
 
 from prefect_collect.codes import Failure
@@ -14,16 +13,11 @@ from prefect_collect.connectors.buckets.page import Entry, Page, Token, time_of,
 from prefect_collect.connectors.buckets.progress import Progress
 from prefect_collect.connectors.buckets.reading import Objects, Reader
 from prefect_collect.connectors.http.engine import Limits
-from prefect_collect.connectors.http.headers import http_date, modified_of, plain_etag, whole_number
-from prefect_collect.connectors.http.pace import RETRY_AFTER, Pace
+from prefect_collect.connectors.http.pace import Pace
 from prefect_collect.connectors.object_store.failures import refusal
+from prefect_collect.connectors.object_store.headers import WANTED, content_of
 from prefect_collect.connectors.object_store.signing import Signer
 from prefect_collect.sources import Content, Item, Listed
-from prefect_collect.sources.created import known_creation
-from prefect_collect.sources.metadata import CREATED
-
-_CREATED: Final = b"x-ms-creation-time"
-_WANTED: Final = frozenset({b"content-length", b"etag", b"last-modified", b"x-ms-error-code", RETRY_AFTER, _CREATED})
 
 
 @dataclass(frozen=True)
@@ -65,7 +59,7 @@ class Bucket:
         host, slash, path = rest.rstrip("/").partition("/")
         self._origin, self._folder = f"{scheme}://{host}", f"{slash}{path}/{self._bucket}"
         self._pace = Pace(f"{self._origin}{self._folder}")
-        self._reader = Reader(Objects(self._prepare, _WANTED, _content, refusal, self.place, limits, self._pace))
+        self._reader = Reader(Objects(self._prepare, WANTED, content_of, refusal, self.place, limits, self._pace))
 
     def items(self, prefix: str) -> Iterator[Listed]:
         """Yield every object whose key begins with `prefix`, and the listing's end."""
@@ -123,14 +117,3 @@ class Bucket:
     def _prepare(self, item: Item, lines: Iterable[str] = (), method: str = "GET") -> tuple[str, list[str]]:
         path = f"{self._folder}/{quote(item.id, safe='/~')}"
         return self._signed(method, path, lines=[*self._speech.of_objects, *lines])
-
-
-def _content(headers: dict[bytes, str], chunks: Iterable[bytes], item: Item) -> Content:
-    created = None if item.created is not None else known_creation(http_date(headers.get(_CREATED, "")))
-    return Content(
-        chunks,
-        size=whole_number(headers.get(b"content-length", "")),
-        modified=modified_of(headers.get(b"last-modified"), item.modified),
-        etag=plain_etag(headers.get(b"etag")),
-        metadata=None if created is None else {CREATED: created.isoformat()},
-    )

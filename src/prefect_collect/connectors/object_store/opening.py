@@ -6,9 +6,8 @@ import hashlib
 import os
 import ssl
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import certifi
 
@@ -18,31 +17,18 @@ from prefect_collect.connectors.buckets.s3_page import page_query, read_page, to
 from prefect_collect.connectors.errors import source_error
 from prefect_collect.connectors.http.engine import Limits
 from prefect_collect.connectors.object_store._azure_page import marker_in, read_azure_page
-from prefect_collect.connectors.object_store._tokens import Tokens
+from prefect_collect.connectors.object_store._tokens import AzureTokens, GoogleTokens, refused
 from prefect_collect.connectors.object_store.bucket import Bucket, Speech
-from prefect_collect.connectors.object_store.failures import obstore_error
 from prefect_collect.connectors.object_store.signing import AZURE_VERSION, Bearer, SharedKey, Signer, Unsigned
 from prefect_collect.connectors.per_process import per_process
-from prefect_collect.errors import SourceError, StoreAccessDenied
+from prefect_collect.errors import StoreAccessDenied
 from prefect_collect.stores.azure_access import AzureAccess
 from prefect_collect.stores.gcs_access import SERVER, GcsAccess, emulator
 
-if TYPE_CHECKING:
-    from obstore.store import ObjectStore
-
-_ENVIRONMENT: Final = ("AZURE_", "GOOGLE_", "STORAGE_EMULATOR_HOST", "SSL_CERT_FILE", "IDENTITY_", "MSI_")
-"""How the names begin of variables that say where a server is, and with which credentials."""
-
-_BEFORE_A_PRINCIPAL: Final = (
-    "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_MASTER_KEY", "AZURE_STORAGE_TOKEN",
-    "AZURE_FEDERATED_TOKEN_FILE",
+_ENVIRONMENT: Final = (
+    "AZURE_", "GOOGLE_", "CLOUDSDK_", "GCE_METADATA_", "STORAGE_EMULATOR_HOST", "SSL_CERT_FILE", "IDENTITY_", "MSI_",
 )  # fmt: skip
-"""The variables that obstore uses even if it is given a service principal."""
-
-_A_TOKEN: Final = timedelta(minutes=1)
-"""The time within which the server of the credentials must answer."""
-
-_RETRY: Final[dict[str, Any]] = {"max_retries": 4, "retry_timeout": timedelta(seconds=30)}
+"""How the names begin of variables that say where a server is, and with which credentials."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +37,7 @@ class Access:
 
     Attributes:
         url: The bucket's URL, as ``gs://bucket`` or ``az://container``.
-        credentials: The credentials; what they lack, obstore finds in the environment.
+        credentials: The credentials; what they lack is found in the environment.
         endpoint_url: The address of another server.
         connect_timeout: Seconds to connect.
         read_timeout: Seconds without data after which a request fails.
@@ -71,7 +57,7 @@ def connect(access: Access) -> Bucket:
         try:
             key = access.credentials.key()  # its file may have been replaced
         except StoreAccessDenied as error:
-            raise _refused(error, access.url) from error
+            raise refused(error, access.url) from error
         access = replace(access, credentials=GcsAccess(key, anonymous=access.credentials.anonymous))
     return _bucket(access, hashlib.sha256(repr(sorted(found.items())).encode()).digest())
 
@@ -84,15 +70,12 @@ def _bucket(access: Access, _environment: bytes) -> Bucket:
     try:
         if isinstance(given, GcsAccess):
             server = server_of(given, access.endpoint_url)
-            return Bucket(url, server, _GOOGLE, _google_signer(access, given), limits)
+            signer: Signer = _google_signer(given, certificates, url, access.endpoint_url)
+            return Bucket(url, server, _GOOGLE, signer, limits)
         found = given.resolved(access.endpoint_url)
-        return Bucket(url, found.account_url or "", _AZURE, _azure_signer(access, found), limits)
+        return Bucket(url, found.account_url or "", _AZURE, _azure_signer(found, certificates, url), limits)
     except StoreAccessDenied as error:
-        raise _refused(error, url) from error
-
-
-def _refused(error: StoreAccessDenied, place: str) -> SourceError:
-    return source_error("bad_credentials", str(error).partition(" [")[0], place)
+        raise refused(error, url) from error
 
 
 def server_of(access: GcsAccess | AzureAccess, endpoint_url: str | None) -> str:
@@ -102,17 +85,16 @@ def server_of(access: GcsAccess | AzureAccess, endpoint_url: str | None) -> str:
     try:
         return access.resolved(endpoint_url).account_url or ""
     except StoreAccessDenied as error:
-        raise _refused(error, "az://") from error
+        raise refused(error, "az://") from error
 
 
-def _google_signer(access: Access, given: GcsAccess) -> Signer:
-    key = given.service_account
-    if key is None and (given.anonymous or (emulator() and not access.endpoint_url)):
+def _google_signer(given: GcsAccess, certificates: str, url: str, endpoint_url: str | None) -> Signer:
+    if given.anonymous or (given.service_account is None and emulator() and not endpoint_url):
         return Unsigned()
-    return _bearer(access, {} if key is None else {"service_account_key": key}, "base_url")
+    return Bearer(GoogleTokens(given, certificates, url), url)
 
 
-def _azure_signer(access: Access, found: AzureAccess) -> Signer:
+def _azure_signer(found: AzureAccess, certificates: str, url: str) -> Signer:
     if found.anonymous:
         return Unsigned()
     if found.account_key is not None:
@@ -120,48 +102,10 @@ def _azure_signer(access: Access, found: AzureAccess) -> Signer:
             return SharedKey(found.account, found.account_key)
         except ValueError:
             what = "The account's key is not one of Azure, which is base64; copy it from the account's access keys"
-            raise source_error("bad_credentials", what, access.url) from None
+            raise source_error("bad_credentials", what, url) from None
     if found.sas_token is not None:
         return Unsigned(found.sas_token)
-    named = {"tenant_id": found.tenant_id, "client_id": found.client_id, "client_secret": found.client_secret}
-    how: dict[str, Any] = {name: text for name, text in named.items() if text is not None}
-    if found.client_secret is not None:
-        how |= {"skip_signature": False, "use_emulator": False}  # whatever the environment says
-        _require_unset(access.url)
-    return _bearer(access, {"account_name": found.account, **how}, "endpoint")
-
-
-def _require_unset(place: str) -> None:
-    """Raise SourceError if obstore would use the environment in place of a service principal that it is given."""
-    if found := [name for name in _BEFORE_A_PRINCIPAL if os.environ.get(name)]:
-        what = f"{' and '.join(found)} of the environment would be used in place of the block's service principal"
-        raise source_error("bad_credentials", f"{what}; unset it for this process", place)
-
-
-def _bearer(access: Access, how: dict[str, Any], address: str) -> Signer:
-    """Return what signs by the tokens of obstore, which has the server's address as its option `address`."""
-
-    def make(server: str, headers: dict[str, str]) -> ObjectStore:
-        from obstore.store import AzureStore, GCSStore
-
-        common: dict[str, Any] = {
-            "client_options": {
-                "connect_timeout": timedelta(seconds=access.connect_timeout),
-                "timeout": _A_TOKEN,
-                "allow_http": True,
-                "default_headers": headers,
-            },
-            "retry_config": _RETRY,
-            address: server,
-            **how,
-        }
-        bucket = access.url.partition("://")[2]
-        try:
-            return GCSStore(bucket, **common) if address == "base_url" else AzureStore(bucket, **common)
-        except Exception as error:
-            raise obstore_error(error, access.url) from error
-
-    return Bearer(Tokens(make, partial(obstore_error, place=access.url), access.url).obtain)
+    return Bearer(AzureTokens(found, certificates, url), url)
 
 
 def _azure_query(prefix: str, token: Token | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from email.utils import formatdate
 from hashlib import sha256
 from hmac import digest
@@ -12,11 +13,21 @@ from time import monotonic
 from typing import Final, Protocol
 from urllib.parse import parse_qsl
 
+from prefect_collect.connectors.errors import source_error
+from prefect_collect.threads.pool import in_background
+from prefect_collect.threads.stop import current_stop
+
 AZURE_VERSION: Final = "x-ms-version: 2023-11-03"
 """The header of the version of Azure's protocol."""
 
 _FRESH: Final = 60.0
 """Seconds for which a token is used before it is asked for again; who gives it renews it minutes before its end."""
+
+_PATIENCE: Final = 60.0
+"""Seconds for which a request waits for a token."""
+
+_LOOK: Final = 0.2
+"""Seconds between two checks for a cancel."""
 
 _SIGNED: Final = (
     "content-encoding", "content-language", "content-length", "content-md5", "content-type", "date",
@@ -79,23 +90,44 @@ class SharedKey:
 
 
 class Bearer:
-    """Signs requests by a token, which is asked for now and then.
+    """Signs requests by a token, which is asked for now and then, by one thread for all that wait for it.
 
     Args:
-        obtain: Returns the value of the header Authorization, or None for unsigned requests; raises SourceError.
+        obtain: Returns the header lines that sign a request; raises SourceError. It is never called twice at once.
+        place: The location, in which messages end.
     """
 
-    def __init__(self, obtain: Callable[[], str | None]) -> None:
-        self._obtain = obtain
+    def __init__(self, obtain: Callable[[], list[str]], place: str) -> None:
+        self._obtain, self._place = obtain, place
         self._lock = threading.Lock()
+        self._asked: Future[list[str]] | None = None
         self._lines: list[str] = []
         self._until = 0.0
 
     def signed(self, method: str, path: str, query: str, lines: list[str]) -> tuple[str, list[str]]:
         """Return the query and the header lines of a request as they are sent. Raise SourceError."""
         with self._lock:
-            if monotonic() >= self._until:
-                found = self._obtain()
-                self._lines = [] if found is None else [f"Authorization: {found}"]
-                self._until = monotonic() + _FRESH
-            return query, [*lines, *self._lines]
+            if monotonic() < self._until:
+                return query, [*lines, *self._lines]
+            if self._asked is None:
+                self._asked = in_background(self._obtain, name="token")
+            asked = self._asked
+        self._wait(asked)
+        with self._lock:
+            if self._asked is asked:
+                self._asked = None
+                if asked.exception() is None:
+                    self._lines, self._until = asked.result(), monotonic() + _FRESH
+        return query, [*lines, *asked.result()]
+
+    def _wait(self, asked: Future[list[str]]) -> None:
+        """Wait for the token, which is asked for also after the wait.
+
+        Raise SourceError if it does not come in time, and after a cancel.
+        """
+        stop, until = current_stop(), monotonic() + _PATIENCE
+        while not wait([asked], timeout=_LOOK).done:
+            if stop.canceled:
+                raise source_error("connection_lost", "The job was canceled before a token came", self._place)
+            if monotonic() > until:
+                raise source_error("timeout", "No token was given in time", self._place)

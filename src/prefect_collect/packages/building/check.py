@@ -99,6 +99,11 @@ class Checked:
         """Return whether the item's local header in the segment can be used unchanged."""
         return number not in self._new_header and not self.names.is_changed(number)
 
+    @property
+    def keeps_all_headers(self) -> bool:
+        """Return whether `keeps_header` holds for all items."""
+        return not self._new_header and self.names.all_kept
+
     def sha512(self, number: int) -> bytes:
         """Return the item's SHA-512, if it was asked for."""
         return bytes(self._sha512[number].tobytes())
@@ -256,18 +261,14 @@ class _Check:
         recorded = self._known.get(name)
         if recorded is None or not recorded.etag or isinstance(self._staging, DirectoryStore):
             return False
-        now = self._staging.stat(key)
+        now, header = self._staging.look(key, first.entry_offset, first.offset)
         if (now.size, now.etag) != (recorded.size, recorded.etag) or end > now.size:
             return False
         self.found.known[name] = now
-        if self._has_header(key, first):
+        path = self._prefix + first.path.encode()
+        if header == first.header(path, first.has_zip64(path)):  # then the other items have theirs too
             self._proven.add(name)
         return name in self._proven
-
-    def _has_header(self, key: str, row: Row) -> bool:
-        """Return whether a segment's first item has the expected header, so that the other items have theirs too."""
-        name = self._prefix + row.path.encode()
-        return self._staging.read(key, row.entry_offset, row.offset) == row.header(name, row.has_zip64(name))
 
     def _read(self, key: str, rows: list[Row], reasons: dict[int, str], headers: set[int]) -> None:
         def visit(reader: SegmentReader, row: Row, ahead: int) -> None:

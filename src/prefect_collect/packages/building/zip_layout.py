@@ -42,9 +42,10 @@ class ZipLayout:
         """Append payload files."""
         records = []
         folder, position = f"{self._base}{self._payload}", self._position
+        keeps_all = self._keeps_headers and self._checked.keeps_all_headers
         for row in rows:
             name, stored, offset = f"{folder}{row.path}".encode(), row.stored_size, row.offset
-            if self._keeps_headers and self._checked.keeps_header(row.number):
+            if keeps_all or (self._keeps_headers and self._checked.keeps_header(row.number)):
                 zip64, start = row.has_zip64(name), row.entry_offset
                 length = offset - start
             else:
