@@ -49,7 +49,7 @@ large: $(VENV)/installed-test tools
 	LARGE=all $(BIN)/python -m pytest -q -s -o timeout=1800 tests/integration/sources -k 'many_items or 5_gb or large_run' $(ARGS)
 
 explore: $(VENV)/installed-test
-	EXPLORE=1 $(BIN)/python -m pytest -n $(WORKERS) --ignore tests/integration -m hypothesis $(ARGS)
+	EXPLORE=1 $(BIN)/python -m pytest -n $(or $(WORKERS),4) --ignore tests/integration -m hypothesis $(ARGS)
 
 fuzz: $(VENV)/installed-fuzz
 	$(BIN)/python -m tests.fuzz $(FUZZ_SECONDS) $(ARGS)

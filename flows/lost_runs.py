@@ -59,7 +59,9 @@ def may_be_left(run: FlowRun, now: datetime) -> bool:
     if state.type is StateType.PAUSED:  # a draft, or a paused job, which works all the same and holds a slot
         return bool(label_of(run, LEASE)) and is_lost(run, now)
     if state.type is StateType.CANCELLED:  # Prefect sets it after 300 s, whether or not the work has stopped
-        return not label_of(run, LEASE) or is_lost(run, now)
+        if not label_of(run, LEASE):  # with the job's own status and no slot, its process has ended it in order
+            return state.name != str(JobStatus.CANCELED)
+        return is_lost(run, now)
     if state.type is StateType.PENDING:
         if run.deployment_id is None or is_claimed(run):
             return is_lost(run, now)

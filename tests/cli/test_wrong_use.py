@@ -215,6 +215,14 @@ def test_a_folder_that_is_no_package(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "Not valid, 1 problem:" in capsys.readouterr().out
 
 
+def test_a_package_with_a_link_that_leads_nowhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A link beside a package's files that cannot be followed is a problem of the package, which can be read."""
+    bag = small_bag(tmp_path / "bag")
+    (bag / "loop").symlink_to("loop")
+    assert run(["verify", str(bag)]) == 4
+    assert "loop: " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("command", "says"),
     [

@@ -93,7 +93,7 @@ def require_package(path: str) -> None:
         return
     try:
         with os.scandir(path) as entries:
-            names = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries]
+            names = [f"{entry.name}/" if _is_folder(entry) else entry.name for entry in entries]
     except OSError as error:
         raise PackageError(f"The package's folder cannot be read ({error.strerror}). [{path}]") from error
     if any(marks_folder(name) for name in names):
@@ -109,6 +109,14 @@ def require_package(path: str) -> None:
         f"The folder is no package: it has neither {', '.join(DESCRIPTIONS[:-1])} nor {DESCRIPTIONS[-1]}, no "
         f"manifest and no data folder. [{path}]"
     )
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry of a folder is a folder, or a link to one; a link that cannot be followed is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _is_package_in(path: str, name: str) -> bool:

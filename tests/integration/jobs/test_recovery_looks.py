@@ -10,8 +10,10 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State, StateType
 
 from prefect_collect import FileSource, collect, jobs
+from prefect_collect.flows import recover_jobs
 from prefect_collect.flows.recover_jobs import recover
 from prefect_collect.flows.settling import settle
+from prefect_collect.job_folder import custody_log
 from prefect_collect.runs.labels import LEASE, set_labels
 from prefect_collect.runs.leaked_slots import give_back_leaked
 from prefect_collect.runs.server_clock import server_now
@@ -79,3 +81,22 @@ def test_an_end_that_the_process_sets_while_it_is_judged_stands(
         after = read(run_id).state
         assert after is not None
         assert after.message == ended[0].message
+
+
+def test_an_end_that_the_process_set_after_the_runs_were_read_stands(
+    prefect: PrefectServer, root: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that was being canceled when recovery read all runs, and has ended by its turn, is not ended once more."""
+    run_id = collect(FileSource(root=root, name="ended"), store=store, return_state=True).state_details.flow_run_id
+    assert run_id is not None
+    with get_client(sync_client=True) as client:
+        put(client, run_id, State(type=StateType.CANCELLING, name="Cancelling"))
+        as_listed = client.read_flow_run(run_id)
+        put(client, run_id, state_of(JobKind.COLLECTION, JobStatus.CANCELED, "As its process said."))
+        monkeypatch.setattr(recover_jobs, "_unsettled_runs", lambda _: [as_listed])
+        log = custody_log.entries(jobs.get(run_id).folder)
+        assert not any(str(run_id) in said for said in recover(client))
+        after = client.read_flow_run(run_id).state
+        assert after is not None
+        assert (after.name, after.message) == ("Canceled", "As its process said.")
+        assert custody_log.entries(jobs.get(run_id).folder) == log

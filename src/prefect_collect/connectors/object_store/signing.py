@@ -109,7 +109,7 @@ class Bearer:
         with self._lock:
             if monotonic() < self._until:
                 return query, [*lines, *self._lines]
-            if self._asked is None:
+            if self._asked is None or self._asked.done():  # what none waited for, after a cancel, may be hours old
                 self._asked = in_background(self._obtain, name="token")
             asked = self._asked
         self._wait(asked)
