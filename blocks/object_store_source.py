@@ -202,6 +202,12 @@ class ObjectStoreSource(DataSource):
         """Read small objects whole, up to `concurrency` and 64 MiB at once."""
         return self._backend().read_many(items, concurrency)
 
+    def most_workers(self) -> int | None:
+        """Return 0 if AWS asks at the terminal for a code, which it takes once; else None: there is no limit."""
+        from prefect_collect.connectors.s3.credentials import asks_for_codes
+
+        return 0 if self._scheme == "s3" and not self.anonymous and asks_for_codes(self.credentials) else None
+
     def overlap(self, store: Store) -> Overlap | None:
         """Return what the source's keys and a store in the same bucket have in common."""
         folder = folder_in_bucket(store, self._scheme, self._bucket, self._server)

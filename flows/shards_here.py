@@ -47,7 +47,7 @@ def shards_here(runner: Runner, workers: int | None, work: AttemptWork) -> Itera
     if runner == "processes":
         count = count_workers(source, workers)
         if not count:
-            get_run_logger().info("%s allows one connection at once, so its shards run in threads.", source.name)
+            get_run_logger().info("%s is to be read by one process, so its shards run in threads.", source.name)
     later = workers_by_need(source, workers) if runner == "auto" else 0
     with ExitStack() as stack:
         shards = _Shards(work, stack)
@@ -87,7 +87,9 @@ class _Shards:
         self._go_on_in(self._entered(count), count)
 
     def try_processes(self, count: int) -> None:
-        """Run the shards that are submitted from now on in processes, if all of them can be started."""
+        """Run the shards that are submitted from now on in processes, if all of them may, and can, be started."""
+        if self.work.source.most_workers() == 0:
+            return
         try:
             processes = self._entered(count)
             processes.start_all()

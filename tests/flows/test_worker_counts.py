@@ -67,3 +67,22 @@ def test_workers_that_are_not_asked_for(tmp_path: Path, monkeypatch: pytest.Monk
     assert workers_by_need(folder, 3) == 3
     (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 1\n")  # the kernel drops these when memory is short
     assert workers_by_need(folder, None) == 4
+
+
+@pytest.mark.parametrize(("device", "most"), [("", None), ("mfa_serial = arn:aws:iam::1:mfa/ann\n", 0)])
+def test_a_role_that_wants_a_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, most: int | None
+) -> None:
+    """A bucket whose profile has AWS ask for the code of a device is read by one process: each one would ask for it."""
+    config = tmp_path / "config"
+    config.write_text(
+        "[profile role]\nrole_arn = arn:aws:iam::1:role/reader\nsource_profile = keys\nregion = eu-west-1\n"
+        f"{device}[profile keys]\naws_access_key_id = a\naws_secret_access_key = b\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_PROFILE", "role")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    source = ObjectStoreSource(url="s3://bucket")
+    assert source.most_workers() == most
+    assert count_workers(source, 3) == (3 if most is None else 0)

@@ -145,6 +145,7 @@ def test_segments_of_another_size(whole: MemoryStore, how: str) -> None:
         "shortened": lambda data: data[:-1], "lengthened": lambda data: data + b"\0", "emptied": lambda _: b"",
     }  # fmt: skip
     copy, segments = whole, {name for name in names(whole) if name.startswith("segments/")}
+    assert segments
     for name in segments:
         copy = changed(copy, name, changes[how])
     assert found(copy).keys() == segments

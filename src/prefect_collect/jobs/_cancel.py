@@ -64,7 +64,8 @@ def cancel(job_id: str | UUID, *, store: StoreLike = None) -> Job:
         custody_log.append(job.folder, "cancel-requested")
     with get_client(sync_client=True) as client:
         set_clock(client)
-        lost = is_lost(read_run(client, run_id), server_now())  # setting a label below looks like a sign of life
+        before = read_run(client, run_id)
+        lost = is_lost(before, server_now())  # setting a label below looks like a sign of life
         run = _asked_to_stop(client, run_id, who)
         status = status_of(job.kind, run)
         if status not in _BUSY:
@@ -78,7 +79,7 @@ def cancel(job_id: str | UUID, *, store: StoreLike = None) -> Job:
                 waiting.stop.set(CANCELED)
             else:
                 job_ended(run_id, follow_up)
-        elif lost:
+        elif lost and run.state_id == before.state_id:  # else it was settled, and perhaps started again, meanwhile
             cancel_lost(client, run_id)
     return get(job_id, store)
 

@@ -56,6 +56,25 @@ def session_from(credentials: Credentials | None, region: str | None = None) -> 
     return session
 
 
+def asks_for_codes(credentials: Credentials | None) -> bool:
+    """Return whether a terminal asks for the code of a device (``mfa_serial``), once in each process that reads.
+
+    Raises:
+        UsageError: The block names a profile that this machine does not have.
+    """
+    import botocore.session
+    from botocore.exceptions import BotoCoreError
+
+    session = session_from(credentials)
+    try:
+        keys = session.get_credentials()
+        if keys is None or keys.method != "assume-role":
+            return False
+        return "mfa_serial" in botocore.session.Session(profile=session.profile_name).get_scoped_config()
+    except BotoCoreError:
+        return False
+
+
 def client_parameters(credentials: Credentials | None) -> dict[str, Any]:
     """Return the block's "AWS Client Parameters" as arguments of boto3's `Session.client`: endpoint_url, verify, …"""
     if credentials is None:
