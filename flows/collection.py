@@ -163,7 +163,7 @@ def collect(
         wanted = keep(folder, Query.of(query))
         pin_query(job.session, folder, wanted)
         if as_draft and not folder.exists():
-            save_as_draft(job, folder, source, wanted, whose.job, auto_export)
+            return save_as_draft(job, folder, source, wanted, whose.job, auto_export)
         described = recorded_source(source, block_id(job.run, "source", source))
         estimate = None if since is not None or folder.exists() else find_estimate(opened, identity_of(source), wanted)
         known = {} if estimate is None else {ESTIMATE: estimate.to_json()}

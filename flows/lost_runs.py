@@ -107,7 +107,7 @@ def is_late_cancel_report(client: SyncPrefectClient, run: FlowRun) -> bool:
 
 
 def unstarted(client: SyncPrefectClient, run: FlowRun) -> JobStatus | None:
-    """Return the status of a draft, or of an export that awaits its collection, that a user ended before it began."""
+    """Return the status of a draft, or of an export that awaits its collection, that was ended before it began."""
     before = before_cancel(client, run)
     name = before[-1].name if before else None
     return next((one for one in (JobStatus.DRAFTED, JobStatus.AWAITING_COLLECTION) if name == str(one)), None)

@@ -115,6 +115,8 @@ def _settle(client: SyncPrefectClient, run_id: UUID, now: datetime) -> str | Non
         return _settle_set_by_hand(client, run, kind)
     if run.state.type in (StateType.CANCELLED, StateType.CANCELLING):
         return _settle_canceled(client, run, kind)
+    if run.state.type is StateType.CRASHED and (status := unstarted(client, run)) is not None:
+        return _put_back(client, run, kind, status)
     if is_late_crash_report(client, run):
         put(client, run.id, released_state(kind))
         return "it was queued again already when its crash was reported."

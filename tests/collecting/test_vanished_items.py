@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from prefect_collect.codes import Failure
+from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.sources import Item, Listed, ListingEnd
 from prefect_collect.statuses import JobStatus
 from tests.support.memory_source import MemorySource, Thing
@@ -18,10 +20,13 @@ class Lines(MemorySource):
     """A list some of whose lines cannot be understood."""
 
     bad: list[int] = field(default_factory=list)
+    is_closed: bool = False
 
     def items(self) -> Iterator[Listed]:
         """List what can be understood, then the other lines, which have no usable id."""
         yield from (self._item(id_) for id_ in sorted(self.things))
+        if self.is_closed:
+            yield Item("more/", "more/", failure=Failure("access_denied", "Not allowed to look. [more/]"))
         for number in self.bad:
             yield Item("", f"line {number}", failure=Failure("invalid_item", f"Line {number} is wrong."))
         yield ListingEnd("the list was read to its end")
@@ -58,3 +63,35 @@ def test_a_line_that_was_mended() -> None:
     [note] = result.notes
     assert "line 2" in note
     assert note.endswith("The job had found 2 items, and counts 2 now.")
+
+
+def _retried(source: Lines, **query: Any) -> tuple[TaskResult, TaskResult]:
+    """Return the results of a job by a query, and of its retry after "a" has become longer and "b" is gone."""
+    job = new_job(MemoryStore(), source, query=query)
+    first = attempt(job, source)
+    source.things["a"] = Thing(data=b"longer")
+    source.things.pop("b", None)
+    second = attempt(job, source)
+    check_account(job)
+    return first, second
+
+
+def test_a_query_of_what_may_change() -> None:
+    """What the job holds may still be there, and not be taken any more, if the query is of times or sizes."""
+    _, retried = _retried(Lines({"a": Thing(data=b"x"), "b": Thing(data=b"x")}, bad=[3]), max_size=2)
+    assert retried.notes == (
+        "2 items that the job holds are not listed by the source any more, or not with a time and size that the query "
+        "takes; the job keeps what it has collected.",
+    )
+
+
+def test_a_folder_that_failed() -> None:
+    """What a folder holds that cannot be listed is not known, so nothing is said to be not listed any more."""
+    source = Lines({"a": Thing(data=b"x"), "b": Thing(data=b"x")}, bad=[3], is_closed=True)
+    assert _retried(source)[1].notes == ()
+
+
+def test_an_item_that_the_query_takes_no_more() -> None:
+    """What failed, and is not listed any more, is read as it is now: its earlier listing says nothing of it."""
+    first, retried = _retried(Lines({"a": Thing("denied", b"x")}, bad=[3]), max_size=2)
+    assert (first.counts.succeeded, retried.counts.succeeded) == (0, 1)

@@ -25,6 +25,7 @@ from prefect_collect.runs import saved_names
 from prefect_collect.runs.imports import importing
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, should_poll
 from prefect_collect.stores import open_store
+from prefect_collect.stores.addresses import INSIDE
 
 if TYPE_CHECKING:
     from prefect.blocks.core import Block
@@ -109,11 +110,14 @@ def may_be_saved(location: str) -> bool:
 
     Raise SourceNotFound if it is known without a server that there is no such block.
     """
+    kind, is_inside, rest = location.partition(":")
+    if is_inside and kind in INSIDE:
+        return may_be_saved(rest)
     if "://" in location or os.path.lexists(os.path.expanduser(location)):
         return False
     if location.count("/") > 1 or location.startswith((".", "/", "~")) or ":" in location:
         return False
-    if location and not saved_names.may_be_saved(location):
+    if not saved_names.may_be_saved(location):
         _refuse_unsaved(location)
     return True
 

@@ -234,7 +234,10 @@ class _Work:
         if self.remaining is None or not (number := self.remaining.unlisted):
             return []
         which = "item that the job holds is" if number == 1 else "items that the job holds are"
-        return [f"{number:,} {which} not listed by the source any more; the job keeps what it has collected."]
+        query = self.remaining.query
+        changing = (query.modified_after, query.modified_before, query.min_size, query.max_size)
+        taken = "" if all(one is None for one in changing) else ", or not with a time and size that the query takes"
+        return [f"{number:,} {which} not listed by the source any more{taken}; the job keeps what it has collected."]
 
     @property
     def left_out(self) -> int:

@@ -78,10 +78,11 @@ class RetryItems:
 
     def listed_anew(self) -> Iterator[Listed]:
         """Yield what the source lists and no attempt holds, then unaccounted items that the listing no longer has."""
-        held, listed = self._held(), IdSet()
+        held, listed, is_whole = self._held(), IdSet(), True
         ends: list[ListingEnd] = []
         for batch in _batched(without_end(self.query.select(proven(self.source, self.query)), ends)):
             listed.add(item.id for item in batch)
+            is_whole = is_whole and not any(item.failure is not None and _is_folder(item) for item in batch)
             yield from (item for item, is_held in _known(batch, held) if not is_held)
         folders: list[Item] = []
         for batch in _batched(self._unsuccessful()):
@@ -93,12 +94,13 @@ class RetryItems:
                 elif _is_folder(item):
                     folders.append(item)
                 else:
-                    yield item
+                    yield replace(item, is_current=False)
         for batch in _batched(item for item, outcome, code in self._reported() if code == "empty_folder"):
             # The folder now has items, or no longer exists: there is nothing left to account for.
             self.resolved += [item.id for item, is_listed in _known(batch, listed) if not is_listed]
         yield from self._contents(folders, [listed, held])
-        if self.query.limit is None:  # with one, the listing does not go on for what comes after
+        # With a limit, the listing does not go on for what comes after; nor does it into a folder that failed.
+        if self.query.limit is None and is_whole:
             self.unlisted = sum(len(ids) - int(listed.contains(ids).sum()) for ids in self._held_ids())
         yield from ends
 
@@ -165,7 +167,7 @@ class RetryItems:
                 return [item]
             return [replace(item, failure=self._failed(error, item))]
         stop.met(None)
-        return found or [item]
+        return found or [replace(item, is_current=False)]
 
     def _failed(self, error: BaseException, item: Item) -> Failure:
         failure = failure_of(error, self.source, item)

@@ -69,6 +69,7 @@ def draft_collection(
         InvalidQuery: The query is not valid.
         InvalidLocation: The store cannot be opened, or the job would write into its own source.
     """
+    options.pop("as_draft", None)  # it is one by itself
     given = {"source": source, "query": query, "name": name, "auto_export": auto_export, **options}
     parameters = checked_collection(source, given, store)
     title = name or source.name
@@ -99,7 +100,6 @@ def checked_collection(source: DataSource, given: dict[str, Any], store: StorePa
     """Return the parameters of a new collection, validated, with its store. Raise as `draft_collection` does."""
     # The deployment's form accepts no None: parameters that are not given are left out.
     parameters = _checked({field: value for field, value in given.items() if value is not None})
-    parameters.pop("as_draft", None)  # it is one by itself
     parameters["store"] = _pinned(store)
     staging, export = store_of(parameters["store"]), parameters.get("auto_export")
     require_places(source, staging, export)

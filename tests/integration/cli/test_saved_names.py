@@ -48,10 +48,14 @@ def test_names_in_the_database(home: Path) -> None:
     assert not may_be_saved("docs")
 
 
-def test_a_mistyped_folder_is_refused_without_a_server(home: Path) -> None:
-    """A command that names a source which is not there says so, and starts no server first."""
-    command = [sys.executable, "-m", "prefect_collect", "sources", "test", "dosc"]
+@pytest.mark.parametrize("named", ["dosc", "mbox:dosc"])
+def test_a_mistyped_folder_is_refused_without_a_server(named: str, home: Path) -> None:
+    """A command that names a source which is not there says so, and starts no server first, nor has Prefect start one;
+    also if what is meant lies inside the source.
+    """
+    command = [sys.executable, "-m", "prefect_collect", "sources", "test", named]
     done = subprocess.run(command, capture_output=True, text=True, cwd=home)
     assert done.returncode == 2
     assert "no data source is saved by that name in Prefect" in done.stderr
     assert "server" not in done.stderr
+    assert not (home / "memo_store.toml").exists()

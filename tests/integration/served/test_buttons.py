@@ -17,7 +17,7 @@ from prefect_collect.flows.auto_exports import AutoExport, exports_of
 from prefect_collect.flows.deploying import ensure_deployment
 from prefect_collect.job_folder import custody_log
 from prefect_collect.job_folder.process_identity import is_alive
-from prefect_collect.runs.labels import process_of
+from prefect_collect.runs.labels import CANCELED_BY, labels_of, process_of
 from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus, NextStep, TaskStatus
 from tests.integration.jobs.every_status import FILES, Desk, status_of, until, when
 from tests.integration.served import buttons
@@ -56,6 +56,10 @@ def ended(desk: Desk, *, gone: bool = False, **options: Any) -> jobs.Job:
     return jobs.get(job.id)
 
 
+def _crashed(job: jobs.Job) -> None:
+    buttons.change_state(job, "CRASHED")
+
+
 def _scheduled(job: jobs.Job) -> None:
     buttons.change_state(job, "SCHEDULED")
 
@@ -64,25 +68,38 @@ def _completed(job: jobs.Job) -> None:
     buttons.change_state(job, "COMPLETED")
 
 
+def _formed(desk: Desk, labels: dict[str, str] | None = None, **options: Any) -> jobs.Job:
+    """Start a collection as the form does that is to be a draft, with labels of its run, and return it."""
+    given = {"source": desk.source(), "store": str(desk.store), "as_draft": True, **options}
+    with get_client(sync_client=True) as client:
+        deployment = ensure_deployment(client, JobKind.COLLECTION)
+        run = client.create_flow_run_from_deployment(
+            deployment.id, parameters=collect.serialize_parameters(given), labels=labels_of(labels or {})
+        )
+    return jobs.get(run.id)
+
+
+def _page(job: jobs.Job) -> str:
+    """Return the job's page as it is now; "" if it has none."""
+    key = ArtifactFilter(key=ArtifactFilterKey(any_=[f"job-{job.id}"]))
+    with get_client(sync_client=True) as client:
+        return "".join(str(page.data) for page in client.read_artifacts(artifact_filter=key))
+
+
 def test_a_draft_of_the_form(desk: Desk) -> None:
     """A run that the form asks to be saved as a draft is one: with an estimate on its page, its custody log, the export
     that awaits it, and the steps of a draft. Edited and resumed, it collects, once.
     """
-    given = {"source": desk.source(), "store": str(desk.store), "as_draft": True, "custodian": "Ann",
-             "auto_export": AutoExport(destination=str(desk.out))}  # fmt: skip
-    with get_client(sync_client=True) as client:
-        deployment = ensure_deployment(client, JobKind.COLLECTION)
-        run = client.create_flow_run_from_deployment(deployment.id, parameters=collect.serialize_parameters(given))
-    draft = settled(jobs.get(run.id), "Drafted")
-    until(lambda: "as_draft" not in run_of(draft).parameters, "its parameters as those of a draft")
+    formed = _formed(desk, custodian="Ann", auto_export=AutoExport(destination=str(desk.out)))
+    draft = settled(formed, "Drafted")
+    until(lambda: f"{FILES} items" in _page(draft), "its page, which comes last")
+    assert "as_draft" not in run_of(draft).parameters
     assert (draft.task_status, draft.custodian, draft.next_steps) == (
         TaskStatus.DRAFT, "Ann", (NextStep.START, NextStep.DELETE),
     )  # fmt: skip
     with get_client(sync_client=True) as client:
-        (export,) = exports_of(client, run.id)
-        page = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[f"job-{run.id}"])))
+        (export,) = exports_of(client, UUID(draft.id))
     assert jobs.get(export.id).status is JobStatus.AWAITING_COLLECTION
-    assert f"{FILES} items" in str(page[0].data)
     assert [entry.action for entry in custody_log.entries(draft.folder)] == ["drafted"]
     jobs.edit_draft(draft.id, name="edited")
     assert buttons.resume(draft) == "ACCEPT"
@@ -91,14 +108,25 @@ def test_a_draft_of_the_form(desk: Desk) -> None:
     check_account(job.folder)
 
 
+def test_a_cancel_while_a_draft_of_the_form_is_estimated(desk: Desk) -> None:
+    """It ends as Canceled and does not become a draft, which would be canceled as soon as it is started.
+
+    Cancel sets a label on a run that is in progress, which is there from the start here.
+    """
+    job = settled(_formed(desk, {CANCELED_BY: "Ann"}), "Canceled")
+    assert "before it was saved as a draft" in job.message
+    assert not job.attempts
+
+
 def test_a_draft_stays_one_until_it_is_started(desk: Desk) -> None:
-    """It offers neither Cancel nor Completed: it is a draft again, with the reason. Resume has the worker run it.
+    """It offers neither Cancel nor Completed: it is a draft again, with the reason, and so it is if its worker reports
+    that the process crashed which saved it. Resume has the worker run it.
 
     The successful job offers no Resume and no Retry: nothing is run, and the state is the former one, with the reason.
     """
     draft = jobs.draft_collection(desk.source(), store=desk.store, name="a draft")
     assert (draft.status, draft.task_status, draft.name) == (JobStatus.DRAFTED, TaskStatus.DRAFT, "a draft")
-    for press in (buttons.cancel, _completed):
+    for press in (buttons.cancel, _completed, _crashed):
         put_back(draft, press, "Drafted")
         assert "Put back" in jobs.get(draft.id).message
         assert jobs.get(draft.id).task_status is TaskStatus.DRAFT

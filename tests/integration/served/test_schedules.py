@@ -143,3 +143,12 @@ def test_a_schedule(desk: Desk, scheduled: DeploymentSchedule) -> None:
     ended = next(job for job in of_this_desk() if job.status is JobStatus.SUCCESSFULLY_COMPLETED)
     assert when(ended, JobStatus.SUCCESSFULLY_COMPLETED).result is not None
     until(lambda: any(job.id != ended.id for job in of_this_desk()), "the next, when due", every=2)
+
+
+def test_a_schedule_of_drafts(desk: Desk) -> None:
+    """Its collections are saved as drafts, and not started, if it asks for that."""
+    made = jobs.schedule_collection(desk.source(), store=desk.store, cron="0 0 1 1 *", as_draft=True)
+    try:
+        assert made.parameters["as_draft"] is True
+    finally:
+        jobs.delete_schedule(made.id)
