@@ -65,8 +65,8 @@ TABLE = (
         "checksum_mismatch",
         Category.INTEGRITY,
         "The bytes that arrived do not have the checksum that the source states.",
-        "Retry; if the error persists, either the item is damaged at the source: restore it there; or the checksum that "
-        "was stored with it is wrong: have it stored anew.",
+        "Retry; if the error persists, either the item is damaged at the source: restore it there; or the checksum "
+        "that was stored with it is wrong: have it stored anew.",
         Who.SOURCE_OWNER,
         retryable=True,
         tried_again=True,
