@@ -16,8 +16,8 @@ from prefect.client.schemas.objects import BlockDocument
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.blocks.locate import source_types
 from prefect_collect.errors import SourceNotFound, UsageError
-from prefect_collect.escaping import one_line
 from prefect_collect.job_folder.acting import operator
+from prefect_collect.jobs._masked_blocks import masked_block, unreadable
 from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.runs.events import emit_source_change
 from prefect_collect.runs.paging import PAGE, paged
@@ -193,16 +193,14 @@ def _source(document: BlockDocument) -> SavedSource:
     """Return a source; one whose block cannot be read is shown as far as its document goes."""
     kind = document.block_type.name if document.block_type is not None else ""
     try:
-        block = Block._from_block_document(document)
+        block = masked_block(document)
         if not isinstance(block, DataSource):
             raise SourceNotFound(f"It is no data source. [{reference_of(document)}]")
     except Exception as error:
         lifecycle = document.data.get("lifecycle")
         known = LifecycleStatus(lifecycle) if lifecycle in list(LifecycleStatus) else LifecycleStatus.ACTIVE
-        problem = f"The block cannot be read: {one_line(str(error))[:500]}"
-        return SavedSource(
-            document.id, reference_of(document), kind, str(document.data.get("name") or ""), "", known, problem
-        )
+        name = str(document.data.get("name") or "")
+        return SavedSource(document.id, reference_of(document), kind, name, "", known, unreadable(error))
     return SavedSource(document.id, reference_of(document), kind, block.name, block.location(), block.lifecycle)
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import BlockDocumentUpdate
 from prefect_aws import MinIOCredentials
 from pydantic import SecretStr
 
-from prefect_collect.blocks import FileSource, ObjectStoreSource, source_from
+from prefect_collect import jobs
+from prefect_collect.blocks import FileSource, HttpListSource, MboxSource, ObjectStoreSource, source_from
 from prefect_collect.errors import InvalidLocation, SourceNotFound
 from prefect_collect.statuses import LifecycleStatus
 from tests.integration.jobs.gated_source import GatedFiles
@@ -58,6 +63,33 @@ def test_credentials_come_back(tmp_path: Path) -> None:
     assert isinstance(found.credentials, MinIOCredentials)
     assert found.credentials.minio_root_password.get_secret_value() == "hush-hush"
     assert "hush-hush" not in repr(found)
+
+
+def test_sources_are_listed_without_their_secrets(tmp_path: Path) -> None:
+    """A source is listed whether its secrets are set or not: Prefect masks both, and a mask is no value."""
+    key = json.dumps({"private_key": "hush", "client_email": "a@b"})
+    with_headers = HttpListSource.model_validate(
+        {"url": "urls:///srv/b.jsonl", "headers": {"host": {"Authorization": "Bearer hush"}}}
+    )
+    bucket = ObjectStoreSource(url="gs://bucket/x", secret=SecretStr(key))
+    made = {
+        "list": HttpListSource(url="urls:///srv/a.jsonl", allow_private=True),
+        "list-with-headers": with_headers,
+        "bucket": bucket,
+        "messages": MboxSource(inside=bucket),
+        "folder": FileSource(root=tmp_path),
+    }
+    saved = {one.save(f"masked-{name}"): one for name, one in made.items()}
+    listed = {one.id: one for one in jobs.list_sources() if one.id in saved}
+    assert {one.problem for one in listed.values()} == {""}
+    assert {key: one.location for key, one in listed.items()} == {key: one.location() for key, one in saved.items()}
+    [broken] = [key for key, one in saved.items() if isinstance(one, FileSource)]
+    assert isinstance(broken, UUID)
+    with get_client(sync_client=True) as client:
+        client.update_block_document(broken, BlockDocumentUpdate(data={"root": [1]}, merge_existing_data=True))
+    [problem] = [one.problem for one in jobs.list_sources() if one.id == broken]
+    assert problem.startswith("The block cannot be read; correct its fields in Prefect, or save it anew: root ")
+    assert not any(word in problem for word in ("pydantic", "\\n", "http"))
 
 
 def test_not_found(tmp_path: Path) -> None:
