@@ -14,6 +14,7 @@ import pytest
 from prefect_collect.cli import run
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._summary import print_job_summary
+from prefect_collect.job_folder import custody_log
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.job_folder.lifecycle import claim_attempt, create_job
 from prefect_collect.jobs.stored_jobs import job_from_evidence
@@ -159,7 +160,9 @@ def test_jobs_by_kind_and_status(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_what_a_collection_was_asked_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`show` has the settings of the source that are not their defaults, and the hashes beside SHA-256."""
+    """`show` has the settings of the source that are not their defaults, also if a retry brought them, what else
+    retries have changed, and the hashes beside SHA-256.
+    """
     folder = JobFolder(DirectoryStore(tmp_path), UNKNOWN_ID)
     source = {"name": "docs", "location": "/docs", "settings": '{"follow_symlinks": true}'}
     options = {"hashes": ["md5"]}
@@ -172,3 +175,13 @@ def test_what_a_collection_was_asked_with(tmp_path: Path, capsys: pytest.Capture
     assert run(["show", folder.job_id, "--store", str(tmp_path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["source_settings"], found["hashes"]) == ({"follow_symlinks": True}, ["md5"])
+    for settings in ({"allow_private": True, "concurrency": 4}, {"concurrency": 5}):
+        custody_log.append(folder, "retry-requested", {"settings": settings})
+    assert run(["show", folder.job_id, "--store", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert all(f" {one} = True\n" in shown for one in ("follow_symlinks", "allow_private")), shown
+    assert "  retry    concurrency = 5\n" in shown
+    assert run(["show", folder.job_id, "--store", str(tmp_path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["source_settings"] == {"follow_symlinks": True, "allow_private": True}
+    assert found["retry_settings"] == {"allow_private": True, "concurrency": 5}

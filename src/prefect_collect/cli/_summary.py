@@ -56,13 +56,14 @@ def print_job_summary(
     if whole and job.record is not None:
         where = str(job.record.source.get("location", ""))
         out.line(f"  source   {job.source}  {where}")
-        for name, value in job.record.source_settings.items():
+        for name, value in job.source_settings.items():
             out.line(f"           {tidy(name)} = {tidy(str(value))}")
         _print_custodian(out, job)
         _print_times(out, job.created, job.record)
         _print_query(out, job)
         if job.record.hashes:
             out.line(f"  hashes   {', '.join(job.record.hashes)}")
+        _print_changed(out, job)
     if job.status is JobStatus.DRAFTED:
         _print_asked(out, job, export)
     if awaited := _awaited(job):
@@ -94,6 +95,13 @@ def _print_asked(out: Output, job: Job, made: str | None) -> None:
         out.line(f"  export   {export['format']} to {export['destination']!s} when {export['when']}")
     if made is not None:
         out.line(f"           as job {made}")
+
+
+def _print_changed(out: Output, job: Job) -> None:
+    """Print the settings of the job that retries have changed; those of its source stand beside the source."""
+    for name, value in job.retry_settings.items():
+        if name not in job.source_settings:
+            out.line(f"  retry    {tidy(name)} = {tidy(str(value))}")
 
 
 def _print_times(out: Output, created: datetime | None, record: JobRecord) -> None:
@@ -230,7 +238,8 @@ def shown_json(job: Job, status_from: str) -> dict[str, Any]:
         **job.to_json(),
         "definition": job.status and definition(job.kind, job.status, has_report=job.result is not None),
         "status_from": status_from,
-        "source_settings": {} if job.record is None else job.record.source_settings,
+        "source_settings": job.source_settings,
+        "retry_settings": job.retry_settings,
         "hashes": [] if job.record is None else [*job.record.hashes],
         "exports": _exports_json(job),
         "awaits": _awaited(job),

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
-from prefect_collect.errors import JobNotFound
+from prefect_collect.errors import CollectError, JobNotFound
+from prefect_collect.job_folder import custody_log
 from prefect_collect.job_folder.exports_made import ExportMade, exports_of_folder
 from prefect_collect.job_folder.folder import JobFolder, JobRecord
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.runs.custodian_label import custodian_of
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, TaskStatus, next_steps
+
+_OF_SOURCE: Final = ("allow_private",)
+"""The settings that a retry changes in the source, and not in how the job runs."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,22 @@ class Job:
             return self.folder.record()
         except JobNotFound:
             return None
+
+    @cached_property
+    def retry_settings(self) -> dict[str, Any]:
+        """The settings that retries have changed, by name, as the custody log has them; none if it cannot be read."""
+        found: dict[str, Any] = {}
+        with suppress(CollectError):
+            for entry in [] if self.place is None else custody_log.entries(self.place):
+                given = entry.details.get("settings") if entry.action == "retry-requested" else None
+                found |= given if isinstance(given, Mapping) else {}
+        return found
+
+    @property
+    def source_settings(self) -> dict[str, Any]:
+        """The settings of the source that are not their defaults: of the record, and as retries have changed them."""
+        recorded = {} if self.record is None else self.record.source_settings
+        return {**recorded, **{name: self.retry_settings[name] for name in _OF_SOURCE if name in self.retry_settings}}
 
     @property
     def source(self) -> str:

@@ -34,6 +34,7 @@ def test_a_list(prefect_server: PrefectServer, here: Callable[..., Done], tmp_pa
         assert (allowed.code, allowed.json["succeeded"], allowed.json["attempt"]) == (3, 1, 3)
         asked = [json.loads(each.read_text()) for each in (tmp_path / "store" / job / "custody").glob("*.json")]
         settings = [each["details"] for each in asked if each["action"] == "retry-requested"]
+        assert here("show", job, *store).json["source_settings"] == {"allow_private": True}
         assert sorted(settings, key=len) == [{}, {"settings": {"allow_private": True}}]
         unbounded = here("retry", job, "--concurrency", "0", *store)
         assert (unbounded.code, "'--concurrency'" in unbounded.err) == (2, True)
