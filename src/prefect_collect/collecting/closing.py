@@ -44,6 +44,9 @@ _NAMED: Final = 5
 _SHOWN: Final = 200
 """Characters of a path that a sentence shows."""
 
+_GONE: Final = "Of what earlier attempts could not collect, "
+"""How the sentence about what is not in the account any more begins, which later attempts repeat."""
+
 UNLISTED = Failure("enumeration_failed", "The source was never listed to its end, so items may be missing.")
 
 
@@ -146,8 +149,10 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
         listing_complete=complete,
         relies_on=tuple(sorted({job for job, (same, _) in by_holder.items() if same} | _relied_on(previous))),
     )
+    if previous is not None:
+        ending.notes += [note for note in previous.notes if note.startswith(_GONE)]
     if vanished:
-        ending.notes.append(_vanished_text(vanished, before.found, total.found))
+        ending.notes.append(_vanished_text(vanished, before.found, total.found, attempt))
     if record.options.get("since") or by_holder:
         ending.notes.append(incremental_text(record, this, by_holder))
     result = replace(result, notes=tuple(ending.notes))
@@ -196,14 +201,14 @@ def _paths_of(batch: pa.RecordBatch, ids: Collection[str]) -> list[str]:
     return [path for id_, path in rows if id_ in ids]
 
 
-def _vanished_text(paths: list[str], before: int, now: int) -> str:
-    """Return the sentence about what is not in the account any more."""
+def _vanished_text(paths: list[str], before: int, now: int, attempt: int) -> str:
+    """Return the sentence about what is not in the account any more; it is true of later attempts too."""
     shown = ", ".join(one_line(path[:_SHOWN]) for path in paths[:_NAMED])
     more = f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else ""
     return (
-        f"Of what earlier attempts could not collect, {len(paths):,} {'is' if len(paths) == 1 else 'are'} not listed "
-        f"by the source in that form any more, and not counted: {shown}{more}. The job had found {before:,} items, "
-        f"and counts {now:,} now."
+        f"{_GONE}{len(paths):,} {'is' if len(paths) == 1 else 'are'} not listed by the source in that form any more, "
+        f"and not counted: {shown}{more}. The job had found {before:,} items, and counts {now:,} since attempt "
+        f"{attempt}."
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from prefect_collect.codes import Failure
 from prefect_collect.collecting.checked_read import SOURCE_ERRORS, failure_of
@@ -22,8 +23,16 @@ from prefect_collect.sources.query import Query
 from prefect_collect.threads.pool import Pool
 from prefect_collect.threads.stop import current_stop
 
+T = TypeVar("T")
+
 _BATCH: Final = 2_000
 _LOOKUPS: Final = 16
+_ROOM: Final = 16 << 20
+"""Bytes of the inventory's end mark, which is read within bounds, that ids of replaced items may take."""
+
+_BESIDE: Final = 100
+"""Bytes that an id counts beside its own, so that the mark has no more values than are read."""
+
 _REPORTED: Final = [
     "item_id", "path", "outcome", "size", "first_failed_at", "error_code", "source_modified", "source_created",
     "custodian",
@@ -35,9 +44,10 @@ class RetryItems:
     """The items that the attempt before (`previous`) left to do, by the job's checked files (`evidence`).
 
     Held items are never among them. `retried` counts the items of the error report that are retried; `resolved`
-    collects the ids of failed folders that could be listed now, whose items replace them in the account. Both are
-    complete when all items have been yielded; `unlisted` then counts the held items that a new listing does not have.
-    Once the `current_stop` is set, no item is looked up any more.
+    collects the ids of failed folders that could be listed now, whose items replace them in the account, and of items
+    in whose place the source has a new one of their path (the corrected line of a list). Both are complete when all
+    items have been yielded; `unlisted` then counts the held items that a new listing does not have. Once the
+    `current_stop` is set, no item is looked up any more.
     """
 
     source: Source
@@ -49,6 +59,9 @@ class RetryItems:
     resolved: list[str] = field(default_factory=list)
     unlisted: int = 0
     _folders: list[Item] = field(default_factory=list, repr=False)
+    _known: list[IdSet] = field(default_factory=list, repr=False)
+    _taken: set[str] = field(default_factory=set, repr=False)
+    _room: int = field(default=_ROOM, repr=False)
 
     def has_unnamed(self) -> bool:
         """Return whether the source gave items without a usable id: only listing it again can find those."""
@@ -79,11 +92,17 @@ class RetryItems:
     def listed_anew(self) -> Iterator[Listed]:
         """Yield what the source lists and no attempt holds, then unaccounted items that the listing no longer has."""
         held, listed, is_whole = self._held(), IdSet(), True
+        reported, missed = self._reported_ids()
+        replaced: set[str] = set()
         ends: list[ListingEnd] = []
         for batch in _batched(without_end(self.query.select(proven(self.source, self.query)), ends)):
             listed.add(item.id for item in batch)
             is_whole = is_whole and not any(item.failure is not None and _is_folder(item) for item in batch)
-            yield from (item for item, is_held in _known(batch, held) if not is_held)
+            fresh = [item for item, is_held in _known(batch, held) if not is_held]
+            if missed:
+                new = [item.path for item, is_reported in _known(fresh, reported) if not is_reported]
+                replaced.update(path for path, is_missed in zip(new, missed.contains(new), strict=True) if is_missed)
+            yield from fresh
         folders: list[Item] = []
         for batch in _batched(self._unsuccessful()):
             for item, is_listed in _known(batch, listed):
@@ -93,6 +112,8 @@ class RetryItems:
                     self.resolved.append(item.id)  # it was listed again: under a usable id, or a new made-up one
                 elif _is_folder(item):
                     folders.append(item)
+                elif item.path in replaced and self.query.limit is None and self._leaves(item):
+                    replaced.remove(item.path)
                 else:
                     yield replace(item, is_current=False)
         for batch in _batched(item for item, outcome, code in self._reported() if code == "empty_folder"):
@@ -122,6 +143,15 @@ class RetryItems:
                     item = Item(id_, path, size, modified, created=created, custodian=whose, failed_since=since)
                     yield item, outcome, code
 
+    def _reported_ids(self) -> tuple[IdSet, IdSet]:
+        """Return the ids of all items of the error report, and the paths of its files that are to be collected."""
+        ids, paths = IdSet(), IdSet()
+        for batch in _batched(self._reported()):
+            ids.add(item.id for item, _, _ in batch)
+            missed = (item for item, outcome, code in batch if not is_settled(outcome, code))
+            paths.add(item.path for item in missed if not (_is_folder(item) or item.id.startswith(NO_ID)))
+        return ids, paths
+
     def _held(self) -> IdSet:
         held = IdSet()
         for ids in self._held_ids():
@@ -140,8 +170,25 @@ class RetryItems:
                 if current_stop():
                     yield from some
                     continue
-                for present in [pool.submit(self._now, item) for item in some]:
-                    yield from present.result()
+                for item, present in [(item, pool.submit(self._now, item)) for item in some]:
+                    for now in present.result():
+                        yield now if now.id == item.id or self._replaces(now, item) else replace(item, is_current=False)
+
+    def _replaces(self, now: Item, item: Item) -> bool:
+        """Return whether an item of the same path takes the place of one in the account; it must be a new one."""
+        self._known = self._known or [self._held(), self._reported_ids()[0]]
+        [(_, is_known)] = _known([now], *self._known)
+        if is_known or now.id in self._taken or not self.query.matches(now) or not self._leaves(item):
+            return False
+        self._taken.add(now.id)
+        return True
+
+    def _leaves(self, item: Item) -> bool:
+        """Take a replaced item out of the account; return whether there is room for its id."""
+        self._room -= len(json.dumps(item.id)) + _BESIDE
+        if self._room >= 0:
+            self.resolved.append(item.id)
+        return self._room >= 0
 
     def _now(self, item: Item) -> list[Item]:
         """Return the item as it is now. If it no longer exists or the look-up fails, it stays in the account and fails.
@@ -158,6 +205,9 @@ class RetryItems:
                 if present.expands is not None:
                     self._folders.append(item)
                     return []
+                if present.id != item.id and present.path == item.path and present.failure is None:
+                    found.append(present)
+                    continue
                 if present.id != item.id:
                     what = present.failure.message if present.failure else f"it returned another item: {present.id}"
                     raise SourceError(f"The source was asked for the item, but: {what}", code="invalid_item")
@@ -225,9 +275,9 @@ def _is_folder(item: Item) -> bool:
     return item.path.endswith("/")
 
 
-def _batched(items: Iterable[Item], size: int = _BATCH) -> Iterator[list[Item]]:
+def _batched(items: Iterable[T], size: int = _BATCH) -> Iterator[list[T]]:
     """Yield the items in lists; if an error ends them, the items before it are yielded, and then it is raised."""
-    batch: list[Item] = []
+    batch: list[T] = []
     try:
         for item in items:
             batch.append(item)

@@ -43,9 +43,10 @@ class Source(Protocol):
     def relist(self, item: Item) -> Iterator[Listed]:
         """Yield an item as the source has it now, for a retry.
 
-        Yield nothing if the item is gone; it stays in the job's account. For a folder that could not be listed, yield
-        the items that are in it now, each with `expands` set, and last one `ListingEnd`, as this is a listing too. A
-        single item needs no `ListingEnd`.
+        Yield nothing if the item is gone; it stays in the job's account. An item of the same path under another id that
+        the job does not have yet takes its place, as the corrected line of a list does. For a folder that could not be
+        listed, yield the items that are in it now, each with `expands` set, and last one `ListingEnd`, as this is a
+        listing too. A single item needs no `ListingEnd`.
         """
 
     def open(self, item: Item) -> AbstractContextManager[Content]:

@@ -14,7 +14,7 @@ from prefect_collect.errors import SourceError
 from prefect_collect.sources import Item
 from prefect_collect.sources.listing import items_of, proven
 from prefect_collect.statuses import JobStatus
-from tests.integration.connectors.url_lists import BIG, failure, source_of
+from tests.integration.connectors.url_lists import BIG, failure, only, source_of
 from tests.integration.http_files import Fault, File, HttpFiles
 from tests.integration.sources.places import collected, patterned, read
 from tests.support.run_attempts import attempt, check_account, held, unsuccessful
@@ -79,6 +79,48 @@ def test_wrong_lines(web: HttpFiles, tmp_path: Path) -> None:
     assert {row["original_path"] for row in held(folder).values()} == {f"127.0.0.1/{name}" for name in "abc"}
 
 
+@pytest.mark.parametrize("more", [[], ["nonsense"]], ids=["looked up", "listed anew"])
+def test_a_line_that_was_corrected(web: HttpFiles, tmp_path: Path, more: list[str]) -> None:
+    """A wrong URL that is corrected under its name leaves the account, and one that is taken out stays, as is said."""
+    lines = [{"url": web.put("a", b"x")}, {"url": f"{web.url}/b.tx", "name": "docs/b"}, {"url": f"{web.url}/c.tx"}]
+    source = source_of(tmp_path, *lines, *more)
+    folder, status = collected(tmp_path, source)
+    assert status is JobStatus.PARTIALLY_COMPLETED
+    source_of(tmp_path, lines[0], {"url": web.put("b.txt", b"y"), "name": "docs/b"}, *more)
+    result = attempt(folder, source)
+    check_account(folder)
+    assert (result.counts.found, result.counts.succeeded) == (3 + len(more), 2)
+    assert [row["original_path"] for row in held(folder).values()] == ["127.0.0.1/a", "docs/b"]
+    said = unsuccessful(folder)[f"{web.url}/c.tx"]
+    assert said["error_code"] == "not_found"
+    assert "no such URL any more, and none under its name: no retry collects it unless" in said["message"]
+    assert any("counted: docs/b. The job had found" in note for note in result.notes)
+
+
+def test_a_corrected_line_that_is_wrong_too(web: HttpFiles, tmp_path: Path) -> None:
+    """The item of the corrected line is the one that fails, and is corrected again."""
+    line = {"url": web.put("a", b"x")}
+    source = source_of(tmp_path, line, {"url": f"{web.url}/b.tx", "name": "b"})
+    folder, _ = collected(tmp_path, source)
+    source_of(tmp_path, line, {"url": f"{web.url}/b.tx2", "name": "b"})
+    attempt(folder, source)
+    assert unsuccessful(folder).keys() == {f"{web.url}/b.tx2"}
+    source_of(tmp_path, line, {"url": web.put("b.txt", b"y"), "name": "b"})
+    assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED
+    check_account(folder)
+
+
+def test_a_line_that_took_the_name_of_another(web: HttpFiles, tmp_path: Path) -> None:
+    """What is read of a list that was corrected meanwhile is said to have another URL, whose item is told from it."""
+    source = source_of(tmp_path, {"url": f"{web.url}/b.tx", "name": "b"})
+    item = only(source)
+    source_of(tmp_path, {"url": web.put("b.txt", b"y"), "name": "b"})
+    assert str(failure(source, item)).endswith(
+        f"but another one under its name, which a retry collects unless the job has it already: {web.url}/b.txt. "
+        f"[{web.url}/b.tx]"
+    )
+
+
 def test_urls_that_differ_in_what_is_not_shown(web: HttpFiles, tmp_path: Path) -> None:
     """URLs that differ only in what is left out of ids are items of their own, and the same ones in each retry.
 
@@ -131,6 +173,9 @@ def test_many_urls_that_differ_in_what_is_not_shown(tmp_path: Path) -> None:
             entry = found.find(item_id)
             assert entry is not None
             assert (entry.id, entry.url) == (item_id, url)
+        first = {entry.path: entry for entry in reversed(entries)}
+        assert {path: found.named(path) for path in first} == first
+        assert found.named("another name") is None
 
 
 def test_a_list_that_is_written_to(web: HttpFiles, tmp_path: Path) -> None:

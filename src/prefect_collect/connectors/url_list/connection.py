@@ -134,16 +134,21 @@ class Connection:
         current_stop().require_going()
 
     def relist(self, item: Item) -> Iterator[Listed]:
-        """Yield an item as its server describes it now; nothing if it, or its line, is gone."""
+        """Yield an item as its server describes it now; nothing if it, or its line, is gone.
+
+        If another line has the item's name now, yield that one's item, which has another id.
+        """
         lines = self._lists.opened()
         entry = lines.find(item.id)
+        is_same = entry is not None
+        entry = entry or lines.named(item.path)
         if entry is None:
             return
         now = Item(entry.id, entry.path, entry.size)
         try:
             yield _seen(now, self._head(self._target(entry)))
         except SourceError as error:
-            if error.http_status in (404, 410):
+            if error.http_status in (404, 410) and is_same:
                 return
             if error.code not in _NO_HEAD:
                 raise
@@ -192,7 +197,14 @@ class Connection:
     def _entry(self, lines: ListFile, item: Item) -> Entry:
         entry = lines.find(item.id)
         if entry is None:
-            what = f"The list {self._access.place} has no such URL any more"
+            other = lines.named(item.path)
+            instead = (
+                "and none under its name: no retry collects it unless the list has one again. A new collection takes "
+                "the list as it is now"
+                if other is None
+                else f"but another one under its name, which a retry collects unless the job has it already: {other.id}"
+            )
+            what = f"The list {self._access.place} has no such URL any more, {instead}"
             raise source_error("not_found", what, item.id)
         return entry
 
