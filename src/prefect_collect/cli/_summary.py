@@ -87,6 +87,8 @@ def _awaited(job: Job) -> str | None:
 def _print_asked(out: Output, job: Job, made: str | None) -> None:
     """Print what a draft is to collect, as far as it is not the default, and what that is expected to take."""
     out.line(f"  source   {job.source}{f'  {job.location}' if job.location else ''}")
+    if job.expected:
+        out.line(f"           {job.expected}")
     _print_custodian(out, job)
     _print_query(out, job)
     export = job.parameters.get("auto_export")
@@ -94,8 +96,6 @@ def _print_asked(out: Output, job: Job, made: str | None) -> None:
         out.line(f"  export   {export['format']} to {export['destination']!s} when {export['when']}")
     if made is not None:
         out.line(f"           as job {made}")
-    if job.expected:
-        out.line(f"  estimate {job.expected}")
 
 
 def _print_times(out: Output, created: datetime | None, record: JobRecord) -> None:

@@ -30,8 +30,7 @@ def test_a_draft_of_another_source(here: Callable[..., Done], files: Callable[..
     job, awaiting = made["job_id"], made["export_id"]
     assert ": 1 item, 2 bytes; no time, without an earlier job." in made["expected"]
     shown_draft = here("show", job, *store).out
-    assert f"  source   {made['source']}  {root}\n" in shown_draft
-    assert f"  estimate {made['expected']}\n" in shown_draft
+    assert f"  source   {made['source']}  {root}\n           {made['expected']}\n" in shown_draft
     refused = here("edit", awaiting, "--exclude", "b", *store)
     assert (refused.code, f"an export that awaits collection {job}" in refused.error) == (2, True)
     moved = here("edit", job, "--source", other, *store, "--json")
