@@ -30,8 +30,8 @@ MOST_MEMORY: Final = {
 }
 """The steps, and the MB that each may take of the most items."""
 
-Step = tuple[float, float, float]
-"""The microseconds and the microseconds of CPU of an item, and the peak memory in MB."""
+Step = tuple[float, float, float, float]
+"""The microseconds and the microseconds of CPU of an item, and the peak memory in MB of a process and of all."""
 
 
 def many_items(bench: Bench) -> list[Limit]:
@@ -43,10 +43,12 @@ def many_items(bench: Bench) -> list[Limit]:
     rows = []
     for step, most_memory in MOST_MEMORY.items():
         for n in sizes:
-            micros, cpu, peak = each[n][step]
+            micros, cpu, peak, together = each[n][step]
             title = f"{step}, {n:,} items"
             limit = most_memory if n == most else None
             note = f"{micros:.1f} µs an item, CPU {cpu:.1f} µs"
+            if together > 1.1 * peak:
+                note += f" in the job's process, without its workers; {together:.0f} MB in all"
             rows.append(Limit(f"{title}: memory", peak, "MB", limit, note, rounds=1))
         # The first has the constant part in each item.
         ratio = each[most][step][0] / each[sizes[-2]][step][0]
@@ -86,7 +88,8 @@ def _steps(bench: Bench, endpoint: str, n: int, store: str, out: str) -> dict[st
         remove(bench.work / f"many-{n}-warm")
         all_of(answer, n)
         seconds = answer.get("work") or answer["seconds"]
-        found[step] = 1e6 * seconds / n, 1e6 * answer["cpu"] / n, answer["peak"] / _MB
+        memory = answer["peak"] / _MB, answer["together"] / _MB
+        found[step] = 1e6 * seconds / n, 1e6 * answer["cpu"] / n, *memory
         say(f"    {step}, {n:,}: {answer['seconds']:.1f} s, {found[step][0]:.1f} µs, {found[step][2]:.0f} MB")
         return answer
 
@@ -94,8 +97,9 @@ def _steps(bench: Bench, endpoint: str, n: int, store: str, out: str) -> dict[st
     closed = measured("close", "scale.listing_and_closing", root=f"{out}-closing", parts=n // 2_000)
     remove(bench.work / f"many-{n}-out-closing")
     cpu = {name: 1e6 * closed[f"{name}_cpu"] / n for name in ("listing", "closing")}
-    found["list and freeze"] = 1e6 * closed["listing"] / n, cpu["listing"], found["close"][2]
-    found["close"] = found["close"][0], cpu["closing"], found["close"][2]
+    memory = found["close"][2:]
+    found["list and freeze"] = 1e6 * closed["listing"] / n, cpu["listing"], *memory
+    found["close"] = found["close"][0], cpu["closing"], *memory
     measured("export", "product.run_export", store=store, job_id=job, destination=out)
     [package] = (bench.work / f"many-{n}-out").glob("*.zip")
     for step, what in (("verify of the job", Path(store) / job), ("verify of the package", package)):
@@ -103,7 +107,8 @@ def _steps(bench: Bench, endpoint: str, n: int, store: str, out: str) -> dict[st
         taken, said = run_verify(what)
         if not said["valid"] or said["items"] != n:
             raise RuntimeError(f"{what} is not valid: {said}")
-        found[step] = 1e6 * taken.seconds / n, 1e6 * taken.cpu / n, taken.peak * 1.048576
+        peak = taken.peak * 1.048576
+        found[step] = 1e6 * taken.seconds / n, 1e6 * taken.cpu / n, peak, peak
     package.unlink()
     measured("since", "product.compare_since", store=store, job_id=job)
     return found

@@ -61,14 +61,18 @@ class Worker:
         return {**answer, "cpu": cpu_seconds(self._process.pid) - cpu}
 
     def measure_memory(self, function: str, **arguments: Any) -> dict[str, Any]:
-        """Do as `call`, and add `peak`: the most bytes of memory that the process and its children had together."""
+        """Do as `call`, and add the bytes of memory of the process, or child of it, that held most (`peak`).
+
+        `together` is what all held at once, where what they share counts in each.
+        """
         done = threading.Event()
-        peak = 0
+        peak = together = 0
 
         def watch() -> None:
-            nonlocal peak
+            nonlocal peak, together
             while not done.wait(0.05):
-                peak = max(peak, sum(_resident(pid) for pid in family(self._process.pid)))
+                held = [_resident(pid) for pid in family(self._process.pid)]
+                peak, together = max(peak, *held), max(together, sum(held))
 
         watcher = threading.Thread(target=watch)
         watcher.start()
@@ -77,7 +81,8 @@ class Worker:
         finally:
             done.set()
             watcher.join()
-        return {**answer, "peak": max(peak, _high_water(self._process.pid))}
+        peak = max(peak, _high_water(self._process.pid))
+        return {**answer, "peak": peak, "together": max(peak, together)}
 
     def stop(self) -> None:
         """End the process."""
