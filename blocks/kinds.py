@@ -69,7 +69,7 @@ class Kind:
         urls: How its locations are written.
         summary: What it collects, in a sentence.
         package: The package that brings it, with its version.
-        problem: Why it cannot be used on this machine, and what to do; "" if it can.
+        problem: What of it cannot be used on this machine and why, and what to do; "" if all of it can.
     """
 
     name: str

@@ -118,7 +118,7 @@ def source_from(
 def require_there(location: str, why: str = "") -> None:
     """Raise SourceNotFound, as `source_from` does, if the location is a local path at which there is nothing.
 
-    `why` says that it is no saved block either.
+    `why` says that it is no saved block either. Raise InvalidLocation if no saved block can have it as its name.
     """
     kind, is_inside, rest = location.partition(":")
     if is_inside and kind in INSIDE:
@@ -126,6 +126,7 @@ def require_there(location: str, why: str = "") -> None:
         return
     path = location.removeprefix("file://")
     if "://" not in path and not os.path.lexists(os.path.expanduser(path)):
+        require_storable(path, "source", InvalidLocation)
         raise _not_found(path, why)
 
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 _CONNECTOR: Final = "sqlalchemy-connector"
 
+_DRIVERS: Final = {"psycopg": ("PostgreSQL",), "pymysql": ("MariaDB", "MySQL")}
+"""The databases that are read by each driver; SQLite needs none."""
+
 
 class SqlSource(DataSource):
     """The tables of a database (PostgreSQL, MariaDB or MySQL, SQLite), or the rows of a query, as Parquet files.
@@ -166,11 +169,16 @@ class SqlSource(DataSource):
 
     @classmethod
     def lacks(cls) -> str:
-        """Return how to install the drivers that this machine lacks; SQLite needs none."""
-        missing = [driver for driver in ("psycopg", "pymysql") if find_spec(driver) is None]
+        """Return what cannot be read without the drivers that this machine lacks, and how to install these."""
+        missing = [driver for driver in _DRIVERS if find_spec(driver) is None]
         if not missing:
             return ""
-        return f"Missing {listed(missing)}: pip install 'prefect-collect[sql]'; without it only SQLite is read."
+        read = ["SQLite", *(name for driver, names in _DRIVERS.items() if driver not in missing for name in names)]
+        unread = [name for driver in missing for name in _DRIVERS[driver]]
+        return (
+            f"{listed(read)} can be read, and {listed(unread)} cannot, without {listed(missing)}; install "
+            f"{'it' if len(missing) == 1 else 'them'} with `pip install 'prefect-collect[sql]'`."
+        )
 
     def location(self) -> str:
         """Return the URL without a password, or the connector block's name in Prefect."""

@@ -11,6 +11,7 @@ from prefect.events.clients import get_events_subscriber
 from prefect.events.filters import EventFilter, EventNameFilter
 from prefect.logging import get_logger
 
+from prefect_collect.pages.text import job_title
 from prefect_collect.runs.events import RESOURCE
 
 _AGAIN_AFTER = 5.0
@@ -34,8 +35,8 @@ async def log_events(say: Callable[[str], None]) -> None:
 
 def _line(event: Event) -> str:
     about = event.resource
-    kind = str(about.get("prefect-collect.kind")).capitalize()
+    job = job_title(str(about.get("prefect-collect.kind")), str(about.name))
     job_id = about.id.rpartition(".")[2]
     message = " ".join(str(event.payload.get("message") or "").split())
-    line = f"{kind} {about.name} ({job_id}): {about.get('prefect-collect.status')}"
+    line = f"{job} ({job_id}): {about.get('prefect-collect.status')}"
     return f"{line}. {message}" if message else f"{line}."

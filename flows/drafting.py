@@ -18,7 +18,7 @@ from prefect_collect.flows.running_job import RunningJob
 from prefect_collect.job_folder import custody_log
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.runs.custodian_label import custodian_labels
-from prefect_collect.runs.labels import CANCELED_BY, QUEUED, SOURCE, label_of, set_labels
+from prefect_collect.runs.labels import CANCELED_BY, EXPECTED, LOCATION, QUEUED, SOURCE, label_of, set_labels
 from prefect_collect.runs.session import release_session
 from prefect_collect.runs.states import put_unless_canceled, state_of
 from prefect_collect.sources.query import Query
@@ -53,7 +53,8 @@ def save_as_draft(
         if export is not None:
             ensure_export(client, job.run, export, parameters.get("store") or "", source.name)
         custody_log.append(folder, "drafted", {"name": job.run.name, "source": source.location()})
-        set_labels(client, job.run.id, {SOURCE: source.name, QUEUED: "", **custodian_labels(custodian)})
+        said = {SOURCE: source.name, LOCATION: source.location(), EXPECTED: expected}
+        set_labels(client, job.run.id, {**said, QUEUED: "", **custodian_labels(custodian)})
         is_kept = put_unless_canceled(client, job.run.id, state)
         saved = client.read_flow_run(job.run.id)
         if not is_kept or label_of(saved, CANCELED_BY):  # the user saw it In progress while its source was listed

@@ -172,6 +172,13 @@ def test_the_docstring_of_the_package_names_what_is_public() -> None:
     assert not any(line.startswith(("CLASSES", "    class ")) for line in shown)
 
 
+def test_a_star_imports_nothing() -> None:
+    """`from prefect_collect import *` brings no name, neither of the package nor of what it uses itself."""
+    names: dict[str, object] = {}
+    exec("from prefect_collect import *", names)
+    assert set(names) == {"__builtins__"}
+
+
 def test_every_block_is_on_the_page_of_prefects_ui() -> None:
     """docs/prefect-ui.md names each block type that a user can add: sources, staging stores."""
     from prefect_collect import blocks

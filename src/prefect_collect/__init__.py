@@ -93,7 +93,11 @@ if TYPE_CHECKING:
 
     __version__: str
 
-# There is no `__all__`, as in Flask and SQLAlchemy: help of the package would print all that blocks inherit.
+if not TYPE_CHECKING:
+    # With names in it, help of the package would print all that blocks inherit. Type checkers take no name for public
+    # that it lacks.
+    __all__ = []
+
 _HOMES: Final = {
     "AutoExport": "flows",
     "BagOptions": "formats.bag_options",

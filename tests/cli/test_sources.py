@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,37 @@ def test_a_kind_that_lacks_a_program(monkeypatch: pytest.MonkeyPatch, capsys: py
     """It is listed with what to install."""
     monkeypatch.setenv("PATH", "/nowhere")
     assert run(["sources"]) == 0
-    assert "SftpSource cannot be used on this machine: ssh is not installed" in capsys.readouterr().out.replace("`", "")
+    assert "SftpSource on this machine: ssh is not installed" in capsys.readouterr().out.replace("`", "")
+
+
+@pytest.mark.parametrize(
+    ("missing", "says"),
+    [
+        (
+            ["psycopg", "pymysql"],
+            "SQLite can be read, and PostgreSQL, MariaDB and MySQL cannot, without psycopg and pymysql; install them",
+        ),
+        (["pymysql"], "SQLite and PostgreSQL can be read, and MariaDB and MySQL cannot, without pymysql; install it"),
+    ],
+)
+def test_a_kind_of_which_a_part_can_be_used(
+    missing: list[str], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of databases it says which can be read, and which cannot without their drivers."""
+    for driver in missing:
+        monkeypatch.setitem(sys.modules, driver, None)  # how Python hides a module
+    assert run(["sources"]) == 0
+    assert f"SqlSource on this machine: {says} with `pip install 'prefect-collect[sql]'`." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["sources", "test"], ["estimate"], ["collect"]])
+@pytest.mark.parametrize("text", ["a\0b", "caf\udce9"], ids=["nul", "bytes"])
+def test_a_name_that_no_source_can_have(command: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Text that Prefect cannot store is refused as such, and not looked for as a file or a saved source."""
+    for named in (text, f"file-source/{text}", f"mbox:file-source/{text}"):
+        assert run([*command, named]) == 2
+        out, err = capsys.readouterr()
+        assert (out, "which Prefect cannot store" in err, err.endswith("[field=source]\n")) == ("", True, True), err
 
 
 def test_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,6 +32,8 @@ def test_what_a_package_lacks_is_named(capsys: pytest.CaptureFixture[str]) -> No
     print_verification(Output(as_json=False), Verification("out.zip", [], 14, 99, "", 4, ""))
     said = "14 items, 99 bytes, 4 more of the collection are listed as failed, skipped or not attempted."
     assert capsys.readouterr().out == f"Valid: {said}\n"
+    print_verification(Output(as_json=False), Verification("out.zip", [], 1, 9, "", 1, ""))
+    assert ", 1 more of the collection is listed as failed" in capsys.readouterr().out
 
 
 def test_several_packages_and_a_job(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

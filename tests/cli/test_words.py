@@ -11,7 +11,7 @@ from prefect_collect.cli._exits import error_exit_code, exit_code
 from prefect_collect.cli._options import size
 from prefect_collect.cli._run_command import explain
 from prefect_collect.cli._words import tidy
-from prefect_collect.pages.text import bytes_text, counted, duration_text
+from prefect_collect.pages.text import be, bytes_text, counted, duration_text, job_text, job_title
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores.addresses import STORE_BLOCKS
 
@@ -67,7 +67,24 @@ def test_errors_as_lines() -> None:
 def test_plurals() -> None:
     """A count of one has the singular."""
     assert [counted(n, "problem") for n in (0, 1, 2)] == ["0 problems", "1 problem", "2 problems"]
+    assert [f"{n} {be(n)}" for n in (0, 1, 2)] == ["0 are", "1 is", "2 are"]
     assert [bytes_text(n) for n in (0, 1, 2, 1024)] == ["0 bytes", "1 byte", "2 bytes", "1.0 KiB"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "said"),
+    [
+        ("collection", "docs", "collection docs"),
+        ("export", "docs", "export docs"),
+        ("export", "export of docs", "export of docs"),
+        ("export", "exports", "export exports"),
+        ("collection", "export of docs", "collection export of docs"),
+    ],
+)
+def test_a_job_s_kind_and_name(kind: str, name: str, said: str) -> None:
+    """The kind is said once, also if the name begins with it, as that of an export does without a name of its own."""
+    assert job_text(kind, name) == said
+    assert job_title(kind, name) == f"{said[0].upper()}{said[1:]}"
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,8 @@ pytestmark = pytest.mark.usefixtures("no_server")
         (["collect", "/usr/share", "--export-to", "/usr", "--format", "ocfl"], "no OCFL 1.1 storage root"),
         (["edit", UNKNOWN_ID], f"[job={UNKNOWN_ID}]"),
         (["jobs", "--limit", "-1"], "greater than or equal to 0. See `prefect-collect jobs --help`."),
+        (["collect", ".", "--include"], "requires an argument. See `prefect-collect collect --help`."),
+        (["sources", "test", ".", "--include"], "See `prefect-collect sources test --help`."),
         (["show", "a", "b"], "Got unexpected extra argument(s) (b). See"),
         (["collect", "s3:/bucket/x"], "Did you mean s3://bucket/x?"),
         (["collect", "gs//bucket"], "Did you mean gs://bucket?"),

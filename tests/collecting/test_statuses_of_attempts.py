@@ -60,13 +60,17 @@ def test_all_failed() -> None:
 
 
 def test_empty_source_succeeds_with_a_warning() -> None:
-    """A source in which nothing matches is a success with a warning."""
+    """A source in which there is nothing, or nothing matches, is a success with a warning that says which."""
     source = MemorySource()
-    folder = new_job(MemoryStore(), source)
-    result = attempt(folder, source)
-    check_account(folder)
-    assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
-    assert "Nothing at the source matched" in " ".join(result.warnings)
+    for query, says in (
+        ({}, "There is nothing at the source, so nothing was collected."),
+        ({"include": ["*.eml"]}, "Nothing at the source matched, so nothing was collected."),
+    ):
+        folder = new_job(MemoryStore(), source, query=query)
+        result = attempt(folder, source)
+        check_account(folder)
+        assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
+        assert says in result.warnings
 
 
 @pytest.mark.parametrize(

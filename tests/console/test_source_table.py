@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import pytest
+
 from prefect_collect.console.job_row import JobRow
 from prefect_collect.console.source_table import BARS, PLOT_HEIGHT, source_rows
 from prefect_collect.jobs import CollectionSchedule, SavedSource
@@ -80,3 +82,11 @@ def test_a_block_that_cannot_be_read() -> None:
     broken = replace(DOCS, name="", problem="It cannot be read.")
     [row] = source_rows([broken], [job(1, JobStatus.FAILED, source="")], [], {})
     assert (row.last, row.bars, row.open) == ((), (), 0)
+
+
+@pytest.mark.parametrize("lifecycle", LifecycleStatus)
+def test_what_a_lifecycle_means(lifecycle: LifecycleStatus) -> None:
+    """It is said of each in terms of the source's jobs."""
+    [row] = source_rows([replace(DOCS, lifecycle=lifecycle)], [], [], {})
+    starts = lifecycle is LifecycleStatus.ACTIVE
+    assert row.meaning.startswith("Jobs start on this source" if starts else "No job starts on this source")

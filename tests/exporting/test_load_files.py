@@ -49,7 +49,7 @@ def test_an_export_lists_what_the_collection_did_not_get(tmp_path: Path) -> None
     job, result = export(collection, DirectoryStore(tmp_path / "out"), "loadfile", load_file=ABC)
     assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
     [warning] = result.warnings
-    assert warning.endswith("1 are not in this package, which lists them in EXCEPTIONS.csv: 1 failed.")
+    assert warning.endswith("3 items, 1 is not in this package, which lists it in EXCEPTIONS.csv: 1 failed.")
     assert made(tmp_path / "out" / "test.zip") == {"ABC00000001": "a.txt", "ABC00000002": "c.txt"}
     assert result.package == str(tmp_path / "out" / "test.zip")
     checked = verify_job(job)

@@ -128,6 +128,22 @@ def test_the_command_takes_the_folder_of_an_object(made: Path, capsys: pytest.Ca
     assert "The OCFL storage root has no objects" in capsys.readouterr().err
 
 
+def test_the_files_of_a_storage_root_beside_its_objects(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a shell makes of ``root/*`` also names the root's own files, which are passed over; alone they name it."""
+    root = made.parent
+    (root / "ocfl_layout.json").write_text("{}")
+    named = sorted(str(path) for path in root.iterdir())
+    assert named[0].endswith("0=ocfl_1.1")
+    assert len(named) == 3
+    assert run(["verify", *named]) == OK
+    shown = capsys.readouterr().out
+    assert (shown.splitlines()[0], shown.splitlines()[-1]) == (str(made), "1 verified: 1 valid, 0 not valid.")
+    for files in ([named[0]], [named[0], str(root / "ocfl_layout.json")]):
+        assert run(["verify", *files]) == WRONG_USE
+        out, err = capsys.readouterr()
+        assert (out, f"`prefect-collect verify {root}`" in err) == ("", True), err
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -62,6 +62,27 @@ def run_fork_in_terminal(
         return _ended(pid, plain, shown) if bars else _ended(pid, shown, plain)
 
 
+def run_fork_at_prompt(call: Callable[[], object], *, prompt: bytes, typed: bytes) -> Ended:
+    """Run `call` in a fork with a terminal of its own, and type that when it shows the prompt; `out` is all it shows.
+
+    The terminal is that of the fork's session, at which `getpass` asks.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid, ours = pty.fork()
+    if pid == 0:
+        _run(call, 1, 2, {}, "utf-8", typing=True)
+    shown, asked = b"", False
+    with suppress(OSError):  # as above
+        while chunk := os.read(ours, 1 << 16):
+            shown += chunk
+            if not asked and prompt in shown:
+                asked = True
+                os.write(ours, typed)
+    os.close(ours)
+    return Ended(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown, b"")
+
+
 def _start(call: Callable[[], object], out: int, err: int, environment: Mapping[str, str], encoding: str) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
@@ -71,10 +92,14 @@ def _start(call: Callable[[], object], out: int, err: int, environment: Mapping[
     return pid
 
 
-def _run(call: Callable[[], object], out: int, err: int, environment: Mapping[str, str], encoding: str) -> NoReturn:
+def _run(
+    call: Callable[[], object], out: int, err: int, environment: Mapping[str, str], encoding: str, *,
+    typing: bool = False,
+) -> NoReturn:  # fmt: skip
     code = 1
     try:
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        if not typing:
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(out, 1)
         os.dup2(err, 2)
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115

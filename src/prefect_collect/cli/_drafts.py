@@ -100,7 +100,8 @@ def _show(out: Output, job: Job, *, shared: bool) -> int:
     job, _ = readable(job)
     page = _page(job.id) if shared else None
     export = _awaiting(job)
-    out.json({**job.to_json(), "parameters": job.parameters, "export_id": export, "page": page})
+    said = {"expected": job.expected, "parameters": job.parameters, "export_id": export, "page": page}
+    out.json({**job.to_json(), **said})
     store = job.parameters.get("store")
     print_job_summary(out, job, store if isinstance(store, str) else "", export=export)
     if page is not None:

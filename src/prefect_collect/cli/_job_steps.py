@@ -21,7 +21,7 @@ from prefect_collect.cli._summary import print_job_summary
 from prefect_collect.cli._vouching import require_bucket, vouched_again
 from prefect_collect.errors import UsageError
 from prefect_collect.escaping import one_line
-from prefect_collect.pages.text import items
+from prefect_collect.pages.text import items, job_text
 from prefect_collect.statuses import JobStatus, NextStep, require_step, should_poll
 from prefect_collect.stores import open_store
 
@@ -162,7 +162,7 @@ def delete_job(text: str, store: str | None, *, yes: bool, json: bool) -> int:
             _ask(job)
         delete = jobs.delete_evidence if job.is_deleted_in_prefect else jobs.delete
         exports = delete(found.id, store=found.store)
-    _print_deleted(out, f"{job.kind.value} {job.name}", found.id, exports)
+    _print_deleted(out, job_text(job.kind.value, job.name), found.id, exports)
     return OK
 
 
@@ -173,10 +173,10 @@ def _delete_recorded(out: Output, job: DeletedJob, *, yes: bool) -> int:
     from prefect_collect import jobs
 
     if not yes:
-        what = f"{job.kind or 'job'} {job.name} ({job.status or 'unknown'}, {items(job.items)}) in {job.store}"
+        what = f"{job_text(job.kind or 'job', job.name)} ({job.status or 'unknown'}, {items(job.items)}) in {job.store}"
         typer.confirm(one_line(f"Delete the evidence of {what} for good?"), abort=True, err=True)
     exports = jobs.delete_evidence(job.job_id)
-    _print_deleted(out, f"{job.kind or 'job'} {job.name}", job.job_id, exports)
+    _print_deleted(out, job_text(job.kind or "job", job.name), job.job_id, exports)
     return OK
 
 
@@ -191,6 +191,6 @@ def _ask(job: Job) -> None:
     import typer
 
     held = "" if job.result is None else f", {items(job.result.counts.succeeded)}"
-    what = f"{job.kind.value} {job.name} ({job.status or 'unknown'}{held})"
+    what = f"{job_text(job.kind.value, job.name)} ({job.status or 'unknown'}{held})"
     awaiting = " and any export that awaits it" if job.parameters.get("auto_export") else ""
     typer.confirm(one_line(f"Delete {what}{awaiting} for good?"), abort=True, err=True)

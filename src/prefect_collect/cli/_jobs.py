@@ -108,7 +108,8 @@ def require_saved(auto_export: dict[str, Any] | None) -> None:
 def may_be_saved(location: str) -> bool:
     """Return whether the location can only be a saved block, ``name`` or ``slug/name``, so that Prefect is asked.
 
-    Raise SourceNotFound if it is known without a server that there is no such block.
+    Raise SourceNotFound if it is known without a server that there is no such block; InvalidLocation if none can have
+    that name.
     """
     kind, is_inside, rest = location.partition(":")
     if is_inside and kind in INSIDE:

@@ -15,7 +15,7 @@ from prefect_collect.cli._seals import SIGNATURE, Seals
 from prefect_collect.errors import PackageError, UsageError
 from prefect_collect.packages import Problem, Verification, is_encrypted_package, verify
 from prefect_collect.packages.marks import DESCRIPTIONS, ENDINGS, marks_folder
-from prefect_collect.pages.text import bytes_text, counted, items
+from prefect_collect.pages.text import be, bytes_text, counted, items
 
 if TYPE_CHECKING:
     from prefect_collect.cli._output import Output
@@ -64,7 +64,12 @@ def package_verdict(path: str, checks: PackageChecks, out: Output) -> Verdict:
         require_package(path)
         seals.require_files(path)
         encrypted = is_encrypted_package(path)
-        passphrase = known_passphrase(checks.passphrase_from, out.say) if encrypted else None
+        passphrase = None
+        if encrypted:
+            from prefect_collect.packages.contents.encrypted import require_pyzipper
+
+            require_pyzipper()
+            passphrase = known_passphrase(checks.passphrase_from, out.say)
         with shown_files("Verifying", by_thread=encrypted or "://" in path) as count:
             found = verify(path, progress=count, passphrase=passphrase, profile=profile)
     checked = seals.check(path, found.fingerprint)
@@ -146,11 +151,9 @@ def print_verification(out: Output, found: Verification) -> None:
     """Print the findings of ``verify PACKAGE``."""
     print_findings(out, found.warnings, found.problems)
     verdict = "Valid" if found.valid else f"Not valid, {counted(len(found.problems), 'problem')}"
-    missing = (
-        f", {found.not_delivered:,} more of the collection are listed as failed, skipped or not attempted"
-        if found.not_delivered
-        else ""
-    )
+    lacking, missing = found.not_delivered, ""
+    if lacking:
+        missing = f", {lacking:,} more of the collection {be(lacking)} listed as failed, skipped or not attempted"
     out.line(f"{verdict}: {items(found.items)}, {bytes_text(found.bytes)}{missing}.", style="bold")
     print_fingerprint(out, found.fingerprint, valid=found.valid)
 

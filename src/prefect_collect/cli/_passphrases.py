@@ -11,10 +11,13 @@ from prefect_collect.errors import UsageError
 
 
 def new_passphrase(block: str | None, say: Callable[[str], None]) -> str:
-    """Return the passphrase for a new file; one that is typed is asked for twice.
+    """Return the passphrase for an encrypted copy of a package; one that is typed is asked for twice.
 
-    Raise UsageError if there is no such block, no terminal, or the two differ.
+    Raise UsageError if nothing can be encrypted here, there is no such block, no terminal, or the two differ.
     """
+    from prefect_collect.packages.contents.encrypted import require_pyzipper
+
+    require_pyzipper()
     if block is not None:
         return _saved(block, say)
     typed = _asked("Passphrase: ")
@@ -33,7 +36,14 @@ def _asked(prompt: str) -> str:
         raise UsageError(
             "There is no terminal to ask for the passphrase; name a Secret block with --passphrase-from. [passphrase]"
         )
-    return getpass.getpass(prompt)
+    try:
+        return getpass.getpass(prompt)
+    except EOFError as error:  # Ctrl-D, which ends no line
+        if sys.stderr.isatty():
+            print(file=sys.stderr)
+        raise UsageError(
+            "No passphrase was given; type one, or name a Secret block with --passphrase-from. [passphrase]"
+        ) from error
 
 
 def _saved(name: str, say: Callable[[str], None]) -> str:

@@ -42,7 +42,7 @@ def run_command(app: Typer, arguments: list[str]) -> int:
     except (Exception, KeyboardInterrupt) as error:
         if getattr(error, "exit_code", None) == OK:  # click's Exit, after --help or --version
             return OK
-        message, code = explain(error)
+        message, code = explain(error, _named(command, arguments))
         if debug:
             for line in "".join(traceback.format_exception(error)).splitlines():
                 print(one_line(line), file=sys.stderr)
@@ -64,8 +64,21 @@ def print_error(message: str) -> None:
     print(one_line(f"{PROGRAM}: {tidy(message)}"), file=sys.stderr)
 
 
-def explain(error: BaseException) -> tuple[str, int]:
-    """Return the message and the exit code for an error."""
+def _named(command: Any, arguments: list[str]) -> str:
+    """Return the command that the arguments name, as a user types it: ``prefect-collect sources test``."""
+    words = [PROGRAM]
+    for argument in arguments:
+        within = getattr(command, "commands", {})
+        if argument in within:
+            command = within[argument]
+            words.append(argument)
+        elif not argument.startswith("-"):
+            break
+    return " ".join(words)
+
+
+def explain(error: BaseException, command: str = PROGRAM) -> tuple[str, int]:
+    """Return the message and the exit code for an error; `command` is what was run, whose help wrong use points to."""
     if isinstance(error, CollectError):
         return str(error), error_exit_code(error)
     if isinstance(error, KeyboardInterrupt):
@@ -77,7 +90,7 @@ def explain(error: BaseException) -> tuple[str, int]:
             return elsewhere, WRONG_USE
         message += _choice_meant(message)
         stop = "" if message.endswith((".", "?", "!")) else "."
-        return f"{message}{stop} See `{_help_of(error)}`.", WRONG_USE
+        return f"{message}{stop} See `{_help_of(error, command)}`.", WRONG_USE
     if type(error).__name__ == "Abort":
         return "Canceled.", CANCELED
     if (refused := _refused(error)) is not None:
@@ -109,9 +122,9 @@ def _choice_meant(message: str) -> str:
     return f". Did you mean {alike[0]}?" if alike else ""
 
 
-def _help_of(error: Any) -> str:
-    context = getattr(error, "ctx", None)
-    return f"{context.command_path if context is not None else PROGRAM} --help"
+def _help_of(error: Any, command: str) -> str:
+    context = getattr(error, "ctx", None)  # an option without its value has none
+    return f"{context.command_path if context is not None else command} --help"
 
 
 def _refused(error: BaseException) -> CollectError | None:

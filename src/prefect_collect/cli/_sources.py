@@ -12,7 +12,7 @@ from prefect_collect.cli._server import configured_api, prefect_server
 from prefect_collect.cli._summary import print_codes
 from prefect_collect.codes import CODES
 from prefect_collect.job_folder.result import counts_by_outcome
-from prefect_collect.pages.text import bytes_text
+from prefect_collect.pages.text import be, bytes_text, items
 from prefect_collect.sources.query import Query
 from prefect_collect.sources.sampling import Sample, Taken, take_sample, taken
 
@@ -74,7 +74,7 @@ def list_sources(*, json: bool) -> int:
     )  # fmt: skip
     for one in found:
         if one.problem:
-            out.line(f"{one.name} cannot be used on this machine: {one.problem}")
+            out.line(f"{one.name} on this machine: {one.problem}")
     return OK
 
 
@@ -120,21 +120,21 @@ def _time(modified: datetime | None) -> str:
 
 def _estimate(sample: Sample, count: Taken) -> str:
     """Return the numbers of a sample in a sentence."""
-    items = f"{count.items:,} {'item' if count.items == 1 else 'items'}, {bytes_text(count.bytes)}"
+    said = f"{items(count.items)}, {bytes_text(count.bytes)}"
     if count.unsized:
-        items += f", without the size of {count.unsized:,} that have no stated one"
+        said += f", without the size of {count.unsized:,} that have no stated one"
     if count.failed:
-        items += f"; {count.failed:,} cannot be read"
+        said += f"; {count.failed:,} cannot be read"
     if count.skipped:
-        items += f"; {count.skipped:,} {'is' if count.skipped == 1 else 'are'} skipped"
+        said += f"; {count.skipped:,} {be(count.skipped)} skipped"
     if count.elsewhere:
-        items += f"; {count.elsewhere:,} {'is' if count.elsewhere == 1 else 'are'} elsewhere, and not attempted"
+        said += f"; {count.elsewhere:,} {be(count.elsewhere)} elsewhere, and not attempted"
     if sample.failure is not None:
-        return f"Before the listing failed: {items}."
+        return f"Before the listing failed: {said}."
     if count.is_whole:
-        return f"A collection takes {items}."
+        return f"A collection takes {said}."
     found = f"the first {count.listed:,}" if not sample.timed_out else f"those listed within {SECONDS:.0f} seconds"
-    return f"A collection takes at least {items}; only {found} were listed."
+    return f"A collection takes at least {said}; only {found} were listed."
 
 
 def _code(item: Item) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from prefect_collect.cli._exits import FAILED, OK
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._package_verdict import Verdict, print_findings
 from prefect_collect.errors import CollectError, UsageError
-from prefect_collect.packages.ocfl.names import ROOT
+from prefect_collect.packages.ocfl.names import LAYOUT, ROOT
 from prefect_collect.pages.text import counted
 from prefect_collect.stores import DirectoryStore, open_store
 
@@ -30,6 +31,17 @@ def storage_root_at(place: str) -> RootContents | None:
         return root_contents(StoreContainer(store, ""))
     except CollectError:  # also for what cannot be read: the check of the package says why
         return None
+
+
+def is_root_file(place: str) -> bool:
+    """Return whether a local file declares or describes a storage root, as ``root/*`` names it beside the objects."""
+    folder, name = os.path.split(place)
+    return name in (ROOT, LAYOUT) and os.path.isfile(place) and os.path.isfile(os.path.join(folder, ROOT))
+
+
+def root_of_file(place: str) -> str:
+    """Return the folder of a storage root in which such a file is."""
+    return os.path.dirname(place) or "."
 
 
 def object_places(place: str, root: RootContents) -> list[str]:

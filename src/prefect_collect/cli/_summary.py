@@ -12,7 +12,7 @@ from prefect_collect.errors import CollectError
 from prefect_collect.job_folder.estimates import estimate_of
 from prefect_collect.pages.ended_job import step_command
 from prefect_collect.pages.expected import expected_rows
-from prefect_collect.pages.text import bytes_text, duration_text, found_word, items, items_text
+from prefect_collect.pages.text import bytes_text, duration_text, found_word, items, items_text, job_title
 from prefect_collect.statuses import JobKind, JobStatus, definition
 
 _PATTERNS: Final = 10
@@ -44,7 +44,7 @@ def print_job_summary(
         uncounted: Why the job has no counts.
         export: The id of the export that awaits the draft.
     """
-    out.line(f"{job.kind.value.capitalize()} {job.name}  {job.id}", style="bold")
+    out.line(f"{job_title(job.kind.value, job.name)}  {job.id}", style="bold")
     out.status("  status   ", job.status.value if job.status else "unknown", f"  ({job.task_status.value})")
     if whole and job.status is not None:
         has_report = job.result is not None
@@ -86,8 +86,10 @@ def _awaited(job: Job) -> str | None:
 
 
 def _print_asked(out: Output, job: Job, made: str | None) -> None:
-    """Print what a draft is to collect, as far as it is not the default."""
-    out.line(f"  source   {job.source}")
+    """Print what a draft is to collect, as far as it is not the default, and what that is expected to take."""
+    out.line(f"  source   {job.source}{f'  {job.location}' if job.location else ''}")
+    if job.expected:
+        out.line(f"           {job.expected}")
     _print_custodian(out, job)
     _print_query(out, job)
     export = job.parameters.get("auto_export")

@@ -24,7 +24,13 @@ from prefect_collect.cli._places import require_store, store_location
 from prefect_collect.cli._progress import shown_files
 from prefect_collect.cli._run_command import print_error
 from prefect_collect.cli._seals import SIGNATURE, TIMESTAMP
-from prefect_collect.cli._storage_roots import object_places, root_verdict, storage_root_at
+from prefect_collect.cli._storage_roots import (
+    is_root_file,
+    object_places,
+    root_of_file,
+    root_verdict,
+    storage_root_at,
+)
 from prefect_collect.errors import CollectError, JobNotFound, UsageError
 from prefect_collect.pages.text import bytes_text, counted, items
 from prefect_collect.stores import open_store
@@ -40,7 +46,7 @@ def verify_all(named: Sequence[str], store: str | None, checks: PackageChecks, *
     """Run ``verify``, and return the worst exit code. In JSON, one package or job is an object, several are a list.
 
     An OCFL storage root stands for the objects in it, and for whatever else is in it if there is anything to say of it.
-    Signatures and time stamps beside packages are left out.
+    Left out are signatures and time stamps beside packages, and the files of a storage root that are none of an object.
 
     Args:
         named: Paths, URLs, and ids (or their beginnings) of jobs in a staging store.
@@ -49,24 +55,31 @@ def verify_all(named: Sequence[str], store: str | None, checks: PackageChecks, *
         json: Whether to print JSON.
 
     Raises:
-        UsageError: What is named alone is no package, a check is given that cannot be one of all, or only signatures
-            and time stamps are named.
+        UsageError: What is named alone is no package, a check is given that cannot be one of all, or only what is
+            left out is named.
         JobNotFound, StoreError: The same, of a job.
     """
     out = Output(as_json=json)
-    roots = {place: None if job_at(place) else storage_root_at(place) for place in named}
+    judged = [place for place in named if not is_root_file(place)]
+    if not judged:
+        root_folder = root_of_file(named[0])
+        raise UsageError(
+            "This is a file of an OCFL storage root, which belongs to no object; name the storage root: "
+            f"`prefect-collect verify {root_folder}`. [{named[0]}]"
+        )
+    roots = {place: None if job_at(place) else storage_root_at(place) for place in judged}
     if len(named) == 1 and roots[named[0]] is None:
         verdict = _verdict(named[0], store, checks, out)
         out.json(verdict.document)
         return verdict.code
     checks.seals.require_many()
-    if all(_is_seal(place) for place in named):
+    if all(_is_seal(place) for place in judged):
         raise UsageError(
             "These are signatures and time stamps, which are checked with their packages; name the packages. "
-            f"[{', '.join(named[:3])}]"
+            f"[{', '.join(judged[:3])}]"
         )
     verdicts: list[Verdict] = []
-    for place in named:
+    for place in judged:
         root = roots[place]
         places = [] if _is_seal(place) else [place]
         if root is not None:

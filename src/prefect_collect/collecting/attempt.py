@@ -158,7 +158,8 @@ def _conclude(ending: Ending, stop: Stop, policy: CollectionPolicy, record: JobR
     elif is_empty and not ending.job_failures:
         # Patterns that are too many for the record are not read again for this.
         hint = one_line(plain_hint((record.query or {}).get("include") or ()))
-        said = "Nothing at the source matched, so nothing was collected."
+        why = "Nothing at the source matched" if record.query else "There is nothing at the source"
+        said = f"{why}, so nothing was collected."
         nothing = Failure("nothing_matched", f"{said}{' ' if hint else ''}{hint}")
         if policy.on_empty == "fail":
             ending.job_failures.append(nothing)

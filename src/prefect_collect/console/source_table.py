@@ -9,7 +9,7 @@ from typing import Final
 
 from prefect_collect.console.job_row import JobRow
 from prefect_collect.jobs import CollectionSchedule, SavedSource
-from prefect_collect.statuses import JobKind, JobStatus
+from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus
 
 BARS: Final = 20
 """The most collections in the plot of a source."""
@@ -19,6 +19,12 @@ LAST: Final = 3
 
 BAR_WIDTH: Final = 8
 PLOT_HEIGHT: Final = 40
+
+_MEANINGS: Final = {
+    LifecycleStatus.ACTIVE: "Jobs start on this source.",
+    LifecycleStatus.SUSPENDED: "No job starts on this source for now; activate it to go on.",
+    LifecycleStatus.ARCHIVED: "No job starts on this source any more; its jobs and what they collected stay.",
+}
 
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _ENDED: Final = (JobStatus.SUCCESSFULLY_COMPLETED, JobStatus.PARTIALLY_COMPLETED, JobStatus.FAILED)
@@ -54,6 +60,11 @@ class SourceRow:
     schedules: tuple[CollectionSchedule, ...]
     limits: Mapping[JobKind, int]
     open: int
+
+    @property
+    def meaning(self) -> str:
+        """What the source's lifecycle means for its jobs, in a sentence."""
+        return _MEANINGS[self.source.lifecycle]
 
     @property
     def summary(self) -> str:

@@ -21,6 +21,7 @@ from prefect_collect.job_folder.ledger import recorded_segments
 from prefect_collect.job_folder.parquet import read_schema
 from prefect_collect.job_folder.result import TaskResult
 from prefect_collect.packages import Batches
+from prefect_collect.pages.text import be, counted
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, require_step
 from prefect_collect.stores import Blob, Store
 from prefect_collect.threads.pool import Pool
@@ -104,9 +105,10 @@ class BoundCollection:
                 "elsewhere (the source has only links to them)": counts.elsewhere,
             }
             named = ", ".join(f"{number:,} {kind}" for kind, number in kinds.items() if number)
+            number = sum(kinds.values())
             lacking = (
-                f"Of the collection's {counts.found:,} items, {sum(kinds.values()):,} are not in this package, which "
-                f"lists them in {listed}: {named}."
+                f"Of the collection's {counted(counts.found, 'item')}, {number:,} {be(number)} not in this package, "
+                f"which lists {'it' if number == 1 else 'them'} in {listed}: {named}."
             )
             found.insert(0, lacking)
         if not is_lacking and self.result.status is not JobStatus.SUCCESSFULLY_COMPLETED:

@@ -83,7 +83,8 @@ def describe(
     text = ", ".join(parts)
     if receipt is not None:
         text = f"{receipt} In all, {text}"
-    return ". ".join([text, *(failure.message.rstrip(".") for failure in job_failures)]) + "."
+    sentences = [text, *(failure.message.rstrip(".") for failure in job_failures)]
+    return " ".join(one if one.endswith("]") else f"{one}." for one in sentences)  # messages end in "[key=…]"
 
 
 def _codes_text(codes: Mapping[str, int]) -> str:

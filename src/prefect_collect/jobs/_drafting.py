@@ -31,7 +31,7 @@ from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs.lookup import get, read_run
 from prefect_collect.runs.custodian_label import CUSTODIAN, custodian_labels, custodian_of
 from prefect_collect.runs.job_end import forget
-from prefect_collect.runs.labels import EXPORT_MADE, SOURCE, labels_of, set_labels
+from prefect_collect.runs.labels import EXPECTED, EXPORT_MADE, LOCATION, SOURCE, labels_of, set_labels
 from prefect_collect.runs.queries import status_of
 from prefect_collect.runs.refusals import prefect_errors
 from prefect_collect.runs.states import state_of
@@ -53,8 +53,8 @@ def draft_collection(
 ) -> Job:
     """Save a collection without starting it, and return it; it is Drafted, and starts with Start (or the UI's Resume).
 
-    Its page says what it is expected to take, as `estimate` does, or why that is not known: the source is listed for at
-    most 10 seconds.
+    Its page and its `expected` say what it is expected to take, as `estimate` does, or why that is not known: the
+    source is listed for at most 10 seconds.
 
     Args:
         source: The data source.
@@ -84,7 +84,7 @@ def draft_collection(
             run = client.create_flow_run_from_deployment(
                 deployment.id, parameters=serialized, state=state, name=one_line(title),
                 tags=deployment.tags,
-                labels=labels_of({SOURCE: source.name, **custodian}),
+                labels=labels_of({SOURCE: source.name, LOCATION: source.location(), EXPECTED: expected, **custodian}),
             )  # fmt: skip
         if parameters.get("auto_export") is not None:
             ensure_export(client, run, parameters["auto_export"], _reference(parameters["store"]), source.name)
@@ -166,7 +166,7 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
         labels = {SOURCE: source}
         if {"source", "custodian"} & changes.keys():
             labels[CUSTODIAN] = custodian_of(parameters, {}) or block.custodian
-        set_labels(client, run_id, labels)
+        set_labels(client, run_id, {**labels, LOCATION: block.location(), EXPECTED: expected})
         _show_draft(run, source, expected)
         if "auto_export" in checked:
             _replace_export(client, run_id, checked["auto_export"], parameters["store"], source)

@@ -119,6 +119,18 @@ class Job:
         return str(self.record.source.get("name", "")) if self.record is not None else ""
 
     @property
+    def location(self) -> str:
+        """Where the data source is, without secrets; "" if it is not known."""
+        if where := self.labels.get("prefect-collect.location"):
+            return str(where)
+        return str(self.record.source.get("location", "")) if self.record is not None else ""
+
+    @property
+    def expected(self) -> str:
+        """What a draft is expected to take, or why that is not known, in a sentence; "" of a job that is no draft."""
+        return str(self.labels.get("prefect-collect.expected", "")) if self.status is JobStatus.DRAFTED else ""
+
+    @property
     def custodian(self) -> str:
         """The person or department whose data is collected; "" if it is not known. An export has its collection's."""
         if named := custodian_of(self.parameters, self.labels):

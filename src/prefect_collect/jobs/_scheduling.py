@@ -33,14 +33,17 @@ from prefect_collect.job_folder.acting import operator
 from prefect_collect.job_folder.long_queries import is_long, save_query
 from prefect_collect.jobs._drafting import StoreParameter, checked_collection
 from prefect_collect.jobs._prefect_errors import mapped
+from prefect_collect.pages.text import counted
 from prefect_collect.runs.deployment_lookup import deployments
 from prefect_collect.runs.events import emit_source_change
 from prefect_collect.runs.names import PLANNED
 from prefect_collect.runs.queries import flow_runs
 from prefect_collect.sources.query import Query
 from prefect_collect.statuses import JobKind
+from prefect_collect.stores.addresses import listed
 
 _SHORTEST: Final = timedelta(minutes=1)
+_CRON_FIELDS: Final = ("minute", "hour", "day of the month", "month", "day of the week")
 
 
 @dataclass(frozen=True)
@@ -228,9 +231,30 @@ def _timing(cron: str | None, every: timedelta | None, timezone: str) -> CronSch
         if every is not None and cron is None:
             return IntervalSchedule(interval=every, timezone=timezone)
     except ValueError as error:
-        wrong = f"cron={cron}, timezone={timezone}" if cron is not None else f"timezone={timezone}"
-        raise UsageError(
-            "The schedule is not valid: a cron expression has five fields, as 0 3 * * 1-5, and a zone is as "
-            f"Europe/Berlin. [{wrong}]"
-        ) from error
+        if cron is not None and not _is_cron(cron):
+            raise UsageError(_wrong_cron(cron)) from error
+        raise UsageError(f"The time zone is not known; write one as Europe/Berlin. [timezone={timezone}]") from error
     raise UsageError("A schedule has either a cron expression or a time between two starts. [schedule]")
+
+
+def _is_cron(text: str) -> bool:
+    try:
+        CronSchedule(cron=text.strip())
+    except ValueError:
+        return False
+    return True
+
+
+def _wrong_cron(cron: str) -> str:
+    """Return what is wrong with a cron expression: the number of its fields, or the value of one."""
+    given = cron.split()
+    why = f"it has {counted(len(given), 'field')}, and not five"
+    if len(given) == len(_CRON_FIELDS):
+        wrong = [
+            f"{value!r} is no {name}"
+            for at, (name, value) in enumerate(zip(_CRON_FIELDS, given, strict=True))
+            if not _is_cron(" ".join(["*"] * at + [value] + ["*"] * (len(given) - at - 1)))
+        ]
+        why = " and ".join(wrong) or "Prefect does not take it"
+    fields = listed(_CRON_FIELDS)
+    return f"The cron expression is not valid: {why}. Its fields are {fields}, as in 0 3 * * 1-5. [cron={cron}]"

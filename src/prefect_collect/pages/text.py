@@ -19,6 +19,22 @@ def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
+def be(number: int) -> str:
+    """Return the verb that goes with a count: ``is`` for 1, else ``are``."""
+    return "is" if number == 1 else "are"
+
+
+def job_text(kind: str, name: str) -> str:
+    """Return a job's kind and name, with the kind once: ``collection docs``, but ``export of docs``."""
+    return name if name.lower().startswith(f"{kind} ") else f"{kind} {name}"
+
+
+def job_title(kind: str, name: str) -> str:
+    """Return a job's kind and name as a line begins: ``Collection docs``, ``Export of docs``."""
+    text = job_text(kind, name)
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 _MOST_SECONDS: Final = 5e10
 """About 1,600 years, the longest duration shown: humanize computes with dates, which end with the year 9999."""
 

@@ -2,6 +2,8 @@
 
     prefect-collect.process.*   the process that runs the job; see `process_identity.this_process`
     prefect-collect.source      the data source's name
+    prefect-collect.location    where the source of a draft is, without secrets
+    prefect-collect.expected    what a draft is expected to take, or why that is not known, as a sentence
     prefect-collect.custodian   the person or department whose data is collected; empty if it is not known
     prefect-collect.queued      when the job was queued (UTC, ISO 8601); empty if it is not queued
     prefect-collect.lease       the lease of the slot that the job holds; empty if it holds none
@@ -39,6 +41,8 @@ Labels = dict[str, bool | int | float | str]
 _PROCESS: Final = f"{PREFIX}process."
 
 SOURCE: Final = "source"
+LOCATION: Final = "location"
+EXPECTED: Final = "expected"
 QUEUED: Final = "queued"
 LEASE: Final = "lease"
 LEFT: Final = "left"

@@ -28,6 +28,9 @@ def test_a_draft_of_another_source(here: Callable[..., Done], files: Callable[..
     to = ("--export-to", tmp_path / "first", "--export-format", "directory")
     made = here("draft", root, "--exclude", "a", "--min-size", "2", *to, *store, "--json").json
     job, awaiting = made["job_id"], made["export_id"]
+    assert ": 1 item, 2 bytes; no time, without an earlier job." in made["expected"]
+    shown_draft = here("show", job, *store).out
+    assert f"  source   {made['source']}  {root}\n           {made['expected']}\n" in shown_draft
     refused = here("edit", awaiting, "--exclude", "b", *store)
     assert (refused.code, f"an export that awaits collection {job}" in refused.error) == (2, True)
     moved = here("edit", job, "--source", other, *store, "--json")
@@ -39,6 +42,8 @@ def test_a_draft_of_another_source(here: Callable[..., Done], files: Callable[..
     assert (changed.code, changed.err) == (0, "")
     assert f"directory to {tmp_path / 'out'}" in " ".join(changed.out.split())
     assert "exclude" not in changed.out
+    assert f"  source   {source}  {other}\n" in changed.out
+    assert ": 3 items, 5 bytes; no time, without an earlier job." in changed.out
     with get_client(sync_client=True) as client:
         [export_run] = exports_of(client, UUID(job))
     assert f"as job {export_run.id}" in changed.out

@@ -28,10 +28,10 @@ def test_a_failed_collection(here: Callable[..., Done], tmp_path: Path) -> None:
     arguments = ("collect", tmp_path / "empty", "--store", tmp_path / "store", "--on-empty", "fail")
     done = here(*arguments, "--json")
     assert (done.code, done.json["status"]) == (4, "Failed")
-    assert "Nothing at the source matched, so nothing was collected." in done.error
+    assert "There is nothing at the source, so nothing was collected." in done.error
     once = here(*arguments)
-    assert "Nothing at the source matched" in once.error
-    assert "Nothing at the source matched" not in once.out
+    assert "There is nothing at the source" in once.error
+    assert "There is nothing at the source" not in once.out
     fine = here(*arguments[:-2])
     assert (fine.code, fine.err) == (0, "")
     assert "warning" in fine.out

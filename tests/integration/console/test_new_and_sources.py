@@ -120,7 +120,10 @@ def test_a_draft_with_its_source_and_export(anna: ConsoleClient, folder: Path) -
     [source] = [one for one in jobs.list_sources() if one.reference == f"file-source/{name}"]
     assert (source.name, source.location, source.lifecycle) == (name, str(folder), LifecycleStatus.ACTIVE)
     assert job.parameters["source"] == {"$ref": {"block_document_id": str(source.id)}}
-    assert "Awaiting collection" in anna.get(f"/jobs/{job.id}").text
+    sheet = anna.get(f"/jobs/{job.id}").text
+    assert "Awaiting collection" in sheet
+    assert (job.location, job.expected.startswith("Expected, by a listing of ")) == (str(folder), True)
+    assert job.expected in sheet
     assert anna.post("/new/draft", fields).status_code == 204
     again = anna.post("/new/draft", {**fields, "follow_symlinks": "yes"})
     assert (again.status_code, "already saved" in again.text) == (422, True)
@@ -244,6 +247,7 @@ def test_the_lifecycle_and_the_limits_of_a_source(anna: ConsoleClient, folder: P
     [source] = [one for one in jobs.list_sources() if one.name == name]
     shown = anna.post(f"/sources/{source.id}/lifecycle", {"lifecycle": "SUSPENDED"}).text
     assert "SUSPENDED" in shown
+    assert "No job starts on this source for now" in shown
     loaded = jobs.saved_block(source.id)
     assert isinstance(loaded, ObjectStoreSource)
     assert loaded.lifecycle is LifecycleStatus.SUSPENDED

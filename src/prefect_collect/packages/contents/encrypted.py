@@ -54,6 +54,11 @@ def checked_passphrase(passphrase: str) -> bytes:
     return passphrase.encode()
 
 
+def require_pyzipper() -> None:
+    """Raise UsageError if pyzipper is not installed; it is asked before a user types a passphrase."""
+    _library()
+
+
 def write_encrypted(file: IO[bytes], name: str, pieces: Iterable[bytes], passphrase: bytes) -> None:
     """Write the encrypted copy of a package.
 
