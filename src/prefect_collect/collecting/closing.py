@@ -7,7 +7,7 @@ was committed counts, every other item is not attempted.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -108,9 +108,8 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
     vanished: list[str] = []
     with PartWriter(table_columns.MANIFEST) as manifest, ReportWriter(folder, attempt) as report:
         if previous is not None:
-            for batch in _reported(folder, evidence, previous.attempt):
-                vanished += _paths_of(batch, inventory.vanished)
-            total += _carry(folder, evidence, previous.attempt, redone, manifest, report)
+            carried, vanished = _carry(folder, evidence, previous, redone, inventory.vanished, manifest, report)
+            total += carried
         for table in inventory.outcomes(ending.missing, ending.warnings):
             this += ledger_counts(table)
             begun += cut_off(table) if ending.canceled else 0
@@ -165,14 +164,25 @@ def _relied_on(previous: TaskResult | None) -> set[str]:
 
 
 def _carry(
-    folder: JobFolder, evidence: Vouched, previous: int, redone: IdSet, manifest: PartWriter, report: ReportWriter
-) -> Counts:
-    """Copy from the previous attempt's account every item that this one did not work on again; return their counts."""
-    counts = Counts()
-    for batch in evidence.batches(store_keys.manifest_key(folder.job_id, previous)):
+    folder: JobFolder,
+    evidence: Vouched,
+    previous: TaskResult,
+    redone: IdSet,
+    gone: Collection[str],
+    manifest: PartWriter,
+    report: ReportWriter,
+) -> tuple[Counts, list[str]]:
+    """Copy from the previous attempt's account every item that this one did not work on again.
+
+    Return their counts, and the paths of the items whose ids are `gone`.
+    """
+    counts, paths = Counts(), list[str]()
+    for batch in evidence.batches(store_keys.manifest_key(folder.job_id, previous.attempt)):
         counts += Counts(found=batch.num_rows, succeeded=batch.num_rows, bytes=pc.sum(batch["size"]).as_py() or 0)
         manifest.write([batch])
-    for kept in _reported(folder, evidence, previous):
+    for batch in evidence.batches(store_keys.report_key(folder.job_id, previous.attempt, "errors.parquet")):
+        kept = batch.filter(pc.is_valid(batch["item_id"]))
+        paths += _paths_of(kept, gone)
         if redone:
             kept = kept.filter(pa.array(~redone.contains(kept["item_id"].to_pylist())))
         outcomes = kept["outcome"].to_pylist()
@@ -184,13 +194,7 @@ def _carry(
             elsewhere=count_elsewhere(kept),
         )
         report.write([kept])
-    return counts
-
-
-def _reported(folder: JobFolder, evidence: Vouched, attempt: int) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of items of the error report of an attempt."""
-    for batch in evidence.batches(store_keys.report_key(folder.job_id, attempt, "errors.parquet")):
-        yield batch.filter(pc.is_valid(batch["item_id"]))
+    return counts, paths
 
 
 def _paths_of(batch: pa.RecordBatch, ids: Collection[str]) -> list[str]:

@@ -59,7 +59,7 @@ class RetryItems:
     resolved: list[str] = field(default_factory=list)
     unlisted: int = 0
     _folders: list[Item] = field(default_factory=list, repr=False)
-    _known: list[IdSet] = field(default_factory=list, repr=False)
+    _accounted: list[IdSet] = field(default_factory=list, repr=False)
     _taken: set[str] = field(default_factory=set, repr=False)
     _room: int = field(default=_ROOM, repr=False)
 
@@ -122,7 +122,7 @@ class RetryItems:
         yield from self._contents(folders, [listed, held])
         # With a limit, the listing does not go on for what comes after; nor does it into a folder that failed.
         if self.query.limit is None and is_whole:
-            self.unlisted = sum(len(ids) - int(listed.contains(ids).sum()) for ids in self._held_ids())
+            self.unlisted = held.missing_from(listed)
         yield from ends
 
     def _unsuccessful(self) -> Iterator[Item]:
@@ -154,14 +154,10 @@ class RetryItems:
 
     def _held(self) -> IdSet:
         held = IdSet()
-        for ids in self._held_ids():
-            held.add(ids)
-        return held
-
-    def _held_ids(self) -> Iterator[list[str]]:
         key = store_keys.manifest_key(self.folder.job_id, self.previous.attempt)
         for batch in self.evidence.batches(key, columns=["item_id"]):
-            yield batch["item_id"].to_pylist()
+            held.add(batch["item_id"].to_pylist())
+        return held
 
     def _as_they_are(self, items: list[Item]) -> Iterator[Item]:
         """Yield the items as they are now, looked up a few at a time, because each may cost a request."""
@@ -176,8 +172,8 @@ class RetryItems:
 
     def _replaces(self, now: Item, item: Item) -> bool:
         """Return whether an item of the same path takes the place of one in the account; it must be a new one."""
-        self._known = self._known or [self._held(), self._reported_ids()[0]]
-        [(_, is_known)] = _known([now], *self._known)
+        self._accounted = self._accounted or [self._held(), self._reported_ids()[0]]
+        [(_, is_known)] = _known([now], *self._accounted)
         if is_known or now.id in self._taken or not self.query.matches(now) or not self._leaves(item):
             return False
         self._taken.add(now.id)
@@ -205,13 +201,13 @@ class RetryItems:
                 if present.expands is not None:
                     self._folders.append(item)
                     return []
-                if present.id != item.id and present.path == item.path and present.failure is None:
+                if present.id == item.id:
+                    found.append(_with_facts(present, item))
+                elif present.path == item.path and present.failure is None:
                     found.append(present)
-                    continue
-                if present.id != item.id:
+                else:
                     what = present.failure.message if present.failure else f"it returned another item: {present.id}"
                     raise SourceError(f"The source was asked for the item, but: {what}", code="invalid_item")
-                found.append(_with_facts(present, item))
         except SOURCE_ERRORS as error:
             if stop.canceled:
                 return [item]

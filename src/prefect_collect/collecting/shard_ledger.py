@@ -47,7 +47,7 @@ class ShardLedger:
         self._metadata: dict[int, str] = {}
         self._created = _times_of(inventory["source_created"])
         self._undated = _nulls_of(inventory["source_modified"])
-        self._listed_before = _listed_before(inventory)
+        self._listed_before = _rows_listed_before(inventory) - self._undated
         self._modified: dict[int, datetime] = {}
 
     def tried(self, row: int) -> None:
@@ -182,12 +182,12 @@ def _times_of(column: pa.ChunkedArray) -> dict[int, datetime]:
     return {row: at for row, at in enumerate(time_values(column)) if at is not None}
 
 
-def _listed_before(inventory: pa.Table) -> frozenset[int]:
-    """Return the rows of items that an earlier attempt listed, with a time of their last change."""
+def _rows_listed_before(inventory: pa.Table) -> frozenset[int]:
+    """Return the rows of items that an earlier attempt listed."""
     is_current = inventory["is_current"].to_numpy()
     if is_current.all():
         return frozenset()
-    return frozenset(np.flatnonzero(~is_current).tolist()) - _nulls_of(inventory["source_modified"])
+    return frozenset(np.flatnonzero(~is_current).tolist())
 
 
 def _nulls_of(column: pa.ChunkedArray) -> frozenset[int]:

@@ -35,9 +35,16 @@ class IdSet:
 
     def contains(self, ids: list[str]) -> npt.NDArray[np.bool_]:
         """Return, for each id, whether it is in the set."""
+        return self._has(digests(ids))
+
+    def missing_from(self, other: IdSet) -> int:
+        """Return how many ids of the set, each counted as often as it was added, another one does not have."""
         self._merge()
-        found = np.zeros(len(ids), dtype=bool)
-        wanted = digests(ids)
+        return int(np.count_nonzero(~other._has(self._sorted)))
+
+    def _has(self, wanted: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        self._merge()
+        found = np.zeros(len(wanted), dtype=bool)
         at = np.searchsorted(self._sorted[:, 0], wanted[:, 0])
         # Digests with the same first half are neighbours: step along them, in practice once.
         while True:
