@@ -77,13 +77,16 @@ def _mapped(store: Store, key: str) -> Iterator[None]:
 def _opened(store: Store, key: str, raw: Any) -> BoundedParquet:
     """Open the file, and check its footer, which no checksum covers. Raise CorruptPart."""
     with _mapped(store, key):
-        return BoundedParquet(raw, wanted := _wanted(key), table_columns.added_to(wanted))
+        wanted = _wanted(key)
+        return BoundedParquet(raw, wanted, table_columns.added_to(wanted))
 
 
 def read_part(store: Store, key: str) -> pa.Table:
     """Return one small file as a table, with its key-value metadata. Raise KeyMissing, CorruptPart."""
-    with store.open(key) as raw, _mapped(store, key):
-        return BoundedParquet(raw, wanted := _wanted(key), table_columns.added_to(wanted)).read()
+    with store.open(key) as raw:
+        part = _opened(store, key, raw)
+        with _mapped(store, key):
+            return part.read()
 
 
 def _wanted(key: str) -> pa.Schema:

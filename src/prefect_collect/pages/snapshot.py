@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from prefect_collect.escaping import markdown
-from prefect_collect.pages.text import bytes_text
+from prefect_collect.pages.text import be, bytes_text, items
 from prefect_collect.statuses import JobKind, JobStatus, SnapshotGroup, job_statuses, snapshot_group
 
 SOURCES_SHOWN: Final = 200
@@ -161,8 +161,7 @@ def _partially(snapshot: Snapshot) -> list[str]:
         return []
     collections, exports = numbers
     return [
-        f"Of those Completed, {collections + exports:,} "
-        f"{'is' if collections + exports == 1 else 'are'} Partially completed "
+        f"Of those Completed, {collections + exports:,} {be(collections + exports)} Partially completed "
         f"({collections:,} of the collections, {exports:,} of the exports): read their error reports.",
         "",
     ]
@@ -171,8 +170,8 @@ def _partially(snapshot: Snapshot) -> list[str]:
 def _duplicates(exported: Moved) -> list[str]:
     if not exported.duplicates:
         return []
-    found = f"{exported.duplicates:,} {'item' if exported.duplicates == 1 else 'items'} of exports"
-    withheld = f"{exported.withheld:,} {'is' if exported.withheld == 1 else 'are'} not delivered again"
+    found = f"{items(exported.duplicates)} of exports"
+    withheld = f"{exported.withheld:,} {be(exported.withheld)} not delivered again"
     return [f"Duplicates: {found} with the bytes of another; {withheld}.", ""]
 
 
