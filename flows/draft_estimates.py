@@ -12,12 +12,18 @@ from prefect_collect.job_folder.estimates import find_estimate
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.job_folder.long_queries import whole
 from prefect_collect.pages.expected import expected_text, not_expected_text
+from prefect_collect.runs.labels import EXPECTED, LOCATION, SOURCE
 from prefect_collect.sources.query import Query
 from prefect_collect.stores import Store
 
 _NO_JOB: Final = str(UUID(int=0))
 _SECONDS: Final = 10.0
 """The most seconds that the source of a draft is listed: whoever saves one waits for it."""
+
+
+def draft_labels(source: DataSource, expected: str) -> dict[str, str]:
+    """Return the labels of a draft's run that say what it is to collect, and what `draft_estimate` has returned."""
+    return {SOURCE: source.name, LOCATION: source.location(), EXPECTED: expected}
 
 
 def draft_estimate(

@@ -13,12 +13,12 @@ from prefect_collect.artifacts.publish import publish_status
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.errors import UsageError
 from prefect_collect.flows.auto_exports import AutoExport, ensure_export
-from prefect_collect.flows.draft_estimates import draft_estimate
+from prefect_collect.flows.draft_estimates import draft_estimate, draft_labels
 from prefect_collect.flows.running_job import RunningJob
 from prefect_collect.job_folder import custody_log
 from prefect_collect.job_folder.folder import JobFolder
 from prefect_collect.runs.custodian_label import custodian_labels
-from prefect_collect.runs.labels import CANCELED_BY, EXPECTED, LOCATION, QUEUED, SOURCE, label_of, set_labels
+from prefect_collect.runs.labels import CANCELED_BY, QUEUED, label_of, set_labels
 from prefect_collect.runs.session import release_session
 from prefect_collect.runs.states import put_unless_canceled, state_of
 from prefect_collect.sources.query import Query
@@ -53,8 +53,8 @@ def save_as_draft(
         if export is not None:
             ensure_export(client, job.run, export, parameters.get("store") or "", source.name)
         custody_log.append(folder, "drafted", {"name": job.run.name, "source": source.location()})
-        said = {SOURCE: source.name, LOCATION: source.location(), EXPECTED: expected}
-        set_labels(client, job.run.id, {**said, QUEUED: "", **custodian_labels(custodian)})
+        labels = {**draft_labels(source, expected), QUEUED: "", **custodian_labels(custodian)}
+        set_labels(client, job.run.id, labels)
         is_kept = put_unless_canceled(client, job.run.id, state)
         saved = client.read_flow_run(job.run.id)
         if not is_kept or label_of(saved, CANCELED_BY):  # the user saw it In progress while its source was listed

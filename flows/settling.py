@@ -152,8 +152,7 @@ def _settle_canceled(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> 
             return _resume(client, run, kind, counted=False)
         return _end(client, run, kind, result)
     message = "The job was canceled before anything was started." if result is None else result.message
-    message = _put_end(client, run, kind, JobStatus.CANCELED, message, result)
-    return message if message == _HANDLED else "canceled."
+    return _put_end(client, run, kind, JobStatus.CANCELED, message, result, said="canceled.")
 
 
 def _settle_set_by_hand(client: SyncPrefectClient, run: FlowRun, kind: JobKind) -> str:
@@ -207,8 +206,13 @@ def _put_end(
     status: JobStatus,
     message: str,
     result: TaskResult | None = None,
+    *,
+    said: str = "",
 ) -> str:
-    """Set the final state in place of the lost process, publish it, start what waits for it, and return the message."""
+    """Set the final state in place of the lost process, publish it, and start what waits for it.
+
+    Return the sentence what was done: `said`, by default the message.
+    """
     if has_moved(client, run):
         return _HANDLED
     if result is not None:
@@ -217,7 +221,7 @@ def _put_end(
     note_recovered(run, status, message)
     publish_status(kind, status, run, message, result)
     job_ended(run.id, follow_up, show_places)
-    return message
+    return said or message
 
 
 def _goes_on(client: SyncPrefectClient, run: FlowRun) -> bool:
@@ -246,5 +250,5 @@ def _resume(client: SyncPrefectClient, run: FlowRun, kind: JobKind, *, counted: 
 
 def _end(client: SyncPrefectClient, run: FlowRun, kind: JobKind, result: TaskResult) -> str:
     """Give the run the final state of its result."""
-    message = _put_end(client, run, kind, result.status, result.message, result)
-    return message if message == _HANDLED else f"{result.status}: {message}"
+    said = f"{result.status}: {result.message}"
+    return _put_end(client, run, kind, result.status, result.message, result, said=said)

@@ -20,7 +20,7 @@ from prefect_collect.escaping import one_line
 from prefect_collect.flows import collect
 from prefect_collect.flows.auto_exports import AutoExport, ensure_export, exports_of, is_awaiting, require_possible
 from prefect_collect.flows.deploying import ensure_deployment
-from prefect_collect.flows.draft_estimates import draft_estimate
+from prefect_collect.flows.draft_estimates import draft_estimate, draft_labels
 from prefect_collect.flows.long_parameters import travelling, unless_refused
 from prefect_collect.flows.places import require_growing, require_places
 from prefect_collect.flows.stores import place_of, store_of
@@ -31,7 +31,7 @@ from prefect_collect.jobs._prefect_errors import mapped
 from prefect_collect.jobs.lookup import get, read_run
 from prefect_collect.runs.custodian_label import CUSTODIAN, custodian_labels, custodian_of
 from prefect_collect.runs.job_end import forget
-from prefect_collect.runs.labels import EXPECTED, EXPORT_MADE, LOCATION, SOURCE, labels_of, set_labels
+from prefect_collect.runs.labels import EXPORT_MADE, SOURCE, labels_of, set_labels
 from prefect_collect.runs.queries import status_of
 from prefect_collect.runs.refusals import prefect_errors
 from prefect_collect.runs.states import state_of
@@ -84,7 +84,7 @@ def draft_collection(
             run = client.create_flow_run_from_deployment(
                 deployment.id, parameters=serialized, state=state, name=one_line(title),
                 tags=deployment.tags,
-                labels=labels_of({SOURCE: source.name, LOCATION: source.location(), EXPECTED: expected, **custodian}),
+                labels=labels_of({**draft_labels(source, expected), **custodian}),
             )  # fmt: skip
         if parameters.get("auto_export") is not None:
             ensure_export(client, run, parameters["auto_export"], _reference(parameters["store"]), source.name)
@@ -166,7 +166,7 @@ def edit_draft(job_id: str | UUID, **changes: Any) -> Job:
         labels = {SOURCE: source}
         if {"source", "custodian"} & changes.keys():
             labels[CUSTODIAN] = custodian_of(parameters, {}) or block.custodian
-        set_labels(client, run_id, {**labels, LOCATION: block.location(), EXPECTED: expected})
+        set_labels(client, run_id, {**draft_labels(block, expected), **labels})
         _show_draft(run, source, expected)
         if "auto_export" in checked:
             _replace_export(client, run_id, checked["auto_export"], parameters["store"], source)
