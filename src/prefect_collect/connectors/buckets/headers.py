@@ -1,7 +1,8 @@
-"""The headers of an answer with a range of an object."""
+"""What the headers of all clouds have in common: an answer with a range of an object, and the form of checksums."""
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterable
 from typing import Final
 
@@ -21,3 +22,14 @@ def range_of(headers: dict[bytes, str], chunks: Iterable[bytes], item: Item) -> 
         modified=modified_of(headers.get(b"last-modified"), item.modified),
         etag=plain_etag(headers.get(b"etag")),
     )
+
+
+def digest_of(text: str | None, size: int) -> bytes | None:
+    """Return the checksum of so many bytes that a header states in base64; None if it states none, or another text."""
+    if not text:
+        return None
+    try:
+        digest = b64decode(text, validate=True)
+    except ValueError:
+        return None
+    return digest if len(digest) == size else None

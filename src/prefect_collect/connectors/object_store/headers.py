@@ -8,10 +8,10 @@ time, in one run); it is compared where there is no CRC-32C. Azure has only the 
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import Iterable
 from typing import Any, Final
 
+from prefect_collect.connectors.buckets.headers import digest_of
 from prefect_collect.connectors.http.headers import http_date, modified_of, plain_etag, whole_number
 from prefect_collect.connectors.http.pace import RETRY_AFTER
 from prefect_collect.sources import Content, Item
@@ -55,18 +55,10 @@ def _checksums(headers: dict[bytes, str]) -> dict[str, Any]:
     sent, kept = (headers.get(name, "").lower() for name in _PACKED)
     if kept == sent or kept in _NOT_PACKED:
         stated = dict(pair.strip().partition("=")[::2] for pair in headers.get(_HASHES, "").split(","))
-        if digest := _digest(stated.get("crc32c"), 4):
+        if digest := digest_of(stated.get("crc32c"), 4):
             found["crc32c"] = int.from_bytes(digest, "big")
         else:
-            found["md5"] = _digest(stated.get("md5"), 16)
+            found["md5"] = digest_of(stated.get("md5"), 16)
     if headers.get(_KIND) == "BlockBlob":
-        found["md5"] = _digest(headers.get(_MD5), 16)
+        found["md5"] = digest_of(headers.get(_MD5), 16)
     return found
-
-
-def _digest(text: str | None, size: int) -> bytes | None:
-    try:
-        digest = b64decode(text or "", validate=True)
-    except ValueError:
-        return None
-    return digest if len(digest) == size else None

@@ -10,10 +10,10 @@ that to what was listed.
 from __future__ import annotations
 
 import re
-from base64 import b64decode
 from collections.abc import Iterable
 from typing import Any, Final
 
+from prefect_collect.connectors.buckets.headers import digest_of
 from prefect_collect.connectors.http.headers import modified_of, plain_etag, whole_number
 from prefect_collect.connectors.http.pace import RETRY_AFTER
 from prefect_collect.sources import Content, Item
@@ -79,7 +79,8 @@ def _checksums(headers: dict[bytes, str], *etags: str | None) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = {}
     for header, (name, size) in _CHECKSUMS.items():
-        if digest := _digest(headers.get(header), size):
+        # That of an upload's parts ends in a dash and their number, and so is no base64.
+        if digest := digest_of(headers.get(header), size):
             found[name] = int.from_bytes(digest, "big") if name.startswith("crc") else digest
     return found
 
@@ -88,14 +89,3 @@ def _encrypted(headers: dict[bytes, str]) -> bool:
     return b"x-amz-server-side-encryption-customer-algorithm" in headers or headers.get(
         b"x-amz-server-side-encryption", ""
     ).startswith("aws:kms")
-
-
-def _digest(text: str | None, size: int) -> bytes | None:
-    """Return a checksum; None if it is that of a multipart upload's parts, which ends in a dash and their number."""
-    if not text:
-        return None
-    try:
-        digest = b64decode(text, validate=True)
-    except ValueError:
-        return None
-    return digest if len(digest) == size else None
