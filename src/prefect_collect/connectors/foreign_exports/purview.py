@@ -21,7 +21,7 @@ from prefect_collect.connectors.foreign_exports.documents import Document, NotEx
 from prefect_collect.connectors.foreign_exports.edrm_xml import document
 from prefect_collect.connectors.foreign_exports.layout import Format, Reports
 from prefect_collect.connectors.foreign_exports.lists import Lists
-from prefect_collect.connectors.foreign_exports.tables import rows
+from prefect_collect.connectors.foreign_exports.tables import failures, rows
 
 _ITEMS: Final = re.compile(r"(?:.*[-_ .])?(?:items|results|load[-_ ]?file)(?:[-_ .]?\d+)?\.csv", re.IGNORECASE)
 _ERRORS: Final = re.compile(r"(?:.*[-_ .])?(?:warnings and )?errors?(?:[-_ .]?\d+)?\.csv", re.IGNORECASE)
@@ -39,7 +39,7 @@ _SIGNS: Final = re.compile(r"[^a-z0-9]")
 def _read_list(file: File, lists: Lists) -> Reports | None:
     name = base_name(file.item.path)
     if _ERRORS.fullmatch(name) is not None:
-        return _errors(file)
+        return failures(file.stream())
     if _ITEMS.fullmatch(name) is None:
         return None
     table = rows(file.stream())
@@ -90,12 +90,6 @@ def _path(path: str) -> str:
     """Return where a file lies in the export; of what lies in a PST file, where that lies."""
     inside = _PST.fullmatch(path)
     return path if inside is None else inside[1]
-
-
-def _errors(file: File) -> Reports:
-    for number, row in enumerate(rows(file.stream()), 1):
-        said = "; ".join(f"{name}: {value}" for name, value in row.items() if value)
-        yield NotExported(f"row {number}", said[:1_000], document("", [], row).metadata)
 
 
 def _first(values: dict[str, str], columns: tuple[str, ...]) -> str:

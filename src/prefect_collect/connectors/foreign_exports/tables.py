@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final
 
-from prefect_collect.connectors.foreign_exports.edrm_xml import ALGORITHMS, BadList
+from prefect_collect.connectors.foreign_exports.documents import NotExported
+from prefect_collect.connectors.foreign_exports.edrm_xml import ALGORITHMS, BadList, document
 
 _LONGEST_LINE: Final = 4 << 20
 _MOST_COLUMNS: Final = 1_000
@@ -54,6 +55,13 @@ def rows(pieces: Iterable[bytes | memoryview]) -> Iterator[dict[str, str]]:
                 yield dict(zip(names, row, strict=False))
     except csv.Error as error:
         raise BadList(f"it is no table: {error}, in line {reader.line_num}") from error
+
+
+def failures(pieces: Iterable[bytes | memoryview]) -> Iterator[NotExported]:
+    """Yield what a table of errors says, each row by its number. Raise BadList, as `rows` does."""
+    for number, row in enumerate(rows(pieces), 1):
+        said = "; ".join(f"{name}: {value}" for name, value in row.items() if value)
+        yield NotExported(f"row {number}", said[:1_000], document("", [], row).metadata)
 
 
 def checksums(pieces: Iterable[bytes | memoryview]) -> Iterator[tuple[str, str, str]]:

@@ -21,7 +21,7 @@ from prefect_collect.connectors.foreign_exports.documents import Document, NotEx
 from prefect_collect.connectors.foreign_exports.edrm_xml import document, documents
 from prefect_collect.connectors.foreign_exports.layout import Format, Reports
 from prefect_collect.connectors.foreign_exports.lists import Lists
-from prefect_collect.connectors.foreign_exports.tables import checksums, rows
+from prefect_collect.connectors.foreign_exports.tables import checksums, failures, rows
 
 _METADATA: Final = re.compile(r"(?:.*[-_ ])?metadata\.(xml|csv)", re.IGNORECASE)
 _ERRORS: Final = re.compile(
@@ -36,7 +36,7 @@ _MESSAGE: Final = "Rfc822MessageId"
 def _read_list(file: File, lists: Lists) -> Reports | None:
     name = file.item.path.rpartition("/")[2]
     if (kind := _ERRORS.fullmatch(name)) is not None:
-        return _xml_errors(file) if kind[1].lower() == "xml" else _csv_errors(file)
+        return _xml_errors(file) if kind[1].lower() == "xml" else failures(file.stream())
     if (kind := _METADATA.fullmatch(name)) is not None:
         found = documents(file.stream()) if kind[1].lower() == "xml" else _messages(file)
         lists.add(map(_unbracketed, found), file.item.path)
@@ -66,12 +66,6 @@ def _messages(file: File) -> Iterator[Document]:
 
 def _unbracketed(found: Document) -> Document:
     return replace(found, messages=tuple(message.strip("<> ") for message in found.messages))
-
-
-def _csv_errors(file: File) -> Reports:
-    for number, row in enumerate(rows(file.stream()), 1):
-        said = "; ".join(f"{name}: {value}" for name, value in row.items() if value)
-        yield NotExported(f"row {number}", said[:1_000], document("", [], row).metadata)
 
 
 def _xml_errors(file: File) -> Reports:
