@@ -14,9 +14,10 @@ from functools import lru_cache
 from typing import Any, Final
 
 from prefect_collect.connectors.foreign_exports.edrm_xml import LISTED
+from prefect_collect.connectors.http.headers import whole_number
 from prefect_collect.sources import Item
 from prefect_collect.sources.created import exact_time, known_creation
-from prefect_collect.sources.item_checks import LARGEST, SURELY_SHORT
+from prefect_collect.sources.item_checks import SURELY_SHORT
 
 FACT_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "from": ("from", "sender", "emailsender", "emailfrom", "senderauthor"),
@@ -52,12 +53,10 @@ def with_facts(item: Item, metadata: Mapping[str, Any], stated_size: str = "") -
     that the list states elsewhere.
     """
     listed = listed_facts(metadata)
-    size = str(fact_of(listed, "size") or stated_size)
-    is_number = size.isascii() and size.isdigit() and len(size) < len(str(LARGEST))
     return replace(
         item,
-        custodian=custodian_of(metadata),
-        size=int(size) if is_number else None,
+        custodian=_custodian(listed),
+        size=whole_number(str(fact_of(listed, "size") or stated_size)),
         modified=exact_time(fact_of(listed, "modified")),
         created=known_creation(exact_time(fact_of(listed, "created"))),
     )
@@ -65,7 +64,11 @@ def with_facts(item: Item, metadata: Mapping[str, Any], stated_size: str = "") -
 
 def custodian_of(metadata: Mapping[str, Any]) -> str | None:
     """Return whose an item is as a list says; None if it does not say it."""
-    return str(fact_of(listed_facts(metadata), "custodian") or "")[:SURELY_SHORT] or None
+    return _custodian(listed_facts(metadata))
+
+
+def _custodian(listed: Mapping[str, Any]) -> str | None:
+    return str(fact_of(listed, "custodian") or "")[:SURELY_SHORT] or None
 
 
 @lru_cache(256)  # the names of a list's columns, which each of its items has
