@@ -84,13 +84,10 @@ class ListFile:
         """
         with self._lock:
             keys, places = self._paths = self._paths or self._by_path()
-        key = np.uint64(_key(path))
-        row = int(np.searchsorted(keys, key))
-        while row < len(keys) and keys[row] == key:
+        for row in _rows_of(keys, path):
             entry = self._entry_at(int(places[row]))
             if entry is not None and entry.path == path:
                 return self._told_apart(entry)
-            row += 1
         return None
 
     def _by_path(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
@@ -155,13 +152,10 @@ class ListFile:
 
     def _lines_of(self, listed_id: str, item_id: str) -> Iterator[tuple[int, Entry]]:
         """Yield number and entry of the lines that are listed by an id and may have the other one, in their order."""
-        key = np.uint64(_key(listed_id))
-        row = int(np.searchsorted(self._keys, key))
-        while row < len(self._keys) and self._keys[row] == key:
+        for row in _rows_of(self._keys, listed_id):
             entry = self._entry_of(row)
             if entry is not None and item_id in entry.ids:
                 yield int(self._numbers[row]), replace(entry, id=item_id)
-            row += 1
 
     def _entry_of(self, row: int) -> Entry | None:
         """Return what the line of a row describes; None if the file was changed."""
@@ -226,5 +220,14 @@ class _FromStart(io.RawIOBase):
         return number
 
 
-def _key(item_id: str) -> int:
-    return int.from_bytes(blake2b(item_id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+def _rows_of(keys: npt.NDArray[np.uint64], text: str) -> Iterator[int]:
+    """Yield the rows of sorted keys that have the key of a text."""
+    key = np.uint64(_key(text))
+    row = int(np.searchsorted(keys, key))
+    while row < len(keys) and keys[row] == key:
+        yield row
+        row += 1
+
+
+def _key(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
