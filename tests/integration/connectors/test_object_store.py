@@ -10,9 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -26,10 +24,6 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceResponseTimeoutError,
 )
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from google.auth.exceptions import RefreshError, TransportError
 
 from prefect_collect.blocks import ObjectStoreSource
@@ -46,6 +40,7 @@ from prefect_collect.statuses import JobStatus
 from prefect_collect.stores.azure_access import AzureAccess
 from prefect_collect.threads.pool import in_background
 from prefect_collect.threads.stop import Stop, stopped_by
+from tests.integration.certificates import self_signed
 from tests.integration.cloud_servers import Azurite, GcsServer, Tokens, tokens
 from tests.integration.faults import FaultProxy
 from tests.integration.sources.places import listed_before, patterned, read
@@ -263,10 +258,10 @@ def kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Auth
     """A pod with a workload identity, as AKS makes its environment, and the server of tokens, which speaks TLS."""
     for name in _OF_AZURE:
         monkeypatch.delenv(name, raising=False)
-    certificate = certified(tmp_path)
+    certificate = self_signed(tmp_path, "127.0.0.1")
     server = Authorized()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
+    context.load_cert_chain(certificate, tmp_path / "key.pem")
     server.socket = context.wrap_socket(server.socket, server_side=True)
     (tmp_path / "token").write_text("of-the-pod")
     with serving(server):
@@ -279,22 +274,6 @@ def kubernetes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Auth
         }.items():
             monkeypatch.setenv(name, text)
         yield server
-
-
-def certified(folder: Path) -> Path:
-    """Write a key with a certificate of this machine's address into a file, and return its path."""
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path, pem = folder / "both.pem", serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path.write_bytes(private + made.public_bytes(pem))
-    return path
 
 
 @pytest.fixture(scope="module")
