@@ -39,7 +39,7 @@ class SqlPlace(Place):
 
     def source(self) -> DataSource:
         """Return the database as a user sees it who may read."""
-        url = self.database.url.replace("//prefect@", f"//{self.user}@").replace("//root@", f"//{self.user}:x@")
+        url = self.database.url_of(self.user if self.database.dialect == "postgresql" else f"{self.user}:x")
         url = url.replace(f":{self.database.port}/", f":{self.proxy.port}/")
         return SqlSource(name="place", url=url, rows=1, connect_timeout=5, read_timeout=10)
 

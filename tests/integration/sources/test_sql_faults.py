@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -20,6 +19,7 @@ from prefect_collect.sources.sampling import take_sample
 from prefect_collect.statuses import JobStatus
 from prefect_collect.threads.stop import Stop
 from tests.integration.databases import Database
+from tests.integration.jobs.every_status import until
 from tests.integration.sources.places import listed_before
 from tests.integration.sources.test_sql import Meanwhile, filled, short
 from tests.support.memory_store import MemoryStore
@@ -43,7 +43,7 @@ def test_a_table_that_may_not_be_read(database: Database) -> None:
             f"CREATE USER {user}", f"GRANT SELECT ON {database.name}.open TO {user}",
             f"GRANT INSERT ON {database.name}.secret TO {user}",
         )  # fmt: skip
-    source = database.source(url=database.url.replace("//prefect@", f"//{user}@").replace("//root@", f"//{user}@"))
+    source = database.source(url=database.url_of(user))
     job = new_job(MemoryStore(), source)
     assert attempt(job, source).status is JobStatus.PARTIALLY_COMPLETED
     check_account(job)
@@ -115,13 +115,12 @@ def test_a_database_that_is_busy(database: Database) -> None:
     attempt collects the database.
     """
     filled(database, 3)
-    user, url = f"few_{database.name[3:]}", database.url
+    user = f"few_{database.name[3:]}"
+    url = database.url_of(user)
     if database.dialect == "postgresql":
         database.run(f"CREATE ROLE {user} LOGIN CONNECTION LIMIT 0", f"GRANT SELECT ON orders TO {user}")
-        url = url.replace("//prefect@", f"//{user}@")
     elif database.dialect == "mysql":
         database.run(f"CREATE USER {user} WITH MAX_USER_CONNECTIONS 1", f"GRANT SELECT ON {database.name}.* TO {user}")
-        url = url.replace("//root@", f"//{user}@")
     source = database.source(url=url, connect_timeout=0.5, read_timeout=0.5)
     job = new_job(MemoryStore(), source)
     with busy(database, user):
@@ -153,7 +152,7 @@ def test_errors_of_postgresql(postgresql: Database) -> None:
     filled(postgresql, 3)
     postgresql.run("CREATE VIEW broken AS SELECT 1 / (id - id) AS x FROM orders")
     for fields, code, says in (
-        ({"url": postgresql.url.replace("prefect@", "nobody-here@")}, "bad_credentials", "does not exist"),
+        ({"url": postgresql.url_of("nobody-here")}, "bad_credentials", "does not exist"),
         ({"url": f"{postgresql.url}x"}, "not_found", "does not exist"),
         ({"url": postgresql.url.replace(f":{postgresql.port}/", ":1/")}, "connection_lost", "refused"),
     ):
@@ -192,5 +191,4 @@ def test_a_cancel_ends_a_query(database: Database) -> None:
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%orders AS f%' "
             "AND pid <> pg_backend_pid()"
         )
-        while database.run(asked) != [(0,)]:
-            time.sleep(0.1)  # the condition is polled: the server sees within 5 seconds that no client waits
+        until(lambda: database.run(asked) == [(0,)], "the server to see that no client waits, in 5 seconds", every=0.1)
