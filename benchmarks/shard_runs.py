@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -16,6 +16,7 @@ from time import perf_counter, process_time
 from typing import Final
 from uuid import uuid4
 
+from benchmarks.servers import cpu_seconds
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.collecting.attempt import ShardFuture, Submit, run_attempt
 from prefect_collect.collecting.enumeration import Shard
@@ -30,7 +31,6 @@ from prefect_collect.job_folder.result import Counts
 from prefect_collect.statuses import JobKind
 from prefect_collect.stores import open_store
 
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 _THREADS: Final = 2
 """How many shards read `concurrency` items each in a job's own process; all workers together read as many."""
 
@@ -106,34 +106,27 @@ def in_processes(source: DataSource, store: Path, processes: int, *, one_core: b
     work = ShardWork(source.for_worker(processes), job.folder, job.attempt, ShardPolicy("bench", policy), processes)
     with WorkerProcesses(work, job.shared, print) as workers, ThreadPoolExecutor(processes + 1) as pool:
         workers.start_all()
-        with _cores(workers.pids, 1 if one_core else None):
-            before = sum(map(_cpu, workers.pids))
+        with _one_core(workers.pids) if one_core else nullcontext():
+            before = sum(map(cpu_seconds, workers.pids))
             began, cpu = perf_counter(), process_time()
             last, ended = job.run(
                 lambda shard: pool.submit(workers.collect, shard.part), processes, elsewhere=True
             )  # fmt: skip
             return Took(
-                ended - began, process_time() - cpu, sum(map(_cpu, workers.pids)) - before, process_time() - last
+                ended - began, process_time() - cpu, sum(map(cpu_seconds, workers.pids)) - before, process_time() - last
             )  # fmt: skip
 
 
-def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
 @contextmanager
-def _cores(workers: Iterable[int], most: int | None) -> Iterator[None]:
-    """Keep this process and its workers to so many cores."""
+def _one_core(workers: Iterable[int]) -> Iterator[None]:
+    """Keep this process and its workers to one core."""
     allowed = os.sched_getaffinity(0)
     pids = [os.getpid(), *workers]
-    if most is not None:
-        _keep_to(pids, set(sorted(allowed)[:most]))
+    _keep_to(pids, {min(allowed)})
     try:
         yield
     finally:
-        if most is not None:
-            _keep_to(pids, allowed)
+        _keep_to(pids, allowed)
 
 
 def _keep_to(pids: list[int], cores: set[int]) -> None:

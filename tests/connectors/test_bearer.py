@@ -11,6 +11,7 @@ from prefect_collect.codes import CANCELED
 from prefect_collect.connectors.object_store import signing
 from prefect_collect.connectors.object_store.signing import Bearer
 from prefect_collect.errors import SourceError
+from prefect_collect.threads.pool import in_background
 from prefect_collect.threads.stop import Stop, stopped_by
 
 
@@ -70,3 +71,17 @@ def test_a_token_that_came_after_a_cancel_is_not_kept(clock: Callable[[float], N
     asked.result(60)
     clock(7200)
     assert _signed(bearer) == "2"
+
+
+def test_a_token_is_asked_for_once_and_not_waited_for_after_a_cancel() -> None:
+    """Requests that need a token at once wait for the same one; one of a canceled job ends before it comes."""
+    given, stop = Given(), Stop()
+    bearer = Bearer(given, "az://container")
+    stop.set(CANCELED)
+    with stopped_by(stop), pytest.raises(SourceError, match="canceled before a token came") as caught:
+        bearer.signed("GET", "/", "", [])
+    assert caught.value.code == "connection_lost"
+    others = [in_background(bearer.signed, "GET", "/", "q", ["A: b"]) for _ in range(3)]
+    given.gate.set()
+    assert [other.result() for other in others] == [("q", ["A: b", "Authorization: Bearer 1"])] * 3
+    assert given.asked == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -49,6 +50,10 @@ class Database:
         url = self.url.replace(f":{self.port}/", f":{port}/") if port else self.url
         given: dict[str, Any] = {"name": "place", "url": url, "connect_timeout": 5, "read_timeout": 30} | fields
         return SqlSource(**given)
+
+    def url_of(self, user: str) -> str:
+        """Return the URL for another user of the server, who may be followed by a colon and a password."""
+        return re.sub("//(prefect|root)@", f"//{user}@", self.url)
 
     @contextmanager
     def connection(self) -> Iterator[Any]:

@@ -15,16 +15,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from tests.integration.certificates import self_signed
 from tests.integration.servers import end_process, ending_with_us, free_port
 
 _PATIENCE = 120.0
@@ -63,7 +59,7 @@ class _Here(httpx.HTTPTransport):
 @contextmanager
 def running_nginx(folder: Path, name: str, blocks: Sequence[str]) -> Iterator[list[Nginx]]:
     """Run nginx with a server for each block, under that name, and end it when the context ends."""
-    certificate = _certificate(folder, name)
+    certificate = self_signed(folder, name)
     servers = [Nginx(name, free_port(), certificate) for _ in blocks]
     config = folder / "nginx.conf"
     config.write_text(_configuration(folder, servers, blocks), encoding="utf-8")
@@ -94,27 +90,6 @@ def _configuration(folder: Path, servers: Sequence[Nginx], blocks: Sequence[str]
         f"daemon off;\nmaster_process off;\npid {folder / 'pid'};\nevents {{}}\nhttp {{\n{temporary}access_log off;\n"
         f"ssl_certificate {folder / 'certificate.pem'};\nssl_certificate_key {folder / 'key.pem'};\n{shown}}}\n"
     )
-
-
-def _certificate(folder: Path, name: str) -> Path:
-    key, subject = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject).issuer_name(subject).public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )  # fmt: skip
-    written = folder / "certificate.pem"
-    written.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    kept = folder / "key.pem"
-    kept.touch(mode=0o600)
-    kept.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return written
 
 
 def _wait(process: subprocess.Popen[bytes], servers: Sequence[Nginx], log: Path) -> None:

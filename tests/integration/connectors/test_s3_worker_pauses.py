@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -21,27 +20,14 @@ from prefect_collect.job_folder.ledger import read_ledger
 from prefect_collect.job_folder.lifecycle import claim_attempt
 from prefect_collect.statuses import JobStatus
 from prefect_collect.stores import open_store
-from prefect_collect.threads.server_pauses import PAUSES, Pause
 from tests.integration.connectors.s3_sources import fill, source_at
+from tests.integration.connectors.told_pauses import Told
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
 from tests.support.run_attempts import RETRY, check_account, new_job
 
 pytestmark = pytest.mark.integration
 KEYS = [f"{name}/{n}" for name in "ab" for n in range(4)]
-
-
-class Told:
-    """Is told of the pauses of a server, as what limits the job's own requests to it is."""
-
-    def __init__(self, server: str) -> None:
-        self.pauses, self.event = list[Pause](), threading.Event()
-        PAUSES.join(self, server)
-
-    def paused(self, pause: Pause) -> None:
-        """Take a pause."""
-        self.pauses.append(pause)
-        self.event.set()
 
 
 def test_a_pause_of_one_worker_reaches_the_job_and_the_next_worker(
@@ -71,8 +57,7 @@ def test_a_pause_of_one_worker_reaches_the_job_and_the_next_worker(
             stop=shared.stop, progress=shared.progress,
         )  # fmt: skip
     assert result.status is JobStatus.SUCCESSFULLY_COMPLETED
-    until = told.pauses[-1].until
-    early = [path for (_, path), at in zip(proxy.requests, proxy.times, strict=True) if at < until]
+    early = [path for (_, path), at in zip(proxy.requests, proxy.times, strict=True) if at < told.until]
     assert sum("/a/1" in path for path in early) == 1
     assert not any("/b/" in path for path in early)
     assert proxy.hits == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
@@ -17,8 +16,8 @@ from prefect_collect.job_folder.ledger import read_ledger
 from prefect_collect.sources import Content, Item
 from prefect_collect.sources.listing import items_of
 from prefect_collect.statuses import JobStatus
-from prefect_collect.threads.server_pauses import PAUSES, Pause
 from tests.integration.cloud_servers import Azurite, GcsServer, gcs_server
+from tests.integration.connectors.told_pauses import Told
 from tests.integration.faults import FaultProxy
 from tests.integration.servers import free_port
 from tests.integration.sources.places import collected, read
@@ -27,19 +26,6 @@ pytestmark = pytest.mark.integration
 
 KEYS = ("a", "b", "c")
 Placed = tuple[FaultProxy, ObjectStoreSource]
-
-
-class Told:
-    """Is told of the pauses of a server; `until` is the end of the last one, once `event` is set."""
-
-    def __init__(self, server: str) -> None:
-        self.until, self.event = 0.0, threading.Event()
-        PAUSES.join(self, server)
-
-    def paused(self, pause: Pause) -> None:
-        """Take a pause."""
-        self.until = pause.until
-        self.event.set()
 
 
 @pytest.fixture(scope="module")

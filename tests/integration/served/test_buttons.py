@@ -8,7 +8,6 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import FlowRun, StateType
 
 from prefect_collect import jobs
@@ -19,6 +18,7 @@ from prefect_collect.job_folder import custody_log
 from prefect_collect.job_folder.process_identity import is_alive
 from prefect_collect.runs.labels import CANCELED_BY, labels_of, process_of
 from prefect_collect.statuses import JobKind, JobStatus, LifecycleStatus, NextStep, TaskStatus
+from tests.integration.artifacts.test_live_page import versions
 from tests.integration.jobs.every_status import FILES, Desk, status_of, until, when
 from tests.integration.served import buttons
 from tests.support.run_attempts import check_account
@@ -81,9 +81,7 @@ def _formed(desk: Desk, labels: dict[str, str] | None = None, **options: Any) ->
 
 def _page(job: jobs.Job) -> str:
     """Return the job's page as it is now; "" if it has none."""
-    key = ArtifactFilter(key=ArtifactFilterKey(any_=[f"job-{job.id}"]))
-    with get_client(sync_client=True) as client:
-        return "".join(str(page.data) for page in client.read_artifacts(artifact_filter=key))
+    return "".join(str(page.data) for page in versions(f"job-{job.id}"))
 
 
 def test_a_draft_of_the_form(desk: Desk) -> None:

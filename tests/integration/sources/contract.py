@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +32,7 @@ from tests.integration.sources.places import (
     NAMES,
     STREAMED,
     Place,
+    broken_once_listed,
     by_path,
     collected,
     failures,
@@ -223,8 +223,7 @@ class BreakingContract:
         source = place.source()
         items = [*items_of(source)]
         folder = new_job(DirectoryStore(tmp_path / "store"), source)
-        with ExitStack() as stack:
-            listed = listed_before(source, items, lambda: stack.enter_context(place.broken("credentials")))
+        with broken_once_listed(place, "credentials", source, items) as listed:
             assert attempt(folder, listed).status is JobStatus.FAILED
             codes = failures(folder)
             assert "bad_credentials" in codes
@@ -239,8 +238,7 @@ class BreakingContract:
         source = place.source()
         items = [*items_of(source)]
         folder = new_job(DirectoryStore(tmp_path / "store"), source)
-        with ExitStack() as stack:
-            listed = listed_before(source, items, lambda: stack.enter_context(place.broken("restart")))
+        with broken_once_listed(place, "restart", source, items) as listed:
             assert attempt(folder, listed).status is JobStatus.FAILED
             assert failures(folder) <= {"connection_lost", "timeout"}
         assert attempt(folder, source).status is JobStatus.SUCCESSFULLY_COMPLETED

@@ -168,6 +168,10 @@ class DatesContract:
         assert not dated.says or any(dated.says in warning for warning in result.warnings)
 
 
+SENT = datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)
+"""The time of the examples in HTTP's standard."""
+
+
 def http_date(at: datetime) -> str:
     """Return a time as HTTP writes it, also one of a year that other functions pad with nothing."""
     return f"{at:%a, %d %b} {at.year:04d} {at:%H:%M:%S} GMT"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import ClassVar, Literal, cast
@@ -132,6 +132,13 @@ def hash_of_zeros(size: int) -> bytes:
 def listed_before(source: DataSource, items: list[Item], then: Callable[[], object] = lambda: None) -> Source:
     """Return the source as one that lists what was listed before; then something happens to it."""
     return cast(Source, _ListedBefore(source, items, then))
+
+
+@contextmanager
+def broken_once_listed(place: Place, fault: Fault, source: DataSource, items: list[Item]) -> Iterator[Source]:
+    """Yield the source of a place as one that lists what was listed before; the fault is caused then, and ends here."""
+    with ExitStack() as stack:
+        yield listed_before(source, items, lambda: stack.enter_context(place.broken(fault)))
 
 
 class _ListedBefore:

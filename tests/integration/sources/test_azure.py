@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 import pytest
 
@@ -12,7 +12,7 @@ from tests.integration.cloud_servers import Azurite
 from tests.integration.faults import FaultProxy
 from tests.integration.sources.cloud_contract import OfBreakingClouds, OfClouds
 from tests.integration.sources.clouds import Azure
-from tests.integration.sources.dates import DatedPlace, DatesContract, RedatedPlace, http_date
+from tests.integration.sources.dates import SENT, DatedPlace, DatesContract, RedatedPlace, http_date
 from tests.integration.sources.places import Place
 
 pytestmark = pytest.mark.integration
@@ -44,9 +44,6 @@ class TestBreakingAzure(OfBreakingClouds):
         """An empty container behind a proxy that breaks."""
         with FaultProxy(azure.url) as proxy:
             yield Azure(azure, proxy)
-
-
-SENT = datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)
 
 
 class DatedAzure(RedatedPlace, Azure):

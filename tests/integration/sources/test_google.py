@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -19,7 +19,7 @@ from tests.integration.faults import FaultProxy
 from tests.integration.servers import free_port
 from tests.integration.sources.cloud_contract import OfBreakingClouds, OfClouds
 from tests.integration.sources.clouds import Bucket, Google
-from tests.integration.sources.dates import DatedPlace, DatesContract, RedatedPlace, http_date
+from tests.integration.sources.dates import SENT, DatedPlace, DatesContract, RedatedPlace, http_date
 from tests.integration.sources.places import Place
 
 pytestmark = pytest.mark.integration
@@ -100,9 +100,6 @@ def paged(path: str, body: bytes) -> bytes:
     token = b"<NextContinuationToken>%d</NextContinuationToken>" % (start + 3) if more else b""
     flag = b"<IsTruncated>%b</IsTruncated>" % (b"true" if more else b"false")
     return head + flag + token + b"".join(some) + b"</ListBucketResult>"
-
-
-SENT = datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)
 
 
 class DatedGoogle(RedatedPlace, Google):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,17 @@ from prefect_collect.blocks import DataSource, HttpListSource
 from tests.integration.http_files import Fault as HttpFault
 from tests.integration.http_files import HttpFiles, Zeros, http_files
 from tests.integration.sources.contract import BreakingContract, SourceContract
-from tests.integration.sources.dates import DatedPlace, DatesContract, http_date
+from tests.integration.sources.dates import SENT, DatedPlace, DatesContract, http_date
 from tests.integration.sources.places import Fault, Place
 
 pytestmark = pytest.mark.integration
 
 TOKEN = "not-a-secret"
-
-
-_AT = datetime(1994, 11, 6, 8, 49, 37, tzinfo=UTC)
 ODD_DATES: dict[str | None, datetime | None] = {
     None: None, "": None, "yesterday": None, "0": None, "Sun, 31 Nov 1994 08:49:37 GMT": None,
-    "Sunday, 06-Nov-94 08:49:37 GMT": _AT, "Sun Nov  6 08:49:37 1994": _AT, "Sun, 06 Nov 1994 08:49:37": _AT,
-    "Sun, 06 Nov 1994 08:49:37 UTC": _AT, "Sun, 06 Nov 1994 10:49:37 +0200": _AT,
-    "Sun, 06 Nov 1994 08:49:37 -0000": _AT, "Sun, 06 Nov 1994 08:49:37 CET": None,
+    "Sunday, 06-Nov-94 08:49:37 GMT": SENT, "Sun Nov  6 08:49:37 1994": SENT, "Sun, 06 Nov 1994 08:49:37": SENT,
+    "Sun, 06 Nov 1994 08:49:37 UTC": SENT, "Sun, 06 Nov 1994 10:49:37 +0200": SENT,
+    "Sun, 06 Nov 1994 08:49:37 -0000": SENT, "Sun, 06 Nov 1994 08:49:37 CET": None,
     "Fri, 31 Dec 9999 23:59:59 -1400": None, "Mon, 01 Jan 0001 00:00:00 +1400": None,
     "Thu, 01 Jan 10000 00:00:00 GMT": None,
 }  # fmt: skip

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -33,7 +32,7 @@ from tests.integration.faults import FaultProxy
 from tests.integration.servers import S3Server
 from tests.integration.sources.contract import BreakingContract, SourceContract
 from tests.integration.sources.dates import DatedPlace, DatesContract
-from tests.integration.sources.places import LARGE, Fault, Place, failures, listed_before, patterned
+from tests.integration.sources.places import LARGE, Fault, Place, broken_once_listed, failures, listed_before, patterned
 from tests.integration.sources.proxied import ProxiedPlace
 from tests.integration.sources.test_folder import Folder
 from tests.support.mbox_bytes import mail, mbox
@@ -282,8 +281,7 @@ class TestBreakingMbox(BreakingContract):
         source = place.source()
         items = [*items_of(source)]
         folder = new_job(DirectoryStore(tmp_path / "store"), source)
-        with ExitStack() as stack:
-            listed = listed_before(source, items, lambda: stack.enter_context(place.broken("item")))
+        with broken_once_listed(place, "item", source, items) as listed:
             assert attempt(folder, listed).status is JobStatus.SUCCESSFULLY_COMPLETED
         check_account(folder)
         sizes = {item.size for item in items if item.unread is None and item.size is not None}

@@ -79,7 +79,7 @@ def test_rows_that_policies_hide(postgresql: Database) -> None:
         f"CREATE ROLE {user} LOGIN", f"GRANT SELECT ON orders TO {user}",
         "ALTER TABLE orders ENABLE ROW LEVEL SECURITY", "CREATE POLICY few ON orders USING (id < 2)",
     )  # fmt: skip
-    (item,) = items_of(postgresql.source(url=postgresql.url.replace("//prefect@", f"//{user}@")))
+    (item,) = items_of(postgresql.source(url=postgresql.url_of(user)))
     assert item.failure is not None
     assert item.failure.code == "access_denied"
     assert "row-level security" in item.failure.message
