@@ -11,6 +11,7 @@ import typer
 
 from prefect_collect.cli import _package_commands
 from prefect_collect.cli._options import JobArgument, JsonOption, Kind, LimitOption, Status, StoreOption, local_path
+from prefect_collect.cli._plain_values import PlainCommand, PlainGroup
 from prefect_collect.console.roles import Role
 
 
@@ -239,20 +240,20 @@ def _program(*, looks: bool) -> typer.Typer:
         add_completion=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(common)
+    app.callback(cls=PlainGroup)(common)
     if not looks:
         from prefect_collect.cli._job_commands import JOB_COMMANDS
 
         for command in JOB_COMMANDS:
-            app.command(rich_help_panel="Jobs")(command)
+            app.command(rich_help_panel="Jobs", cls=PlainCommand)(command)
     for looking in _LOOKING:
-        app.command(rich_help_panel="Looking")(looking)
+        app.command(rich_help_panel="Looking", cls=PlainCommand)(looking)
     if not looks:
         from prefect_collect.cli import _source_commands
 
-        app.command(rich_help_panel="Looking")(_source_commands.estimate)
+        app.command(rich_help_panel="Looking", cls=PlainCommand)(_source_commands.estimate)
         app.add_typer(_source_commands.sources, name="sources", rich_help_panel="Looking")
     for panel, commands in (("Packages", _PACKAGES), ("Server", _SERVER)):
         for each in commands:
-            app.command(rich_help_panel=panel)(each)
+            app.command(rich_help_panel=panel, cls=PlainCommand)(each)
     return app

@@ -11,6 +11,8 @@ number in the file decides how much memory is used.
 pyarrow alone trusts what a file states: 479 bytes make it use 800 to 950 MB, where this module refuses the file. A good
 file costs 11 to 22 times pyarrow's CPU, 1.2 s for 1,000,000 rows (``python -m benchmarks.libraries``).
 
+`pyarrow.compute`, which takes 9 MB and some 20 ms to import, is imported only for a file that needs it.
+
 The format is that of https://parquet.apache.org/docs/file-format/ (parquet.thrift); page headers are read by
 `prefect_collect.untrusted._parquet_pages`.
 """
@@ -24,7 +26,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from prefect_collect import pandas_later
@@ -273,6 +274,8 @@ def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return the batch without dictionaries, if their values need no more memory than a batch may have."""
     if not any(pa.types.is_dictionary(field.type) for field in batch.schema):
         return batch
+    import pyarrow.compute as pc
+
     arrays, size = [], 0
     for column in batch.columns:
         if pa.types.is_dictionary(column.type):
@@ -289,10 +292,21 @@ def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def _check_times(name: str, column: pa.Array) -> None:
     """Raise BadParquet for a time that Python has no date for."""
-    if not pa.types.is_timestamp(column.type):
+    if not pa.types.is_timestamp(column.type) or not len(column):
         return
-    found = pc.min_max(column.cast(pa.int64()))
     unit = _UNITS[column.type.unit]
-    first, last = (limit * unit for limit in _TIMES)
-    if found["min"].is_valid and (found["min"].as_py() < first or found["max"].as_py() >= last + unit):
+    first, end = _TIMES[0] * unit, (_TIMES[1] + 1) * unit
+    if _all_within(column, first, end):
+        return
+    import pyarrow.compute as pc
+
+    found = pc.min_max(column.cast(pa.int64()))
+    if found["min"].is_valid and (found["min"].as_py() < first or found["max"].as_py() >= end):
         raise BadParquet(f"its column {name} holds a time outside of the years 1 to 9999")
+
+
+def _all_within(column: pa.Array, first: int, end: int) -> bool:
+    """Return whether all numbers of a column of times lie in the range, also those that stand for nulls."""
+    numbers = pa.Array.from_buffers(pa.int64(), len(column), [None, column.buffers()[1]], offset=column.offset)
+    values = numbers.to_numpy()
+    return first <= int(values.min()) and int(values.max()) < end
