@@ -96,7 +96,7 @@ print(json.dumps(found))
 def test_a_command_or_job_imports_only_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fork of one new process runs the commands in the order of what they may import, and the rest is done after it.
 
-    - `verify` works without Prefect installed. No command imports pandas, and none imports pydantic for values that need
+    - `verify` works without Prefect installed. No command imports pandas, or pydantic for values that need
       no conversion.
     - `collect` ends before it would start a server, as it has nothing to collect: what it needs then is imported while
       the server starts. It is the first that imports Prefect.
