@@ -61,7 +61,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | Non
 def pytest_collection_finish() -> None:
     """Have searches for garbage be rarer, and leave out the tests and what they import: they are here until the end."""
     gc.freeze()
-    gc.set_threshold(10_000)
+    gc.set_threshold(100_000)
 
 
 @pytest.fixture
