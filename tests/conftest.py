@@ -23,7 +23,7 @@ import pytest
 from hypothesis import settings
 
 from tests import collected
-from tests.examples import EXPLORE, examples
+from tests.examples import EXPLORE, QUICK, examples
 
 settings.register_profile("tests", deadline=None, max_examples=examples(100), derandomize=not EXPLORE)
 settings.load_profile("tests")
@@ -34,9 +34,11 @@ _ENOUGH: Final = 8 << 30
 
 
 def _use_memory() -> None:
-    """Have the tests' folders in memory, if there is enough."""
+    """Have the tests' folders in memory, if there is enough; in a quick run, which writes little, all temporary files."""
     if _MEMORY.is_mount() and shutil.disk_usage(_MEMORY).free > _ENOUGH < psutil.virtual_memory().available:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+        if QUICK:
+            os.environ.setdefault("TMPDIR", str(_MEMORY))
 
 
 _use_memory()
@@ -61,7 +63,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | Non
 def pytest_collection_finish() -> None:
     """Have searches for garbage be rarer, and leave out the tests and what they import: they are here until the end."""
     gc.freeze()
-    gc.set_threshold(10_000)
+    gc.set_threshold(100_000)
 
 
 @pytest.fixture

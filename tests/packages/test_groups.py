@@ -23,6 +23,7 @@ from prefect_collect.packages import Built, FolderZip, Owner, PackagePlace, find
 from prefect_collect.packages.groups.build import DESCRIPTION, SEAL, build_group
 from prefect_collect.stores import DirectoryStore
 from prefect_collect.threads.stop import Stop
+from tests.examples import examples
 from tests.formats.test_bag_options import profile
 from tests.packages.conftest import Staging
 from tests.packages.foreign_bags import manifest
@@ -103,7 +104,7 @@ def test_a_group(staged: Any, exports: DirectoryStore, tmp_path: Path, kind: Vol
 def test_bags_are_no_larger_than_asked(staging: Any, exports: DirectoryStore, kind: Volumes) -> None:
     """Each bag as a file, with its headers and lists, has at most the size; what one item makes larger is told."""
     odd = {f"ü{n}/{'%' * (n % 40)}{n}\n": b"x" * (n * 37 % 3000) for n in range(120)}
-    staging.stage({**odd, **{f"f{n}": bytes(n % 50) for n in range(300)}})
+    staging.stage({**odd, **{f"f{n}": bytes(n % 50) for n in range(examples(300))}})
     for row in staging.rows[::3]:
         row["metadata"] = json.dumps({"labels": ["é" * 300, 1]}, separators=(",", ":"))
     spec = staging.spec(bag=BagOptions(volume_bytes=150_000, volumes=kind), sha512=True)
