@@ -108,7 +108,7 @@ class InsideSource(DataSource, ABC):
 class Kept(Generic[B, T]):
     """Something for each block in use. It is not kept in the block, which is copied and sent to other processes.
 
-    A process that unpickles a block for each shard of a job has it once for all of them. After a fork it is made anew,
+    A process that unpickles a block for each shard of a job has it once for all of them. After a fork it is made again,
     as its locks may be held.
     """
 

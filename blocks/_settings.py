@@ -38,8 +38,8 @@ def _settings(source: Block) -> dict[str, Any]:
         if isinstance(value, Block):
             found |= {f"{name}.{inner}": of for inner, of in _settings(value).items()} if _is_source(value) else {}
         elif name not in _ELSEWHERE | _PACE and not field.is_required() and value != field.get_default():
-            told = _told(value)
-            found |= {} if told is None else {name: told}
+            recorded = _recordable(value)
+            found |= {} if recorded is None else {name: recorded}
     return found
 
 
@@ -47,7 +47,7 @@ def _is_source(block: Block) -> bool:
     return hasattr(block, "relist")
 
 
-def _told(value: object) -> bool | int | float | str | None:
+def _recordable(value: object) -> bool | int | float | str | None:
     """Return a value as the record has it; None if it is of a type that may hold a secret."""
     if isinstance(value, Enum):
         value = value.value

@@ -77,11 +77,11 @@ def free_memory() -> int:
 def _page_cache() -> int:
     """Return how many bytes of the container's memory hold files that were not read for a while: the kernel drops them.
 
-    Return 0 if it does not tell.
+    Return 0 if the system does not state it.
     """
     with suppress(OSError, ValueError):
-        told = dict(line.split() for line in (_CONTAINER / "memory.stat").read_text().splitlines())
-        return int(told.get("inactive_file", 0))
+        stated = dict(line.split() for line in (_CONTAINER / "memory.stat").read_text().splitlines())
+        return int(stated.get("inactive_file", 0))
     return 0
 
 

@@ -91,7 +91,7 @@ def export(
         destination: Where the package goes: a directory, s3://bucket/prefix (gs://, az://), or a store block.
         format: "bagit": an RFC 8493 bag as one ZIP file; "directory": an RFC 8493 bag as a folder;
             "bagit-tar": an RFC 8493 bag as one TAR file; "bagit-tar-zst": an RFC 8493 bag as one TAR file, compressed
-            with Zstandard; "bagit-group": bags of at most a size each, as ZIP or TAR files, in one folder with one list
+            with Zstandard; "bagit-group": bags of limited size, as ZIP or TAR files, in one folder with one list
             over all; "loadfile": a load file for review platforms, with natives and text, as one ZIP file;
             "loadfile-directory": a load file for review platforms, with natives and text, as a folder;
             "mail": messages as mbox or EML files with an index, as one ZIP file; "mail-directory": messages as mbox or

@@ -78,7 +78,7 @@ def _makes_schema() -> bool:
 
 def register_blocks(*flows: Flow[..., Any]) -> None:
     """Register the block types of the flows' forms with Prefect's server; otherwise the UI shows an error."""
-    # One client for all: each reads the machine's certificates anew, and Prefect makes one for each type.
+    # One client for all: each reads the machine's certificates again, and Prefect makes one for each type.
     with SyncClientContext.get_or_create():
         for block in dict.fromkeys(found for flow in flows for found in blocks_of(flow)):
             block.register_type_and_schema()

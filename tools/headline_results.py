@@ -45,8 +45,9 @@ def block(results: str) -> str:
     if began is None or machine is None or kept is None:
         raise ValueError(f"{RESULTS.name} does not say when and where it was measured")
     lines = [
-        "How many times as fast as other tools it is, while it hashes, accounts for and stages each item, without the "
-        f"constant parts (one run of `make bench` on {began[1]}, {machine[2]} cores of an {machine[1]}):",
+        "How many times as fast as other tools it is, while it also hashes, accounts for and stages each item. The "
+        "time that each tool takes for an empty source is left out (one run of `make bench` on "
+        f"{began[1]}, {machine[2]} cores of an {machine[1]}):",
         "", "| what | prefect-collect's speed |", "| --- | --- |",
     ]  # fmt: skip
     lines += [f"| {said} | {', '.join(ratios.get(name, ['not measured']))} |" for said, name in HEADLINES.items()]

@@ -134,7 +134,7 @@ def _signal_of(error: BaseException | None, before: BaseException | None) -> int
 def _end_by(number: int, *, is_published: bool) -> None:
     """Do what the signal would have done to the process, had it not come while the job's end was published."""
     if number == signal.SIGINT:
-        raise KeyboardInterrupt("" if is_published else "Prefect's server could not be told how the job ended.")
+        raise KeyboardInterrupt("" if is_published else "The end of the job could not be reported to Prefect's server.")
     os.kill(os.getpid(), number)
     raise TerminationSignal(number)
 
@@ -196,7 +196,7 @@ def _end_later(session: Session) -> None:
                 return _settle(client, session)
         except Exception as error:
             _log.warning(
-                "Prefect could not be told the end of job %s, which is tried again: %s",
+                "The end of job %s could not be reported to Prefect's server, and is reported again later: %s",
                 session.run.id,
                 one_line(str(error)),
             )
@@ -219,7 +219,7 @@ def _settle(client: SyncPrefectClient, session: Session) -> None:
     if kind is not None and put_published_end(client, run, kind, session):
         job_ended(run.id, follow_up, show_places, lease=session.lease)
         return
-    put(client, run.id, Crashed(message="Prefect could not be told how the job ended."))
+    put(client, run.id, Crashed(message="The end of the job could not be reported to Prefect's server."))
     job_crashed(client, run.id)
     if kind is not None:
         keep_settled(client, run.id, kind, session)

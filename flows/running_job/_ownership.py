@@ -45,6 +45,7 @@ from prefect_collect.runs.lease import LEASE_SECONDS, is_fresh
 from prefect_collect.runs.names import TAG
 from prefect_collect.runs.queries import history
 from prefect_collect.runs.server_clock import server_now, set_clock
+from prefect_collect.runs.session import TAKEN_OVER
 from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.runs.states import put
 from prefect_collect.runs.turn import PLACE, in_infrastructure, leave_queue
@@ -232,4 +233,4 @@ def require_wanted(client: SyncPrefectClient, run: FlowRun, states: list[State[A
     if not is_ours(run):
         if running and states[-2].is_final():
             put(client, run.id, states[-2])
-        raise Abort("This process was taken for lost, and the job is another one's by now.")
+        raise Abort(TAKEN_OVER.message)

@@ -27,7 +27,7 @@ from prefect_collect.connectors.containers.ids import (
     span_id,
     span_of,
 )
-from prefect_collect.connectors.containers.judging import name_hash, told_apart
+from prefect_collect.connectors.containers.judging import conflicts, name_hash
 from prefect_collect.connectors.containers.tree import FileTree
 from prefect_collect.connectors.containers.unpacked import Unpacked
 from prefect_collect.errors import SourceError
@@ -151,9 +151,9 @@ def test_places_beyond_every_file() -> None:
     """A place and a size whose sum has more than 64 bits are compared, too."""
     far = ZipEntry("a", b"a", 0, 0, 0, 0, 9, 9, (1 << 64) - 2, 0, 1)
     near = ZipEntry("b", b"b", 0, 0, 0, 0, 9, 9, 0, 0, 2)
-    assert told_apart(iter([near, far])) == (set(), set())
-    assert told_apart(iter([])) == (set(), set())
-    assert told_apart(iter([near, near])) == ({name_hash(near)}, {2})
+    assert conflicts(iter([near, far])) == (set(), set())
+    assert conflicts(iter([])) == (set(), set())
+    assert conflicts(iter([near, near])) == ({name_hash(near)}, {2})
 
 
 def test_many_entries(tmp_path: Path) -> None:

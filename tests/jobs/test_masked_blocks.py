@@ -51,7 +51,7 @@ def test_what_is_wrong_is_named() -> None:
         Needy.model_validate({"more": "hush", "inner": 5})
     said = unreadable(caught.value)
     assert said.startswith(
-        "The block cannot be read; correct its fields in Prefect, or save it anew: token is missing; "
+        "The block cannot be read; correct its fields in Prefect, or save it again: token is missing; "
     )
     assert "more is not valid: Input should be a valid dictionary; inner is not valid: " in said
     assert not any(word in said for word in ("hush", "http", "\n", "\\n", "input_value"))

@@ -53,7 +53,7 @@ def jobs(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List the jobs, the newest first; those that were deleted in Prefect, but not their evidence, at the end."""
+    """List the jobs, newest first; last those that were deleted in Prefect while their evidence is still there."""
     from prefect_collect.cli._show import show_jobs
 
     statuses = {each.value for each in status or ()}

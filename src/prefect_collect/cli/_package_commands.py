@@ -113,7 +113,7 @@ def sign(
     ] = None,
     json: JsonOption = False,
 ) -> int:
-    """Verify a package, and sign its fingerprint: PACKAGE.sig; or have it stamped with the time: PACKAGE.tsr."""
+    """Verify a package, and sign its fingerprint (PACKAGE.sig) or have it stamped with the time (PACKAGE.tsr)."""
     from prefect_collect.cli._signing import sign_package
 
     return sign_package(package, key, timestamp, to, passphrase_from=passphrase_from, json=json)

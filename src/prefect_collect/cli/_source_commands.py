@@ -36,7 +36,7 @@ def look_at(source: SourceArgument, options: CollectionOptions, json: JsonOption
 def estimate(
     source: SourceArgument, options: CollectionOptions, store: StoreOption = None, json: JsonOption = False
 ) -> int:
-    """List a source, and say how many items and bytes a collection takes, and how long by earlier jobs."""
+    """List a source, and say how many items and bytes a collection takes, and how long, judged by earlier jobs."""
     from prefect_collect.cli._estimate import estimate_source
 
     return estimate_source(source, options, store, json=json)

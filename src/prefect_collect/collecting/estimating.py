@@ -80,7 +80,7 @@ def estimate_collection(
         source: The source.
         query: The collection's query.
         described: The source as `JobRecord.source` describes it: its type and location.
-        store: The staging store, whose earlier jobs of the source tell the time.
+        store: The staging store, whose earlier jobs of the source give the time.
         progress: Is called now and then with the number of items listed so far.
 
     Raises:
@@ -89,7 +89,7 @@ def estimate_collection(
         StoreError: The staging store cannot be listed.
     """
     counted = Counted()
-    for listed in query.select(_told(proven(source, query), progress)):
+    for listed in query.select(_with_progress(proven(source, query), progress)):
         counted.add(listed)
     return expected(counted, store, described)
 
@@ -110,7 +110,7 @@ def expected(counted: Counted, store: Store, described: Mapping[str, Any]) -> Es
     )
 
 
-def _told(listing: Iterable[Listed], progress: Callable[[int], object]) -> Iterator[Listed]:
+def _with_progress(listing: Iterable[Listed], progress: Callable[[int], object]) -> Iterator[Listed]:
     for number, listed in enumerate(listing, 1):
         if number % _EVERY == 0:
             progress(number)

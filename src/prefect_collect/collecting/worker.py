@@ -31,7 +31,7 @@ from prefect_collect.threads.progress import Progress
 from prefect_collect.threads.server_pauses import PAUSES, Pause
 from prefect_collect.threads.stop import Stop
 
-_TELL_EVERY: Final = 0.25
+_REPORT_EVERY: Final = 0.25
 """Seconds between two messages of a shard's progress."""
 
 
@@ -116,7 +116,7 @@ class _Worker:
         self.connection = connection
         self.work: ShardWork = pickle.loads(start.work)
         self.stop = Stop()
-        self.told: list[Failure] = []
+        self.reasons: list[Failure] = []
         self._sending = threading.Lock()
         PAUSES.processes = self.work.workers
         PAUSES.join(self)
@@ -126,19 +126,19 @@ class _Worker:
     def take(self, message: Collect | Failure | Pause) -> None:
         """Begin a shard, stop, or keep a pause that another process was asked for."""
         if isinstance(message, Pause):
-            PAUSES.tell(message, self)
+            PAUSES.announce(message, self)
             return
         if isinstance(message, Failure):
-            self.told.append(message)
+            self.reasons.append(message)
             self.stop.set(message)
             return
         self.stop = Stop()
-        for why in self.told:
+        for why in self.reasons:
             self.stop.set(why)
         in_background(self._run, message, self.stop, name="shard")
 
     def paused(self, pause: Pause) -> None:
-        """Tell the attempt's process of a pause that this one was asked for."""
+        """Send the attempt's process a pause that this one was asked for."""
         with suppress(OSError):  # it has died, which the main thread finds out
             self._send(pause)
 
@@ -147,14 +147,14 @@ class _Worker:
             self.connection.send(message)
 
     def _run(self, asked: Collect, stop: Stop) -> None:
-        """Collect a shard, and tell its progress and its end."""
+        """Collect a shard, and send its progress and its end."""
         try:
             self._send(self._ended(asked, stop))
         except BaseException:  # the attempt's process would wait for ever; so it learns at once that this one is lost
             os._exit(1)
 
     def _ended(self, asked: Collect, stop: Stop) -> Ended:
-        work, progress, told = self.work, Progress(), Counts()
+        work, progress, sent = self.work, Progress(), Counts()
         policy = replace(work.policy, run=asked.run)
         try:
             shard = in_background(
@@ -162,14 +162,14 @@ class _Worker:
             )
         except RuntimeError as error:  # the system's limit of threads is reached
             return Ended(None, error)
-        while not wait([shard], timeout=_TELL_EVERY).done:
+        while not wait([shard], timeout=_REPORT_EVERY).done:
             done = Counts(
                 succeeded=progress.succeeded, failed=progress.failed, skipped=progress.skipped, bytes=progress.bytes,
                 elsewhere=progress.elsewhere,
             )  # fmt: skip
-            if done != told:
+            if done != sent:
                 self._send(done)
-                told = done
+                sent = done
         raised = shard.exception()
         return Ended(None, _sendable(raised)) if raised is not None else Ended(shard.result(), None)
 

@@ -33,7 +33,7 @@ _RUNS: Final = 3
 """How often a shard is run whose worker dies; then its items are not attempted."""
 
 _LOOK: Final = 0.2
-"""Seconds within which a worker is told that the attempt stops."""
+"""Seconds within which a worker learns that the attempt stops."""
 
 _ENDING: Final = 5.0
 """Seconds in which an idle worker may end by itself."""
@@ -122,16 +122,16 @@ class WorkerProcesses:
             worker = self._idle.pop() if self._idle else None
         if worker is None:
             worker = self._started()
-        told = Counts()
+        counted = Counts()
         try:
             worker.send(asked)
             while True:
                 answer = worker.answer(self._shared)
                 if isinstance(answer, Ended):
                     break
-                told = self._counted(answer, told)
+                counted = self._counted(answer, counted)
         except (EOFError, OSError) as error:
-            self._counted(Counts(), told)
+            self._counted(Counts(), counted)
             raise WorkerLost(f"process {worker.pid}: {worker.end()}") from error
         except BaseException:
             worker.say_end()
@@ -140,9 +140,9 @@ class WorkerProcesses:
         with self._lock:
             self._idle.append(worker)
         if answer.error is not None or answer.counts is None:
-            self._counted(Counts(), told)
+            self._counted(Counts(), counted)
             raise answer.error or RuntimeError("A worker process answered with nothing.")
-        self._counted(answer.counts, told)
+        self._counted(answer.counts, counted)
         return answer.counts
 
     def _started(self) -> _Worker:
@@ -209,7 +209,7 @@ class _Worker:
                 received: Counts | Ended | Pause = self._connection.recv()
                 if not isinstance(received, Pause):
                     return received
-                PAUSES.tell(received, self)
+                PAUSES.announce(received, self)
             if monotonic() > self._killed_at:
                 self._process.kill()
                 raise TimeoutError

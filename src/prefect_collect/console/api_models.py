@@ -48,7 +48,7 @@ class ErrorInJob(BaseModel):
     """The items that have an outcome with one error code."""
 
     outcome: str = Field(
-        description='"failed", "skipped" or "not attempted"; empty if an earlier version did not tell them apart.'
+        description='"failed", "skipped" or "not attempted"; empty in jobs of versions that recorded no outcome.'
     )
     code: str
     items: int = Field(description="0 if only the job as a whole has the code.")

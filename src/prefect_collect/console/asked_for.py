@@ -39,8 +39,8 @@ def asked_for(record: JobRecord) -> tuple[tuple[str, str], ...]:
     location = str(record.source.get("location") or "")
     rows = [("Location of the source", location)] if location else []
     settings = {f"source: {name}": value for name, value in record.source_settings.items()}
-    told = [(name.replace("_", " ").capitalize(), _setting(value)) for name, value in settings.items()]
-    return (*rows, *told, *_rows(record.query), *_rows(record.options))
+    of_source = [(name.replace("_", " ").capitalize(), _setting(value)) for name, value in settings.items()]
+    return (*rows, *of_source, *_rows(record.query), *_rows(record.options))
 
 
 def _setting(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 The first look reads all runs. A later one reads those that have not ended, and those that ended since; the others
 cannot have changed, but for a run that was deleted, or whose name or labels a user has changed in Prefect: those are
-found when all runs are read anew, which takes at most a fiftieth of the time. The progress of the jobs that run now
+found when all runs are read again, which takes at most a fiftieth of the time. The progress of the jobs that run now
 is part of each look; the lifecycles of the saved sources are read every 10 s.
 """
 
@@ -44,7 +44,7 @@ PATIENCE: Final = 0.5
 """Seconds for which a request waits for a look; then it takes what was found so far."""
 
 _SHARE: Final = 50
-"""All runs are read anew after this many times the time that it took last."""
+"""All runs are read again after this many times the time that it took last."""
 
 LIFECYCLES_EVERY: Final = 10.0
 """Seconds between two looks at the lifecycles of the sources, unless one was changed here."""

@@ -35,7 +35,7 @@ MOST_ENTRIES: Final = 200
 
 _MOST_LOGS: Final = 100
 _LOGS: Final[Recent[tuple[str, str], tuple[custody_log.Entry, ...]]] = Recent(_MOST_LOGS)
-"""The custody logs that were shown last: each look at an item is an entry, and a sheet is read anew every 2 s."""
+"""The custody logs that were shown last: each look at an item is an entry, and a sheet is read again every 2 s."""
 
 _LOCK: Final = threading.Lock()
 
@@ -45,7 +45,7 @@ class ErrorGroup:
     """The items that have an outcome with one error code.
 
     Attributes:
-        outcome: "failed", "skipped" or "not attempted"; "" if an earlier version did not tell them apart.
+        outcome: "failed", "skipped" or "not attempted"; "" in jobs of versions that recorded no outcome.
         code: The code.
         items: The number of items; 0 if only the job as a whole has the code.
         meaning: What the code means.

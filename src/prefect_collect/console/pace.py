@@ -34,7 +34,7 @@ class Pace:
     def pause(self) -> float:
         """Count a request, and return the seconds after which its page may ask again, at least `LOOK_EVERY`.
 
-        A page that was told to wait for n seconds asks once in n seconds. So the pauses of the requests of the last
+        A page that has to wait for n seconds asks once in n seconds. So the pauses of the requests of the last
         seconds, added up and divided by those seconds, are the number of pages that ask.
         """
         now = self._clock()

@@ -18,7 +18,7 @@ def deleted_routes(deleted: DeletedIndex, index: JobIndex, pages: Pages, evidenc
     def shown(request: Request, message: str = "") -> Response:
         found, rows = deleted.found(), index.rows()
         for job in found.jobs:
-            if job.job_id in rows:  # the index sees that a run was deleted only when it reads all runs anew
+            if job.job_id in rows:  # the index sees that a run was deleted only when it reads all runs again
                 index.expire(job.job_id)
         return pages.answer(request, "_deleted.html", table=deleted_table(found), message=message)
 

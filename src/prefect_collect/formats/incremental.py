@@ -1,4 +1,4 @@
-"""What an incremental collection cannot be exported as, told before anything is collected."""
+"""What an incremental collection cannot be exported as; refused before anything is collected."""
 
 from __future__ import annotations
 

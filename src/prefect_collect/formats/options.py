@@ -47,7 +47,7 @@ class FormatOptions:
         Args:
             present: The fields that the export has, as JSON values.
             format: The format, of those that take the options.
-            changed: The fields that are given anew.
+            changed: The fields that are given again.
         """
         return {**present}
 

@@ -96,7 +96,7 @@ FORMATS: Final[Mapping[Format, FormatFacts]] = {
     ),
     "bagit-group": FormatFacts(
         "A group of bags",
-        "bags of at most a size each, as ZIP or TAR files, in one folder with one list over all",
+        "bags of limited size, as ZIP or TAR files, in one folder with one list over all",
         description="group.json",
         is_folder=True,
         options=_OF_BAGS,

@@ -52,7 +52,7 @@ _REASONS: Final = {
     Origin.HERE: "Its run was deleted in Prefect.",
     Origin.ELSEWHERE: (
         "Not known to this Prefect server: it was made through another one, where its run may still be, or before the "
-        "database of this one was made anew."
+        "database of this one was recreated."
     ),
     Origin.UNRECORDED: (
         "Not known to this Prefect server: its run was deleted, or is on another server. Its folder does not record "

@@ -234,8 +234,8 @@ class TaskResult:
     def code_counts(self) -> list[CodeCount]:
         """What did not succeed: the job as a whole first, then failed, not attempted and skipped items."""
         of_items = counts_by_outcome(self.outcomes)
-        told_apart = {one.code for one in of_items}
-        rest = [(code, items) for code, items in self.codes.items() if code not in told_apart]
+        with_outcome = {one.code for one in of_items}
+        rest = [(code, items) for code, items in self.codes.items() if code not in with_outcome]
         return [*(CodeCount("" if items else "failed", code, items) for code, items in rest), *of_items]
 
     @property

@@ -83,4 +83,4 @@ def unreadable(error: Exception) -> str:
     else:
         why = str(error) or type(error).__name__
     why = one_line(" ".join(why.split()))[:_LONGEST]
-    return f"The block cannot be read; correct its fields in Prefect, or save it anew: {why}"
+    return f"The block cannot be read; correct its fields in Prefect, or save it again: {why}"

@@ -1,4 +1,4 @@
-"""The format ``bagit-group``: bags (RFC 8493) of at most a size each, in a folder with lists over all."""
+"""The format ``bagit-group``: bags (RFC 8493) of limited size, in a folder with lists over all."""
 
 from __future__ import annotations
 

@@ -76,10 +76,10 @@ def _objects(index: FileIndex) -> Iterator[str]:
 def _account(index: FileIndex, objects: Set[str], problems: Problems, warnings: Problems) -> None:
     """Add what belongs to no object: each highest folder without objects once, and single files."""
     above = {parent for folder in objects for parent in _folders_of(folder)} - objects
-    told: set[str] = set()
+    reported: set[str] = set()
     for name, _ in index.sizes():
         place = next((folder for folder in _folders_of(name) if folder not in above), name)
-        if place in objects or place in above or place in told or place == _EXTENSIONS:
+        if place in objects or place in above or place in reported or place == _EXTENSIONS:
             continue
         if place == _UNFINISHED:
             warnings.add(place, "it has files that an export did not finish, or is writing")
@@ -89,7 +89,7 @@ def _account(index: FileIndex, objects: Set[str], problems: Problems, warnings: 
             problems.add(place, "it is in a folder above objects, where OCFL allows no files; it was not verified")
         elif place not in (ROOT, LAYOUT) and not _KNOWN.fullmatch(place):
             warnings.add(place, "it belongs to no object, and was not verified")
-        told.add(place)
+        reported.add(place)
 
 
 def _folders_of(name: str) -> Iterator[str]:

@@ -37,7 +37,7 @@ _log = get_logger("prefect_collect")
 def trying_once() -> SettingsContext:
     """Return a context in which Prefect's clients do not repeat a request that fails.
 
-    `temporary_settings` would read and check all of Prefect's settings anew (3.8), for each job.
+    `temporary_settings` would read and check all of Prefect's settings again (3.8), for each job.
     """
     present = get_settings_context()
     client = present.settings.client.model_copy(update={"max_retries": 0})

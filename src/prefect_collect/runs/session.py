@@ -49,7 +49,7 @@ _PATIENCE: Final = 10.0
 
 SHUT_DOWN: Final = Failure("worker_lost", "The worker was shut down before it came to this item.")
 LOST_SLOT: Final = Failure("worker_lost", "Prefect's server was out of reach for so long that another job took over.")
-TAKEN_OVER: Final = Failure("worker_lost", "This process was taken for lost, and the job is another one's by now.")
+TAKEN_OVER: Final = Failure("worker_lost", "This process counted as lost, and another process has taken the job over.")
 """Why the work stops: the job is queued again; the job ends as its result says; another process ends the job."""
 
 _CANCELED_STATES: Final = ("CANCELLING", "CANCELLED")
@@ -247,8 +247,8 @@ class Session:
     def _retake(self, client: SyncPrefectClient, queue: SourceQueue) -> None:
         """Take the slot again after the server has lost its lease, which ran out, or was lost at a restart.
 
-        A restarted server keeps its leases only if it is told to (`server.concurrency.lease_storage`), but the count
-        of taken slots always: then the slot is still this job's, and is given back without the lease.
+        A restarted server keeps its leases only if `server.concurrency.lease_storage` says so, but the count of taken
+        slots always: then the slot is still this job's, and is given back without the lease.
         """
         lease = queue.take(client, self.run.id)
         if lease is not None:

@@ -29,7 +29,7 @@ _IN_ONE_REQUEST: Final = 1 << 20
 _CHECKED_AT_ONCE: Final = 8 << 20  # what the library sends with its condition in one request
 _SESSIONS: Final = 3
 _SESSION_SECONDS: Final = 13.0
-"""How long an upload that was begun is tried to go on before it begins anew: its answer may be lost for ever."""
+"""How long an upload that was begun is tried to go on before it begins again: its answer may be lost for ever."""
 
 _LISTED: Final = "kind,nextPageToken,prefixes,items(name,size,generation)"
 _CHECKSUM: Final = anycrc.Model("CRC32C")

@@ -64,7 +64,7 @@ def status_of(error: Exception) -> int:
 
 
 def is_lost_session(error: Exception) -> bool:
-    """Return whether the server no longer knows an upload that was begun, which then has to begin anew."""
+    """Return whether the server no longer knows an upload that was begun, which then has to begin again."""
     request = getattr(getattr(error, "response", None), "request", None)
     return status_of(error) in (404, 410) and "upload_id=" in str(getattr(request, "url", ""))
 

@@ -51,12 +51,12 @@ def undisturbed() -> Iterator[None]:
 class _Popen(popen_forkserver.Popen):
     def _launch(self, process_obj: BaseProcess) -> None:
         """Do what the base class does, but leave out the user's script."""
-        told = {key: value for key, value in spawn.get_preparation_data(process_obj.name).items()
+        preparation = {key: value for key, value in spawn.get_preparation_data(process_obj.name).items()
                 if key not in _OF_THE_SCRIPT}  # fmt: skip
         data = io.BytesIO()
         context.set_spawning_popen(self)
         try:
-            reduction.dump(told, data)
+            reduction.dump(preparation, data)
             reduction.dump(process_obj, data)
         finally:
             context.set_spawning_popen(None)

@@ -1,7 +1,7 @@
 """The pauses that servers ask for, which all processes that collect from one source keep.
 
-What limits the requests to a server in a process joins by the server's name. It tells of each pause that it was asked
-for, and is told of those of the others, in this process and in those that are connected to it: the socket between a
+Whatever limits the requests to a server in a process joins under the server's name. It announces each pause that it was
+asked for, and receives those of the others, in this process and in the processes connected to it: the socket between a
 job's process and each of its workers carries them (`collecting.worker_processes`, `collecting.worker`).
 """
 
@@ -46,27 +46,29 @@ class ServerPauses:
     def __init__(self) -> None:
         self.processes = 1
         self._lock = threading.Lock()
-        self._told: WeakKeyDictionary[Pausing, str] = WeakKeyDictionary()
+        self._receivers: WeakKeyDictionary[Pausing, str] = WeakKeyDictionary()
         self._last: dict[str, Pause] = {}
 
     def join(self, pausing: Pausing, server: str = "") -> None:
-        """Tell of this server's pauses ("": of all) as long as `pausing` is there, and now of those under way."""
+        """Pass the server's pauses ("": all pauses) to `pausing` as long as it exists, first those under way."""
         with self._lock:
-            self._told[pausing] = server
+            self._receivers[pausing] = server
             known = [pause for pause in self._last.values() if server in ("", pause.server)]
         for pause in known:
             if pause.until > monotonic():
                 pausing.paused(pause)
 
-    def tell(self, pause: Pause, teller: Pausing) -> None:
-        """Tell all others than `teller` of a pause."""
+    def announce(self, pause: Pause, sender: Pausing) -> None:
+        """Pass a pause to all receivers but `sender`."""
         with self._lock:
             now = monotonic()
             self._last = {name: last for name, last in self._last.items() if last.until > now}
             if pause.server not in self._last or self._last[pause.server].until < pause.until:
                 self._last[pause.server] = pause
-            told = [one for one, server in self._told.items() if one is not teller and server in ("", pause.server)]
-        for one in told:
+            others = [
+                one for one, server in self._receivers.items() if one is not sender and server in ("", pause.server)
+            ]
+        for one in others:
             one.paused(pause)
 
 

@@ -34,7 +34,7 @@ class Window:
         self.begin()
 
     def begin(self) -> None:
-        """Begin to read: the size found before is kept, and it is measured anew whether more are faster."""
+        """Begin to read: the size found before is kept, and it is measured again whether more are faster."""
         self._is_settled = self.size >= self.most
         self._rate_before = 0.0
         self._skip()

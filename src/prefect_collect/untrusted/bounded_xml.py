@@ -11,7 +11,7 @@ from typing import Final
 from xml.parsers import expat
 
 LONGEST_TAG: Final = 4 << 20
-"""The most bytes of a tag (with its attributes), or of a comment: expat holds it, and reads it anew with each piece."""
+"""The most bytes of a tag (with its attributes), or of a comment: expat reads it again with each piece."""
 
 
 class XmlReader:

@@ -88,7 +88,7 @@ def test_sources_are_listed_without_their_secrets(tmp_path: Path) -> None:
     with get_client(sync_client=True) as client:
         client.update_block_document(broken, BlockDocumentUpdate(data={"root": [1]}, merge_existing_data=True))
     [problem] = [one.problem for one in jobs.list_sources() if one.id == broken]
-    assert problem.startswith("The block cannot be read; correct its fields in Prefect, or save it anew: root ")
+    assert problem.startswith("The block cannot be read; correct its fields in Prefect, or save it again: root ")
     assert not any(word in problem for word in ("pydantic", "\\n", "http"))
 
 

@@ -202,7 +202,7 @@ def test_an_interrupt_while_the_server_is_away(
             proxy.down()
             threading.Thread(target=interrupting, daemon=True).start()
 
-        with before_the_end(away, told=told) as met, pytest.raises(KeyboardInterrupt, match="could not be told"):
+        with before_the_end(away, told=told) as met, pytest.raises(KeyboardInterrupt, match="could not be reported"):
             run()
         assert "is left to the next job, or the recovery" in caplog.text
         proxy.up()

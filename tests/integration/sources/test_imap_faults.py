@@ -153,7 +153,7 @@ def test_a_folder_that_was_made_anew(mailbox: Mailbox) -> None:
         assert isinstance(got, SourceError)
         assert got.code == "not_found"
         assert "its UIDVALIDITY was 7 and is" in str(got)
-    with pytest.raises(SourceError, match="made anew"), source.open(old[0]):
+    with pytest.raises(SourceError, match="recreated"), source.open(old[0]):
         pass
 
 

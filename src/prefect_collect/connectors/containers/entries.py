@@ -21,7 +21,7 @@ from prefect_collect.archive.zip_directory import ZipEntry, find_directory, read
 from prefect_collect.codes import Failure
 from prefect_collect.connectors.containers import ids
 from prefect_collect.connectors.containers.files import WINDOW, Archive
-from prefect_collect.connectors.containers.judging import STORED, failure_of, name_hash, told_apart
+from prefect_collect.connectors.containers.judging import STORED, conflicts, failure_of, name_hash
 from prefect_collect.connectors.containers.unpacked import Unpacked
 from prefect_collect.errors import SourceError, TransientSourceError
 from prefect_collect.sources import Content, Item
@@ -220,7 +220,7 @@ def entries(archive: Archive, inside: str = "") -> Iterator[Entry | Item]:
     problems = Problems()
     try:
         directory = find_directory(archive, problems)
-        doubled, overlapping = told_apart(read_entries(archive, directory, Problems()))
+        doubled, overlapping = conflicts(read_entries(archive, directory, Problems()))
         for entry in read_entries(archive, directory, problems):
             if entry.name.endswith("/") and not entry.size:
                 continue

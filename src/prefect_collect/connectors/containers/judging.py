@@ -26,7 +26,7 @@ _LARGE: Final = 1 << 30
 """An entry that unpacks to more than 1 GiB, and to over 250 times its packed size, is no file that was exported."""
 
 
-def told_apart(listed: Iterator[ZipEntry]) -> tuple[set[int], set[int]]:
+def conflicts(listed: Iterator[ZipEntry]) -> tuple[set[int], set[int]]:
     """Return the hashes of the names that several entries have, and the records of entries whose bytes overlap."""
     rows = array("Q")
     for entry in listed:

@@ -68,7 +68,7 @@ class FileTree:
             return found
 
     def forget(self) -> None:
-        """Look at every file anew, as some may have changed."""
+        """Look at every file again, as some may have changed."""
         with self._lock:
             self._entries.clear()
             self._directories.clear()

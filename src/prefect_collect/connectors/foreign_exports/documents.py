@@ -39,7 +39,7 @@ class Missing:
     """What a list names and the export does not hold.
 
     Attributes:
-        id: By what it is found again in the lists, when these are read anew.
+        id: By what it is found again in the lists, when these are read again.
         name: The name of its file, or what it is called.
         message: The id of the message that it is; "" if it is not a message.
         source: The path of the list that names it.

@@ -23,7 +23,7 @@ from prefect_collect.sources import Content, Item, Listed, ListingEnd
 from prefect_collect.sources.query import Query
 
 _STALE: Final = 5.0
-"""Seconds without a question of a retry after which the next one looks anew; more if looking took longer."""
+"""Seconds without a question of a retry after which the next one looks again; more if looking took longer."""
 
 _NO_LIST: Final = (
     "The export has no list of what it should hold, and no checksums: what was collected was not compared with any."
@@ -101,13 +101,13 @@ class Export:
 
     def relist(self, item: Item) -> Iterator[Listed]:
         """Yield an item as it is now, for a retry; of what was missing, or in a file that failed, what is there now."""
-        lists = self._known(anew=True, all_seen=needs_all(item.id))
+        lists = self._known(again=True, all_seen=needs_all(item.id))
         yield from Retry(self._walk, lists, self._given).relist(item)
 
-    def _known(self, *, anew: bool = False, all_seen: bool = False) -> Lists:
-        """Return what the lists say; they are read once by each process, and anew for each retry."""
+    def _known(self, *, again: bool = False, all_seen: bool = False) -> Lists:
+        """Return what the lists say; they are read once by each process, and again for each retry."""
         with self._lock:
-            if anew and time.monotonic() - self._asked > max(_STALE, self._took):
+            if again and time.monotonic() - self._asked > max(_STALE, self._took):
                 self._lists = None
                 self.tree.forget()
             lists = self._lists
@@ -118,7 +118,7 @@ class Export:
                     self._walk.see_all(lists)
                     self._has_seen_all = True
                 self._took = time.monotonic() - begun
-            if anew:
+            if again:
                 self._asked = time.monotonic()
             return lists
 

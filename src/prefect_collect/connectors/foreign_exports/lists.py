@@ -36,7 +36,7 @@ CREATE INDEX messages_by_key ON messages (key);
 CREATE TABLE binding (list INTEGER PRIMARY KEY);
 CREATE TABLE reports (id TEXT, item TEXT, code TEXT, message TEXT, list INTEGER);
 CREATE INDEX reports_by_id ON reports (id);
-CREATE TABLE told (kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key));
+CREATE TABLE facts (kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key));
 CREATE TABLE checksums (
     id TEXT, list INTEGER, key TEXT, back TEXT, algorithm TEXT, digest TEXT, seen INTEGER, item TEXT
 );
@@ -136,14 +136,14 @@ class Lists:
         for kept, code, message in self._rows(query, values):
             yield replace(_item(kept), failure=Failure(code, message))
 
-    def tell(self, kind: str, key: str, value: str) -> None:
+    def keep_fact(self, kind: str, key: str, value: str) -> None:
         """Keep something that a list says, such as a user's name."""
         with self._lock:
-            self._database.execute("INSERT OR REPLACE INTO told VALUES (?, ?, ?)", [kind, key, value])
+            self._database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", [kind, key, value])
 
-    def told(self, kind: str, key: str) -> str:
-        """Return what `tell` kept; "" if nothing."""
-        found = self._first("SELECT value FROM told WHERE kind = ? AND key = ?", [kind, key])
+    def fact(self, kind: str, key: str) -> str:
+        """Return what `keep_fact` kept; "" if nothing."""
+        found = self._first("SELECT value FROM facts WHERE kind = ? AND key = ?", [kind, key])
         return "" if found is None else str(found[0])
 
     def saw_file(self, path: str, item: Item | None = None, *, holds_messages: bool = False) -> None:

@@ -93,7 +93,9 @@ class Retry:
         known = next(self.lists.reports(id_=item.id), None)
         if known is not None:
             return known
-        why = "The exporting system could not export it. Its list does not name it now: a new job lists the export anew"
+        why = (
+            "The exporting system could not export it. Its list does not name it now: a new job lists the export again"
+        )
         return replace(item, failure=Failure("not_exported", f"{why}. [{item.path}]"))
 
     def _list_again(self, item: Item) -> Iterator[Listed]:
@@ -151,7 +153,7 @@ class Retry:
         if is_any:
             yield ListingEnd("the files of the export were looked through for it")
         else:
-            why = f"It was looked for anew: {else_}"
+            why = f"It was looked for again: {else_}"
             yield replace(item, skipped=Failure("looked_into", f"{why}. [{item.path.rstrip('/')}]"))
 
     def _file(self, file_id: str, path: str) -> Archive:

@@ -39,7 +39,7 @@ def _read_list(file: File, lists: Lists) -> Reports | None:
     name = base_name(file.item.path)
     if name in _USERS:
         for user in elements(file.stream()):
-            lists.tell("user", _text(user.get("id")), _name_of(user))
+            lists.keep_fact("user", _text(user.get("id")), _name_of(user))
         return iter(())
     if (kind := _CONVERSATIONS.get(name)) is not None:
         lists.add(_conversations(file, kind, lists), file.item.path)
@@ -52,7 +52,7 @@ def _conversations(file: File, kind: str, lists: Lists) -> Iterator[Document]:
         folder = _text(one.get("name")) or _text(one.get("id"))
         members = [_text(member) for member in _list(one.get("members"))]
         known = {"channel": folder, "channel_id": _text(one.get("id")), "kind": kind, "members": texts.few(members)}
-        lists.tell("conversation", folder, json.dumps(known))
+        lists.keep_fact("conversation", folder, json.dumps(known))
         yield Document(folder, (), (f"folder {folder}",), known)
 
 
@@ -115,8 +115,8 @@ def _describe(file: File, lists: Lists) -> dict[str, Any]:
     day = _DAY.fullmatch(file.item.path)
     if day is None:
         return {}
-    told = lists.told("conversation", day[1])
-    found: dict[str, Any] = json.loads(told) if told else {"channel": day[1]}
+    kept = lists.fact("conversation", day[1])
+    found: dict[str, Any] = json.loads(kept) if kept else {"channel": day[1]}
     people: dict[str, None] = {}
     times: list[float] = []
     count = links = 0
@@ -127,7 +127,7 @@ def _describe(file: File, lists: Lists) -> dict[str, Any]:
             people[user] = None
         if (at := _time(message.get("ts"))) is not None:
             times = [min([*times, at]), max([*times, at])]
-    named = (f"{name} ({user})" if (name := lists.told("user", user)) else user for user in people)
+    named = (f"{name} ({user})" if (name := lists.fact("user", user)) else user for user in people)
     found |= {"day": day[2], "messages": count, "participants": texts.few(named), "links": links}
     if times:
         found |= {"first": _iso(times[0]), "last": _iso(times[-1])}

@@ -21,7 +21,7 @@ T = TypeVar("T")
 class AskedAgain(Generic[T]):
     """The waiting requests: before the next of `waiting`, those that were put back by `again`.
 
-    It can be iterated anew after its end, for what was put back since; it is true while there is more.
+    It can be iterated again after its end, for what was put back since; it is true while there is more.
     """
 
     def __init__(self, waiting: Iterable[T]) -> None:

@@ -25,7 +25,7 @@ _MOST: Final = 4
 """The most messages of an exchange; NTLM has two, in Negotiate up to three."""
 
 _LOST: Final = 2
-"""How often a request may begin its exchange anew, as the server has closed the connection within it."""
+"""How often a request may begin its exchange again, as the server has closed the connection within it."""
 
 
 @dataclass(frozen=True)

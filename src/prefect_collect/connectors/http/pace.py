@@ -53,7 +53,7 @@ class Pace:
 
     def __init__(self, server: str = "") -> None:
         self._changed = threading.Condition()
-        self._server, self._told = server, 0.0
+        self._server, self._announced = server, 0.0
         self._not_before = self._pause = 0.0
         self._most = _NO_LIMIT
         self._under_way = self._listing = self._passed = 0
@@ -157,10 +157,11 @@ class Pace:
             pause = self._pause if stated is None else min(stated, LONGEST)
             self._not_before = max(self._not_before, now + pause)
             is_worth_it = (stated is None or stated <= LONGEST) and now - self._since < LONGEST
-            told = Pause(self._server, self._not_before, self._most) if self._not_before > self._told + _LOOK else None
-            self._told = self._not_before if told else self._told
-        if told and self._server:
-            PAUSES.tell(told, self)
+            is_longer = self._not_before > self._announced + _LOOK
+            longer = Pause(self._server, self._not_before, self._most) if is_longer else None
+            self._announced = self._not_before if longer else self._announced
+        if longer and self._server:
+            PAUSES.announce(longer, self)
         return is_worth_it
 
     def paused(self, pause: Pause) -> None:

@@ -33,7 +33,7 @@ _MOST: Final = 16
 """The most ranges of an item at once."""
 
 _STEP: Final = PIECE // 4
-"""The bytes after which the reader is told that more has arrived."""
+"""The reader is woken each time that so many more bytes have arrived."""
 
 _BUFFER: Final = 128 << 10
 _LOOK: Final = 0.2

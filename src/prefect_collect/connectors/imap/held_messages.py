@@ -51,13 +51,13 @@ class HeldMessages:
         return bool(now) and all(_marks(item) == _marks(held[uid]) for uid, item in now.items())
 
     def of_another_folder(self, place: str) -> str:
-        """Return the warning that the folder was made anew since it was collected; "" if it was not."""
+        """Return the warning that the folder was recreated since it was collected; "" if it was not."""
         beginning = f"{self._folder};UIDVALIDITY="
         before = {id_.removeprefix(beginning) for id_ in self._items.folders if id_.startswith(beginning)}
         if not before or str(self._validity) in before:
             return ""
         return (
-            f"The folder was made anew since it was collected: its UIDVALIDITY was {' and '.join(sorted(before))} and "
+            f"The folder was recreated since it was collected: its UIDVALIDITY was {' and '.join(sorted(before))} and "
             f"is {self._validity}, so its messages are new items. [{place}]"
         )
 

@@ -112,7 +112,7 @@ def _left_out(folder: Folder, sessions: Sessions, *, labels: bool) -> Item | Non
 
 
 class FolderListing:
-    """The listing of one folder: SEARCH gives the UIDs, FETCH describes them. A lost connection is made anew.
+    """The listing of one folder: SEARCH gives the UIDs, FETCH describes them. A lost connection is opened again.
 
     Messages that earlier jobs hold are not described again: under one UIDVALIDITY, a UID never means other bytes.
     """
@@ -162,7 +162,7 @@ class FolderListing:
     def _begin(self) -> array[int]:
         """Open the folder, and return the UIDs of its messages."""
         with self._sessions.session() as session:
-            self.validity = session.examine(self._folder.wire, anew=True).uidvalidity
+            self.validity = session.examine(self._folder.wire, again=True).uidvalidity
             return self._found(session)
 
     def _next(self, wanted: list[int]) -> dict[int, Item]:
@@ -174,7 +174,7 @@ class FolderListing:
         with self._sessions.session() as session:
             selected = session.examine(self._folder.wire)
             if selected.uidvalidity != self.validity:
-                what = f"The folder was made anew while it was listed: its UIDVALIDITY was {self.validity}"
+                what = f"The folder was recreated while it was listed: its UIDVALIDITY was {self.validity}"
                 raise source_error("enumeration_failed", f"{what} and is {selected.uidvalidity}", self.place)
             yield session
 

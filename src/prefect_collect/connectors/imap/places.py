@@ -46,7 +46,7 @@ def require_same(selected: Selected, place: Place, where: str) -> None:
     if selected.uidvalidity != place.uidvalidity:
         raise source_error(
             "not_found",
-            f"The folder was made anew: its UIDVALIDITY was {place.uidvalidity} and is {selected.uidvalidity}, so its "
+            f"The folder was recreated: its UIDVALIDITY was {place.uidvalidity} and is {selected.uidvalidity}, so its "
             "messages have new ids. Collect it with a new job",
             where,
         )

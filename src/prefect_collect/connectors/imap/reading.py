@@ -54,7 +54,7 @@ def _read_batches(session: Session, batches: Batches) -> Iterator[tuple[Item, Co
             continue
         first = batches.waiting[0]
         try:
-            selected = session.examine(first.folder, anew=first.folder != folder)
+            selected = session.examine(first.folder, again=first.folder != folder)
             folder = first.folder
             require_same(selected, Place(first.folder, first.validity, 0), f"{session.place}/{first.folder}")
         except SourceError as error:
@@ -166,11 +166,11 @@ def _attributes(session: Session, place: Place) -> dict[bytes, Any] | None:
     """Return what the server says of a message; None if it is gone.
 
     The command is not pipelined with the one for the body, as Dovecot may answer that first. A session that has opened
-    the folder before the message came is told of it by opening the folder anew.
+    the folder before the message came is told of it by opening the folder again.
     """
     found = _described(session, place.uid)
     if found is None:
-        session.examine(place.folder, anew=True)
+        session.examine(place.folder, again=True)
         found = _described(session, place.uid)
     return found
 

@@ -16,11 +16,11 @@ from prefect_collect.sources import Item, Listed, ListingEnd
 
 
 def message_again(sessions: Sessions, item: Item) -> Iterator[Item]:
-    """Yield a message as it is now; nothing if it is gone. Raise SourceError if its folder was made anew."""
+    """Yield a message as it is now; nothing if it is gone. Raise SourceError if its folder was recreated."""
     place = place_of(item)
     found: dict[bytes, Any] = {}
     with sessions.session() as session:
-        require_same(session.examine(place.folder, anew=True), place, f"{sessions.place}/{item.path}")
+        require_same(session.examine(place.folder, again=True), place, f"{sessions.place}/{item.path}")
         names = b" (UID RFC822.SIZE INTERNALDATE" + identity_of(session) + b")"
         try:
             for word, answer in session.answers(session.send(b"UID FETCH %d" % place.uid + names)):

@@ -118,9 +118,9 @@ class Session:
         """Run one command, and return its untagged answers, whose literals must not have been left unread."""
         return [*self.answers(self.send(*parts))]
 
-    def examine(self, name: str, *, anew: bool = False) -> Selected:
-        """Open a folder for reading, so that nothing in it can be changed; unless `anew`, it may be open already."""
-        if self.selected is not None and self.selected.name == name and not anew:
+    def examine(self, name: str, *, again: bool = False) -> Selected:
+        """Open a folder for reading, so that nothing in it can be changed; unless `again`, it may be open already."""
+        if self.selected is not None and self.selected.name == name and not again:
             return self.selected
         self.selected, self.exists = None, 0
         validity = 0

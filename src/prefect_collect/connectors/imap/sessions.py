@@ -144,7 +144,7 @@ class Sessions:
                 self._lengthen()
                 self._not_before = max(self._not_before, monotonic() + self._pause)
                 pause = Pause(self.place, self._not_before, self._most)
-            PAUSES.tell(pause, self)
+            PAUSES.announce(pause, self)
 
     def paused(self, pause: Pause) -> None:
         """Keep a pause that another process was asked for."""

@@ -147,4 +147,4 @@ def _hashed(pieces: Iterable[bytes | memoryview], sums: Any) -> Pieces:
 
 def _moved(code: str, item: Item) -> SourceError:
     what = "The file was changed: the message that was listed is not at this place any more"
-    return SourceError(f"{what}; a new job lists it anew. [{item.id}]", code=code)
+    return SourceError(f"{what}; a new job lists it again. [{item.id}]", code=code)

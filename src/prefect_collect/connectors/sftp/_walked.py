@@ -19,7 +19,7 @@ class Folder:
         above: The folder that it was found in.
         handle: The server's handle while it is open.
         under_way: READDIR requests without an answer.
-        seen: The names that came: after a lost connection the folder is read anew, and they come again.
+        seen: The names that came: after a lost connection the folder is read again, and they come again.
         batches: How many answers had names.
         is_ended: Whether the server said that there are no more names, or the folder was given up.
     """

@@ -33,7 +33,7 @@ from prefect_collect.threads.window import FIRST
 __all__ = ["Access", "Address", "Connection", "Secrets", "connect"]
 
 _TRIES: Final = 3
-"""How often a connection is made anew for the root's attributes: the one that was kept may have been closed."""
+"""How often a connection is made again for the root's attributes: the one that was kept may have been closed."""
 
 
 @dataclass(frozen=True, slots=True)

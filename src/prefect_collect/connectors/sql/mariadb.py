@@ -66,7 +66,7 @@ class MariadbSession(Session):
         self._engines: dict[str, str] = {}
 
     def begin(self, *, locks: bool) -> str:
-        """Begin the transaction with its snapshot; a table that is made anew after it gives an error, not its rows."""
+        """Begin the transaction with its snapshot; a table that is recreated after it gives an error, not its rows."""
         for name, value in _SETTINGS.items():
             self._ask(f"SET SESSION {name} = {value}")
         for name, value in _OPTIONAL.items():

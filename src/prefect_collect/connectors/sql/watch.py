@@ -68,7 +68,7 @@ def _watch() -> None:
 
 
 def _forget() -> None:
-    """Start anew in a fork, which has none of the threads of the process that it came from."""
+    """Start again in a fork, which has none of the threads of the process that it came from."""
     global _thread, _changed
     _busy.clear()
     _thread = None

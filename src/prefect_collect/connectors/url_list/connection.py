@@ -89,7 +89,7 @@ class Connection:
                 yield self._item(line.entry), line.entry
                 continue
             why = f"Line {line.number} of the list {line.wrong}. Correct it, then retry. [{self._access.place}]"
-            # Without an id: a retry reads the list anew, where the line may have become another one.
+            # Without an id: a retry reads the list again, where the line may have become another one.
             yield Item("", f"line {line.number}", failure=Failure("invalid_item", why)), None
 
     def _item(self, entry: Entry) -> Item:

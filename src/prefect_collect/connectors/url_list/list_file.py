@@ -53,7 +53,7 @@ class ListFile:
         self._places = np.frombuffer(places, np.uint64) if keys else np.zeros(0, np.uint64)
         self._numbers = np.frombuffer(numbers, np.uint64) if keys else np.zeros(0, np.uint64)
         self._sort()
-        self._tell_apart()
+        self._give_different_ids()
         self._lock = threading.Lock()
         self._paths: tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]] | None = None
         self.require_unchanged()
@@ -63,7 +63,7 @@ class ListFile:
         for line in self._parsed():
             entry = line.entry
             if entry is not None and not self._has(entry.id):
-                entry = self._told_apart(entry)
+                entry = self._as_listed(entry)
             first = None if entry is None else self._first_of(entry.id)
             if first is None or first == line.number:
                 yield line if entry is line.entry else replace(line, entry=entry)
@@ -73,7 +73,7 @@ class ListFile:
     def find(self, item_id: str) -> Entry | None:
         """Return the entry of an item; None if the list has none."""
         found = next((entry for _, entry in self._lines_of(item_id, item_id)), None)
-        if found is None and "#" in item_id:  # the other URLs, from which it had to be told apart, are gone
+        if found is None and "#" in item_id:  # the other URLs, from which its id had to differ, are gone
             found = next((entry for _, entry in self._lines_of(item_id.partition("#")[0], item_id)), None)
         return found
 
@@ -87,7 +87,7 @@ class ListFile:
         for row in _rows_of(keys, path):
             entry = self._entry_at(int(places[row]))
             if entry is not None and entry.path == path:
-                return self._told_apart(entry)
+                return self._as_listed(entry)
         return None
 
     def _by_path(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
@@ -100,7 +100,7 @@ class ListFile:
         rows = rows[np.argsort(rows[:, 0], kind="stable")]
         return rows[:, 0].copy(), rows[:, 1].copy()
 
-    def _told_apart(self, entry: Entry) -> Entry:
+    def _as_listed(self, entry: Entry) -> Entry:
         """Return an entry with the id that the list gives it."""
         return replace(entry, id=next(filter(self._has, entry.ids), entry.id))
 
@@ -113,8 +113,8 @@ class ListFile:
         order = np.argsort(self._keys, kind="stable")
         self._keys, self._places, self._numbers = self._keys[order], self._places[order], self._numbers[order]
 
-    def _tell_apart(self) -> None:
-        """Give lines with one id and different URLs other ids of theirs."""
+    def _give_different_ids(self) -> None:
+        """Give other ids to lines that have one id and different URLs."""
         for level in (1, 2):
             same = np.flatnonzero(self._keys[1:] == self._keys[:-1])
             keys = self._keys.copy()

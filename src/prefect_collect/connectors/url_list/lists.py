@@ -36,7 +36,7 @@ class Lists:
         self._since = 0.0
 
     def opened(self, *, fresh: bool = False) -> ListFile:
-        """Return the list; it is read anew for a listing, and if the file is another one now."""
+        """Return the list; it is read again for a listing, and if the file is another one now."""
         with self._lock:
             if self._list is None or fresh or self._is_old():
                 self._list = ListFile(self._received(), self._place)

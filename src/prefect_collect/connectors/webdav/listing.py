@@ -49,7 +49,7 @@ class Folder:
         path: Its path below the root, which ends in "/"; "" for the root.
         above: The folder that it was found in.
         prefix: The path of its URL, with which the addresses of what lies in it usually begin.
-        seen: The names that came: when the folder is read anew, they come again.
+        seen: The names that came: when the folder is read again, they come again.
         below: The folders in it.
         has_itself: Whether the answer described the folder itself, as it must.
         error: The failure that the answer states of the folder itself.
@@ -82,7 +82,7 @@ class Folder:
 
 
 def _way_to(first: Folder) -> Folder:
-    """Return the folder to begin with so that one that is listed anew is judged as in a listing of the root.
+    """Return the folder to begin with so that one that is listed again is judged as in a listing of the root.
 
     It is the folder itself unless a name occurs twice in its path, as in that of a folder that lies within itself: the
     folders above may be large.

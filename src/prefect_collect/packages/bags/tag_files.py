@@ -155,7 +155,7 @@ class TagFiles:
         if None in digests:
             item = batch.column("item_id")[digests.index(None)].as_py()
             raise PackageError(
-                f"The collection's manifest lacks the {name} of an item; collect it anew. [{one_line(item)}]"
+                f"The collection's manifest lacks the {name} of an item; collect it again. [{one_line(item)}]"
             )
         lines = [f"{digest}  {bag_encode(path)}\n" for digest, path in zip(digests, paths, strict=True) if path]
         self._manifests[name].write("".join(lines))

@@ -1,4 +1,4 @@
-"""The chain of custody documents of a package of any format: made when its lists are finished, and counted anew.
+"""The chain of custody documents of a package of any format: made when its lists are finished, and counted again.
 
 A builder of a format adds what `custody_documents` returns to its lists before it writes its seal.
 """

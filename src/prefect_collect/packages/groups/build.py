@@ -50,7 +50,7 @@ def build_group(given: PackageInput, place: PackagePlace, stop: Stop | None = No
     """Write the bags of the good items, and then the lists of the group, into the folder of its `place`.
 
     The seal is written last, and only then the marker is removed that names the job of its owner. Where the place
-    allows to replace, what an earlier attempt of that job left is built anew: a group with a fingerprint that it
+    allows to replace, what an earlier attempt of that job left is built again: a group with a fingerprint that it
     delivered, or a folder with its marker, if no other file is in it; a group that is identical to the new one is kept.
     Anything else is never touched.
 

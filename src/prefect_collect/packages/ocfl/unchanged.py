@@ -96,7 +96,7 @@ def _require_after(inventory: Inventory, spec: PackageSpec) -> None:
             raise PackageError(
                 f"The object has the version v{number} of a later collection ({message[:300]}; it ended at "
                 f"{said['created']}, and this one has items as they were at {own}), so a version of this one would put "
-                f"back what changed since; name another destination, or collect anew. [collection={spec.job_id}]"
+                f"back what changed since; name another destination, or collect again. [collection={spec.job_id}]"
             )
 
 
