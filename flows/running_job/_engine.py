@@ -29,6 +29,7 @@ from prefect.logging import get_logger
 from prefect.states import Crashed
 
 from prefect_collect.artifacts.job_page import show_places
+from prefect_collect.errors import JobInterrupted
 from prefect_collect.escaping import one_line
 from prefect_collect.flows.auto_exports import follow_up
 from prefect_collect.flows.recover_jobs import job_crashed
@@ -41,6 +42,7 @@ from prefect_collect.runs.refusals import prefect_error
 from prefect_collect.runs.server import SOON, Unreached, trying_once, wait_for_server
 from prefect_collect.runs.session import Session, release_session
 from prefect_collect.runs.states import put
+from prefect_collect.statuses import JobStatus
 from prefect_collect.threads.pool import in_background
 
 _AGAIN: Final = 15.0
@@ -60,7 +62,8 @@ def run_job(
     """Run a job flow in this process, and return its state, or its result, as Prefect's `run_flow` does.
 
     If the engine could not set the job's final state, but it was set afterwards, that state is returned. An error of
-    the engine is raised; KeyboardInterrupt if Ctrl-C ended the wait for a server that does not answer.
+    the engine is raised; JobInterrupted if Ctrl-C ended the process before the job's end was published, or came too
+    late to cancel the job.
 
     Args:
         flow: The job's flow.
@@ -73,7 +76,7 @@ def run_job(
     token = _begun.set(sessions)
     state: Any = None
     failure: BaseException | None = None
-    number = 0
+    number, made, is_told = 0, None, True
     try:
         # The engine, and all that the job asks Prefect for, use the one client that is made here.
         with SyncClientContext.get_or_create(), new_garbage_only():
@@ -86,17 +89,22 @@ def run_job(
     except Abort:
         if not any(session.ended for session in sessions):
             raise
-    except (KeyboardInterrupt, SystemExit, TerminationSignal):
+    except KeyboardInterrupt:
+        _wait_no_more(sessions)
+        number = signal.SIGINT
+    except (SystemExit, TerminationSignal):
         _wait_no_more(sessions)
         raise
     finally:
         _begun.reset(token)
         for session in sessions:
             if not _end_unpublished(session):
+                is_told = False
                 with suppress(RuntimeError):  # no more threads can be started: the recovery flow does it
                     in_background(_end_later, session, name="end later")
     for session in sessions:
-        number = number or session.interrupts.number
+        if session.interrupts.came_late or session.published is not JobStatus.CANCELED:
+            number = number or session.interrupts.number
         is_aborted = state is None and failure is None
         if session.ended is not None and (
             return_type == "state" or is_aborted or _is_aftermath(session, state, failure)
@@ -106,7 +114,7 @@ def run_job(
             # The server's first answer was lost, and the repeated one lacks the value that the flow returned.
             state = state.model_copy(update={"data": session.final.data})
     if number:
-        _end_by(number, is_published=all(session.ended for session in sessions))
+        _end_by(number, "" if made is None else str(made.id), is_told=is_told)
     if failure is not None:
         raise (failure.__cause__ or failure) if isinstance(failure, Unreached) else failure
     return state if return_type == "state" else state.result(raise_on_failure=True)
@@ -131,10 +139,11 @@ def _signal_of(error: BaseException | None, before: BaseException | None) -> int
     return 0
 
 
-def _end_by(number: int, *, is_published: bool) -> None:
-    """Do what the signal would have done to the process, had it not come while the job's end was published."""
+def _end_by(number: int, job_id: str, *, is_told: bool) -> None:
+    """Do what the signal would have done to the process, had the job not been under way."""
     if number == signal.SIGINT:
-        raise KeyboardInterrupt("" if is_published else "The end of the job could not be reported to Prefect's server.")
+        untold = f"The end of the job could not be reported to Prefect's server. [job={job_id}]"
+        raise JobInterrupted("" if is_told else untold, job_id)
     os.kill(os.getpid(), number)
     raise TerminationSignal(number)
 
@@ -165,7 +174,7 @@ def _end_unpublished(session: Session) -> bool:
         return True
     try:
         session.wait_for_server()
-        is_brief = session.is_left or bool(session.interrupts.number)
+        is_brief = session.is_left or session.interrupts.came_late
         http = {"timeout": SOON} if is_brief else {}
         with trying_once() if is_brief else nullcontext():
             for attempt in stamina.retry_context(

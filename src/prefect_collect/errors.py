@@ -222,6 +222,21 @@ class JobCanceled(JobError):
         self.result = result
 
 
+class JobInterrupted(KeyboardInterrupt):
+    """Ctrl-C came when a job that runs in this process had done its work, or before it had begun.
+
+    It is no CollectError, so that a program ends by it as by any KeyboardInterrupt. What the job came to, its status
+    says; the message says if Prefect's server could not be asked to store that.
+
+    Attributes:
+        job_id: The job's id; "" if it has none yet.
+    """
+
+    def __init__(self, message: str, job_id: str) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+
+
 class SourceInactive(JobError):
     """The data source is SUSPENDED or ARCHIVED, so nothing may be started on it."""
 

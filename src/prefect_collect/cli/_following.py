@@ -10,6 +10,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING
 
 from prefect_collect.cli._exits import PROGRAM
+from prefect_collect.cli._interrupts import interruptible
 from prefect_collect.cli._words import tidy
 from prefect_collect.escaping import one_line
 from prefect_collect.statuses import FIRST_POLL_DELAY, JobStatus, poll_delays, should_poll
@@ -34,7 +35,7 @@ def follow(job_id: str, store: str | None, say: Say, *, ending: bool = False) ->
 
     job = jobs.get(job_id, store)
     try:
-        with _line(say) as show:
+        with interruptible(), _line(say) as show:
             while should_poll(job.task_status):
                 job = _until_changed(job, store, show, repeat(FIRST_POLL_DELAY) if ending else poll_delays())
     except KeyboardInterrupt:

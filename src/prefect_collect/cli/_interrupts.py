@@ -5,13 +5,41 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Final
 
 from prefect_collect.cli._exits import PROGRAM
+from prefect_collect.errors import JobInterrupted
+from prefect_collect.statuses import should_poll
+
+if TYPE_CHECKING:
+    from prefect_collect.jobs import Job
 
 _CANCELING: Final = f"{PROGRAM}: Canceling: what is done is kept and accounted for; this takes a moment.\n"
+
+
+class _Effect(Enum):
+    CANCEL = auto()
+    IGNORE = auto()
+    INTERRUPT = auto()
+
+
+class _Handler:
+    """The handler of SIGINT while a job runs, with the effect that the next one has."""
+
+    def __init__(self) -> None:
+        self.effect = _Effect.CANCEL
+        self._own = os.getpid()
+
+    def __call__(self, _number: int, _frame: Any) -> None:
+        if self.effect is _Effect.IGNORE:
+            return
+        if self.effect is _Effect.CANCEL and os.getpid() == self._own:
+            os.write(2, _CANCELING.encode())  # not print, which this handler may have interrupted
+        self.effect = _Effect.IGNORE
+        raise KeyboardInterrupt
 
 
 @contextmanager
@@ -26,17 +54,46 @@ def one_interrupt() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
         yield
         return
-    own = os.getpid()
-
-    def heed(_number: int, _frame: Any) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if os.getpid() == own:
-            os.write(2, _CANCELING.encode())  # not print, which this handler may have interrupted
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, heed)
+    handler = _Handler()
+    signal.signal(signal.SIGINT, handler)
     try:
         yield
     finally:
-        if signal.getsignal(signal.SIGINT) is heed:
+        if handler.effect is _Effect.CANCEL and signal.getsignal(signal.SIGINT) is handler:
             signal.signal(signal.SIGINT, before)
+
+
+def ended_job(run: Callable[[], str], read: Callable[[str], Job]) -> Job:
+    """Return the job that `run` runs, and names, also if Ctrl-C came too late to cancel it; `read` reads it by its id.
+
+    From the end of the job on, Ctrl-C is ignored. Raise JobInterrupted if the job has not ended, or its end could not
+    be reported to Prefect's server.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    interrupt: JobInterrupted | None = None
+    try:
+        job_id = run()
+    except JobInterrupted as error:
+        if str(error) or not error.job_id or not isinstance(handler, _Handler):
+            raise
+        job_id, interrupt = error.job_id, error
+    if isinstance(handler, _Handler):
+        handler.effect = _Effect.IGNORE
+    job = read(job_id)
+    if interrupt is not None and should_poll(job.task_status):
+        raise interrupt
+    return job
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise KeyboardInterrupt at a SIGINT in this context, also where `ended_job` has it ignored."""
+    handler = signal.getsignal(signal.SIGINT)
+    if not isinstance(handler, _Handler):
+        yield
+        return
+    before, handler.effect = handler.effect, _Effect.INTERRUPT
+    try:
+        yield
+    finally:
+        handler.effect = before

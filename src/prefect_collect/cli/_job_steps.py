@@ -11,7 +11,7 @@ from prefect_collect.cli._deleted import recorded
 from prefect_collect.cli._exits import CANCELED, OK, STOPPED_WAITING
 from prefect_collect.cli._find_job import Found, find_job
 from prefect_collect.cli._following import follow
-from prefect_collect.cli._interrupts import one_interrupt
+from prefect_collect.cli._interrupts import ended_job, one_interrupt
 from prefect_collect.cli._jobs import end, export_made_with
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._places import absolute
@@ -65,7 +65,10 @@ def run_again(
             out.say("No worker is running, so the job runs here.")
         with one_interrupt():
             with shown_jobs():
-                job = again(found.id, NextStep(step), staging, settings, report=rows, here=True)
+                job = ended_job(
+                    lambda: again(found.id, NextStep(step), staging, settings, report=rows, here=True).id,
+                    lambda _: jobs.get(found.id, found.store),
+                )
             return end(out, job, job.folder.store.url, export_made_with(job, out.say))
 
 

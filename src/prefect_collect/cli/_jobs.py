@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prefect_collect.cli._apart import require_apart, require_apart_from_folder, require_export_apart
-from prefect_collect.cli._exits import FAILED, exit_code
+from prefect_collect.cli._exits import FAILED, PROGRAM, exit_code
 from prefect_collect.cli._find_job import find_job, place_in_prefect, readable, require_offered, uncounted
 from prefect_collect.cli._following import follow
-from prefect_collect.cli._interrupts import one_interrupt
+from prefect_collect.cli._interrupts import ended_job, one_interrupt
 from prefect_collect.cli._output import Output
 from prefect_collect.cli._places import destination, is_saved, require_usable, saved_destination, store_location
 from prefect_collect.cli._progress import shown_jobs
@@ -150,12 +150,23 @@ def collect_here(**parameters: Any) -> Job:
     from prefect_collect.flows import collect
 
     with shown_jobs():
-        state = collect(**parameters, return_state=True)
-    return jobs.get(_run_of(state), parameters["store"])
+        return ended_job(
+            lambda: _run_of(collect(**parameters, return_state=True)),
+            lambda job_id: _collection_of(jobs.get(job_id, parameters["store"])),
+        )
 
 
 def _run_of(state: Any) -> str:
     return str(state.state_details.flow_run_id)
+
+
+def _collection_of(job: Job) -> Job:
+    """Return the job, or its collection if it is the export that ran after it when Ctrl-C came."""
+    if job.kind is JobKind.COLLECTION:
+        return job
+    from prefect_collect import jobs
+
+    return jobs.get(job.parameters["collection_job"], job.folder.store.url)
 
 
 def run_export(text: str, to: str, store: str | None, *, single_writer: bool, json: bool, **options: Any) -> int:
@@ -214,8 +225,10 @@ def export_here(job_id: str, destination: Block | str, store: Block | str, **opt
     from prefect_collect.flows import export
 
     with shown_jobs():
-        state = export(job_id, destination, store=store, **options, return_state=True)
-    return jobs.get(_run_of(state), store)
+        return ended_job(
+            lambda: _run_of(export(job_id, destination, store=store, **options, return_state=True)),
+            lambda own_id: jobs.get(own_id, store),
+        )
 
 
 def export_made_with(job: Job, say: Callable[[str], None]) -> Job | None:
@@ -238,6 +251,8 @@ def export_made_with(job: Job, say: Callable[[str], None]) -> Job | None:
     if not made:
         return None
     export = jobs.get(made[0])
+    if export.status is JobStatus.AWAITING_COLLECTION and job.status is JobStatus.SUCCESSFULLY_COMPLETED:
+        say(f"The export {export.id} was not begun; the next job, or `{PROGRAM} serve`, starts it.")
     if export.status is JobStatus.AWAITING_COLLECTION or not should_poll(export.task_status):
         return export
     say(f"A worker runs the export {export.id}; waiting for its end. Ctrl-C ends the wait, not the export.")

@@ -58,7 +58,7 @@ class Ending:
         missing: Why the items that no shard committed were not attempted.
         early: Why the attempt stopped early; also a failure of the job if the attempt left items without an outcome.
         job_failures: What went wrong with the job as a whole.
-        canceled: The attempt ends as Canceled.
+        canceled: A user canceled the attempt: it ends as Canceled, unless its work was done.
         lost: The attempt's process is gone, so its ledger is compared with its inventory.
         warnings: Sentences for the result that a user should act on.
         notes: Sentences for the result that say what is.
@@ -125,7 +125,8 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
             complete = False
         if ending.early is not None and (this.left or not complete):
             ending.job_failures.append(ending.early)
-        if not complete and ending.canceled:
+        canceled = ending.canceled and (this.left > 0 or not complete)
+        if not complete and canceled:
             ending.warnings.append("The source was not listed to its end, so it may hold more items than were found.")
         elif not complete and not ending.job_failures:
             ending.job_failures.append(UNLISTED)
@@ -139,7 +140,7 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
         tally = report.tally
     result = result_of(
         record, attempt, started, total, this, tally, ending.job_failures,
-        receipt=receipt_of(this, begun) if ending.canceled else None, warnings=ending.warnings,
+        receipt=receipt_of(this, begun) if canceled else None, warnings=ending.warnings,
     )  # fmt: skip
     result = replace(
         result,

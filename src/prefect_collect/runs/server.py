@@ -1,7 +1,8 @@
 """Wait for Prefect's server, for a bounded time; an interrupt ends the wait.
 
-While a job's end is published, SIGINT and SIGTERM raise `Interrupted` in the main thread. Prefect's engine sets no
-state for an `Abort`; for any other exception it tries to, for a minute if the server does not answer.
+While a job works, SIGINT and SIGTERM cancel it; while its end is published, they raise `Interrupted` in the main
+thread. Prefect's engine sets no state for an `Abort`; for any other exception it tries to, for a minute if the server
+does not answer.
 """
 
 from __future__ import annotations
@@ -53,11 +54,31 @@ class Interrupted(Unreached):
 
 
 class Interrupts:
-    """The handlers of SIGINT and SIGTERM; `number` is the signal that came while they were heeded, or 0."""
+    """The handlers of SIGINT and SIGTERM in a job's process.
+
+    While the job works, the first of them cancels it, as a user does in Prefect, and raises nothing: an exception could
+    come while the result is written. While the job's end is published, they raise Interrupted.
+
+    Attributes:
+        number: The signal that came, or 0.
+        came_late: Whether it came while the job's end was published.
+    """
 
     def __init__(self) -> None:
         self.number = 0
+        self.came_late = False
+        self._ends = False
         self._before: dict[int, Any] = {}
+        self._cancel: Callable[[], object] | None = None
+
+    def watch(self, cancel: Callable[[], object]) -> None:
+        """Call `cancel` from now on at the first signal, where that would raise an exception.
+
+        Outside the main thread nothing is changed.
+        """
+        if threading.current_thread() is threading.main_thread():
+            self._cancel = cancel
+            self._take()
 
     def heed(self) -> bool:
         """Raise Interrupted from now on where a signal would raise another exception; return whether that is new.
@@ -65,29 +86,46 @@ class Interrupts:
         A signal that is ignored, ends the process, or only sets a flag, continues to do so. Outside the main thread
         nothing is changed.
         """
-        if self._before or threading.current_thread() is not threading.main_thread():
+        if self._ends or threading.current_thread() is not threading.main_thread():
             return False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before = signal.getsignal(number)
-            if callable(before):
-                self._before[number] = before
-                signal.signal(number, self._interrupt)
-        return bool(self._before)
+        self._take()
+        self._ends = bool(self._before)
+        return self._ends
+
+    def relax(self) -> None:
+        """End what `heed` began: a signal cancels the job again, if it is watched."""
+        self._ends = False
+        if self._cancel is None:
+            self.restore()
 
     def restore(self) -> None:
-        """Restore the handlers that the process had before `heed`."""
+        """Restore the handlers that the process had before."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number, before in self._before.items():
             if signal.getsignal(number) == self._interrupt:
                 signal.signal(number, before)
         self._before.clear()
+        self._ends, self._cancel = False, None
+
+    def _take(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before = signal.getsignal(number)
+            if callable(before) and number not in self._before:
+                self._before[number] = before
+                signal.signal(number, self._interrupt)
 
     def _interrupt(self, number: int, frame: Any) -> None:
         try:
             self._before[number](number, frame)
         except (KeyboardInterrupt, TerminationSignal):
-            self.number = number
+            is_first, self.number = not self.number, number
+            if not self._ends:
+                if not is_first or self._cancel is None:
+                    raise
+                self._cancel()
+                return
+            self.came_late = True
             message = "The process was asked to end before the job's end was published to Prefect's server."
             raise Interrupted(message) from None
 

@@ -122,6 +122,12 @@ class Session:
         if in_infrastructure(self.run.id) and threading.current_thread() is threading.main_thread():
             # Prefect's own handler raises at whatever line is executed; this one lets the work stop between items.
             self._handler = signal.signal(signal.SIGTERM, self._terminate)
+        if not in_infrastructure(self.run.id):
+            self.interrupts.watch(self._interrupt)
+
+    def _interrupt(self) -> None:
+        self._heard = True  # the custody log names cancels by others
+        self.stop.set(CANCELED)
 
     def _terminate(self, *_: Any) -> None:
         self.terminated.set()
@@ -163,10 +169,10 @@ class Session:
             raise
         finally:
             if is_new:
-                self.interrupts.restore()
+                self.interrupts.relax()
 
     def _patience(self) -> float:
-        if self.is_left or self.interrupts.number:
+        if self.is_left or self.interrupts.came_late:
             return 0.0
         return SOON if self.stop.canceled or self.terminated.is_set() else OUT_OF_REACH
 
@@ -175,7 +181,7 @@ class Session:
         self._over.set()
         self._wake.set()
         if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(SOON if self.is_left or self.interrupts.number else None)
+            self._thread.join(SOON if self.is_left or self.interrupts.came_late else None)
         if self._handler is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._handler)
             self._handler = None

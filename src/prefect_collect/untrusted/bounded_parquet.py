@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 
 from prefect_collect import pandas_later
 from prefect_collect.untrusted._parquet_pages import BadPages, Chunk, Group, read_groups, read_pages
-from prefect_collect.untrusted._parquet_times import BadParquet, check_times
+from prefect_collect.untrusted._parquet_times import has_dates
 
 pandas_later.put_off()
 
@@ -53,6 +53,10 @@ _TAIL: Final = 64 << 10
 """Bytes of a file's end that are fetched first and kept: as many as Arrow asks for first."""
 
 _DAMAGE: Final = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError)
+
+
+class BadParquet(ValueError):
+    """The file is damaged, or claims more than it can hold; the message says which."""
 
 
 class BoundedParquet:
@@ -162,7 +166,8 @@ class BoundedParquet:
         """Return the batch with the columns in the order asked for, proven to be readable by Python."""
         batch.validate(full=True)
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            check_times(name, column)
+            if not has_dates(column):
+                raise BadParquet(f"its column {name} holds a time outside of the years 1 to 9999")
         if batch.schema.names != names and self._wanted is not None:
             arrays = [
                 batch[name] if name in batch.schema.names else pa.nulls(batch.num_rows, self._wanted.field(name).type)
