@@ -206,7 +206,7 @@ class RunningJob:
         is_late = run.state is not None and run.state.type in (StateType.CANCELLING, StateType.CANCELLED)
         return self._final(end_of(self.kind, result, message), forced=is_late)
 
-    def canceled(self, message: str) -> State[Any]:
+    def canceled(self, message: str = "The job was canceled while it was queued; nothing was started.") -> State[Any]:
         """Return the final state of a job that was canceled before it collected or exported anything."""
         with get_client(sync_client=True) as client:
             if self._required_ours(client).state_name != str(JobStatus.CANCELED):  # else it was published
