@@ -132,7 +132,7 @@ def _signal_of(error: BaseException | None, before: BaseException | None) -> int
 
 
 def _end_by(number: int, *, is_published: bool) -> None:
-    """Do what the signal would have done to the process, had it not come while the job's end was published."""
+    """End the process as the signal would have ended it if no end of a job had been under way."""
     if number == signal.SIGINT:
         raise KeyboardInterrupt("" if is_published else "The end of the job could not be reported to Prefect's server.")
     os.kill(os.getpid(), number)

@@ -275,7 +275,7 @@ class RunningJob:
         return Abort(f"The job's flow run was deleted in Prefect, so it was stopped. [job={self.job_id}]")
 
     def _taken_over(self) -> Abort:
-        what = "The job is another process's by now; this one stops."
+        what = "Another process has taken the job over; this one stops."
         return self.superseded(AttemptSuperseded(f"{what} [job={self.job_id}]"))
 
     def superseded(self, error: AttemptSuperseded) -> Abort:

@@ -113,7 +113,8 @@ def retry(
         ),
     ] = None,
     concurrency: Annotated[
-        int | None, typer.Option(**bounds(Concurrency), help="From now on, small items of a shard to read at once.")
+        int | None,
+        typer.Option(**bounds(Concurrency), help="From now on, read at most that many small items of a shard at once."),
     ] = None,
     detach: DetachOption = False,
     store: StoreOption = None,
