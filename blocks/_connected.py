@@ -11,7 +11,9 @@ from typing import Annotated, Final, Protocol
 from pydantic import BeforeValidator, Field, SecretStr
 
 from prefect_collect.blocks.data_source import DataSource
+from prefect_collect.errors import InvalidLocation
 from prefect_collect.sources import Content, Item, Listed
+from prefect_collect.stores.addresses import shown
 
 ConnectTimeout = Annotated[float, Field(gt=0, description="Seconds to wait for a connection.")]
 ReadTimeout = Annotated[float, Field(gt=0, description="Seconds without data after which a read fails.")]
@@ -30,6 +32,14 @@ def secret_of(given: SecretStr | None, variable: str) -> str | None:
     if given is not None:
         return given.get_secret_value()
     return os.environ.get(variable) or None if variable else None
+
+
+def password_refused(url: str, variable: str) -> InvalidLocation:
+    """Return the error of a URL that contains a password; the message names the environment variable for it."""
+    return InvalidLocation(
+        "url must not contain a password, which would be stored and shown with the job; give it as password, or in the "
+        f"environment as {variable}. [url={shown(url)}]"
+    )
 
 
 class Connected(Protocol):

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import Field, HttpUrl, SecretStr, model_validator
 
-from prefect_collect.blocks._connected import ConnectTimeout, ReadTimeout, secret_of
+from prefect_collect.blocks._connected import ConnectTimeout, ReadTimeout, password_refused, secret_of
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.blocks.logos import Logo
 from prefect_collect.connectors.imap.account import IMAP_PORT, IMAPS_PORT, Account
@@ -127,10 +127,7 @@ class ImapSource(DataSource):
         except ValueError as error:
             raise InvalidLocation(f"url must be a URL, as {_FORM}: {error}. [url={shown(self.url)}]") from None
         if ":" in user:
-            raise InvalidLocation(
-                "url must not contain a password, which would be stored and shown with the job; give it as password, "
-                f"or in the environment as {PASSWORD_VARIABLE}. [url={shown(self.url)}]"
-            )
+            raise password_refused(self.url, PASSWORD_VARIABLE)
         if not user or not host or port == 0 or parts.fragment:
             raise InvalidLocation(f"url must name a user and a server, as {_FORM}. [url={shown(self.url)}]")
 

@@ -9,7 +9,14 @@ from urllib.parse import unquote
 
 from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 
-from prefect_collect.blocks._connected import EMPTY_IS_NONE, ConnectedSource, ConnectTimeout, ReadTimeout, secret_of
+from prefect_collect.blocks._connected import (
+    EMPTY_IS_NONE,
+    ConnectedSource,
+    ConnectTimeout,
+    ReadTimeout,
+    password_refused,
+    secret_of,
+)
 from prefect_collect.blocks.logos import Logo
 from prefect_collect.connectors.webdav.root import BadHref, segments_of
 from prefect_collect.connectors.webdav.schemes import Authentication
@@ -103,10 +110,7 @@ class WebDavSource(ConnectedSource):
     def _check_url(cls, value: str) -> str:
         require_unsigned(value, "url")
         if re.match(r"(?:web)?davs?://[^/@]*:[^/@]*@", value):
-            raise InvalidLocation(
-                "url must not contain a password, which would be stored and shown with the job; give it as password, "
-                f"or in the environment as {PASSWORD_VARIABLE}. [url={shown(value)}]"
-            )
+            raise password_refused(value, PASSWORD_VARIABLE)
         found = _URL.fullmatch(value)
         if found is None or not 0 < int(found["port"] or 443) < 1 << 16:
             raise InvalidLocation(

@@ -38,7 +38,7 @@ from prefect_collect.runs.turn import join_queue, released_state
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, require_step
 from prefect_collect.storable import require_storable
 from prefect_collect.stores import Store
-from prefect_collect.stores.addresses import STORE_BLOCKS
+from prefect_collect.stores.addresses import DESTINATIONS, STORE_BLOCKS
 
 COLLECTION_DELETED: Final = (
     "collection_deleted: The export's collection was deleted, or is not named in its parameters, so there is nothing to"
@@ -60,10 +60,7 @@ class AutoExport(BaseModel):
 
     destination: str = Field(
         title="Destination",
-        description=(
-            "Where the package goes: a folder, s3://bucket/prefix (gs:// and az:// alike), or a saved store block as "
-            "collect-s3-store/NAME, collect-cloud-store/NAME or collect-directory-store/NAME."
-        ),
+        description=f"Where the package goes: {DESTINATIONS}.",
         min_length=1,
     )
     format: Format = Field(default="bagit", title="Format", description=FORMAT_WORDS)

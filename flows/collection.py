@@ -179,7 +179,7 @@ def collect(
             with get_client(sync_client=True) as client:
                 ensure_export(client, job.run, auto_export, job.run.parameters.get("store") or "", job.source)
         if not job.wait_for_turn():
-            return job.canceled("The job was canceled while it was queued; nothing was started.")
+            return job.canceled()
         if since is not None:
             record = create_job(folder, replace(asked, options={**options, **since_options(opened, asked)}))
         attempt = claim_attempt(folder, {FLOW: str(job.run.flow_id)})

@@ -150,7 +150,7 @@ def export(
             keep_log(job.session, folder)
         job.require_allowed(folder)
         if not job.wait_for_turn():
-            return job.canceled("The job was canceled while it was queued; nothing was started.")
+            return job.canceled()
         bound = bind_collection(opened, str(collection_job), before)
         attempt = claim_attempt(folder, {"manifest": bound.result.attempt, FLOW: str(job.run.flow_id)})
         job.begin(attempt)

@@ -76,7 +76,7 @@ def run_job(
     token = _begun.set(sessions)
     state: Any = None
     failure: BaseException | None = None
-    number, made, is_told = 0, None, True
+    number, made, is_reported = 0, None, True
     try:
         # The engine, and all that the job asks Prefect for, use the one client that is made here.
         with SyncClientContext.get_or_create(), new_garbage_only():
@@ -99,7 +99,7 @@ def run_job(
         _begun.reset(token)
         for session in sessions:
             if not _end_unpublished(session):
-                is_told = False
+                is_reported = False
                 with suppress(RuntimeError):  # no more threads can be started: the recovery flow does it
                     in_background(_end_later, session, name="end later")
     for session in sessions:
@@ -114,7 +114,7 @@ def run_job(
             # The server's first answer was lost, and the repeated one lacks the value that the flow returned.
             state = state.model_copy(update={"data": session.final.data})
     if number:
-        _end_by(number, "" if made is None else str(made.id), is_told=is_told)
+        _end_by(number, "" if made is None else str(made.id), is_reported=is_reported)
     if failure is not None:
         raise (failure.__cause__ or failure) if isinstance(failure, Unreached) else failure
     return state if return_type == "state" else state.result(raise_on_failure=True)
@@ -139,11 +139,11 @@ def _signal_of(error: BaseException | None, before: BaseException | None) -> int
     return 0
 
 
-def _end_by(number: int, job_id: str, *, is_told: bool) -> None:
-    """Do what the signal would have done to the process, had the job not been under way."""
+def _end_by(number: int, job_id: str, *, is_reported: bool) -> None:
+    """End the process as the signal would have ended it if no job had been under way."""
     if number == signal.SIGINT:
-        untold = f"The end of the job could not be reported to Prefect's server. [job={job_id}]"
-        raise JobInterrupted("" if is_told else untold, job_id)
+        message = f"The end of the job could not be reported to Prefect's server. [job={job_id}]"
+        raise JobInterrupted("" if is_reported else message, job_id)
     os.kill(os.getpid(), number)
     raise TerminationSignal(number)
 

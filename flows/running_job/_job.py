@@ -206,7 +206,7 @@ class RunningJob:
         is_late = run.state is not None and run.state.type in (StateType.CANCELLING, StateType.CANCELLED)
         return self._final(end_of(self.kind, result, message), forced=is_late)
 
-    def canceled(self, message: str) -> State[Any]:
+    def canceled(self, message: str = "The job was canceled while it was queued; nothing was started.") -> State[Any]:
         """Return the final state of a job that was canceled before it collected or exported anything."""
         with get_client(sync_client=True) as client:
             if self._required_ours(client).state_name != str(JobStatus.CANCELED):  # else it was published
@@ -275,7 +275,7 @@ class RunningJob:
         return Abort(f"The job's flow run was deleted in Prefect, so it was stopped. [job={self.job_id}]")
 
     def _taken_over(self) -> Abort:
-        what = "The job is another process's by now; this one stops."
+        what = "Another process has taken the job over; this one stops."
         return self.superseded(AttemptSuperseded(f"{what} [job={self.job_id}]"))
 
     def superseded(self, error: AttemptSuperseded) -> Abort:

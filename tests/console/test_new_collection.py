@@ -11,14 +11,14 @@ from prefect_collect.blocks import FileSource, HttpListSource, MboxSource, Objec
 from prefect_collect.console.credential_choices import is_typed
 from prefect_collect.console.new_collection import collection_parameters, query_of, source_of, timing_of
 from prefect_collect.console.routes_packages import export_parameters
-from prefect_collect.console.samples import FIRST, MOST, Samples
+from prefect_collect.console.samples import Samples
 from prefect_collect.errors import InvalidQuery, UsageError
 from prefect_collect.flows.auto_exports import AutoExport
 from prefect_collect.formats.bag_options import BagOptions
 from prefect_collect.formats.dataset import Dataset
 from prefect_collect.formats.load_file import LoadFile
 from prefect_collect.formats.mail_set import MailSet
-from prefect_collect.sources.sampling import Sample
+from prefect_collect.sources.sampling import FIRST, MOST, Sample
 
 FOLDER = {"from": "new", "location": "/srv/docs"}
 

@@ -22,6 +22,7 @@ from prefect_collect.formats.incremental import require_possible_since
 from prefect_collect.parameters import ON_THIS_MACHINE, When
 from prefect_collect.sources.pattern_files import read_patterns
 from prefect_collect.sources.query import Query
+from prefect_collect.stores.addresses import DESTINATIONS
 
 _OF_EXPORTS: Final = ("export", "format")
 
@@ -34,8 +35,7 @@ class _ExportToMake(WhatToCollect):
         str | None,
         typer.Option(
             metavar="DEST",
-            help="Export the collection when it is done, to a folder, s3://bucket/prefix (gs:// and az:// alike), or a "
-            "saved block (collect-s3-store/NAME, collect-cloud-store/NAME or collect-directory-store/NAME).",
+            help=f"Export the collection when it is done, to {DESTINATIONS}.",
         ),
         Of("export", "destination"),
     ] = None

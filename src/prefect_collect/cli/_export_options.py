@@ -15,6 +15,7 @@ from typer.models import OptionInfo
 from prefect_collect.cli._format_options import format_options_of
 from prefect_collect.cli._option_groups import EXPORT, FORMAT, groups_of
 from prefect_collect.cli._options import size
+from prefect_collect.formats import FORMATS
 from prefect_collect.formats.bag_options import BagOptions, Volumes
 from prefect_collect.formats.dataset import Dataset, Rows
 from prefect_collect.formats.export_texts import EXPORT_TEXTS
@@ -23,10 +24,16 @@ from prefect_collect.formats.mail_set import MailSet, MboxOf, Messages
 from prefect_collect.formats.profiles import PRESETS
 from prefect_collect.parameters import Deduplicate
 
-_BAGS: Final = "Bags (--format bagit, directory, bagit-tar, bagit-tar-zst, bagit-group)"
-_LOAD_FILES: Final = "Load files (--format loadfile)"
-_MAIL: Final = "Mail (--format mail)"
-_DATASETS: Final = "Datasets (--format dataset)"
+
+def _panel(title: str, parameter: str) -> str:
+    """Return the heading of the options that an export carries in a parameter, with the formats that take them."""
+    return f"{title} (--format {', '.join(name for name, one in FORMATS.items() if parameter in one.options)})"
+
+
+_BAGS: Final = _panel("Bags", BagOptions.parameter)
+_LOAD_FILES: Final = _panel("Load files", LoadFile.parameter)
+_MAIL: Final = _panel("Mail", MailSet.parameter)
+_DATASETS: Final = _panel("Datasets", Dataset.parameter)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from prefect_collect.cli._options import (
 from prefect_collect.cli._with_options import with_options
 from prefect_collect.formats import FORMAT_WORDS, Format
 from prefect_collect.parameters import Concurrency, Percentage, bounds
+from prefect_collect.stores.addresses import DESTINATIONS
 
 
 @with_options
@@ -75,8 +76,7 @@ def export(
         str,
         typer.Option(
             metavar="DEST",
-            help="The destination: a folder, s3://bucket/prefix (gs:// and az:// alike), or a saved block "
-            "(collect-s3-store/NAME, collect-cloud-store/NAME or collect-directory-store/NAME).",
+            help=f"The destination: {DESTINATIONS}.",
         ),
     ],
     *,
@@ -113,7 +113,8 @@ def retry(
         ),
     ] = None,
     concurrency: Annotated[
-        int | None, typer.Option(**bounds(Concurrency), help="From now on, small items of a shard to read at once.")
+        int | None,
+        typer.Option(**bounds(Concurrency), help="From now on, read at most that many small items of a shard at once."),
     ] = None,
     detach: DetachOption = False,
     store: StoreOption = None,

@@ -35,7 +35,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class PackageChecks:
-    """What a package is held to beside itself.
+    """What a package is checked against beside its own lists.
 
     Attributes:
         seals: Its signature and time stamp.
@@ -49,7 +49,7 @@ class PackageChecks:
 
 
 def package_verdict(path: str, checks: PackageChecks, out: Output) -> Verdict:
-    """Verify a package and what it is held to beside itself, and print the findings.
+    """Verify a package, by its own lists and by `checks`, and print the findings.
 
     Raise UsageError if there is no package to judge, so that the answer is not "Not valid".
     """

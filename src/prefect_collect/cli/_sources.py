@@ -14,7 +14,7 @@ from prefect_collect.codes import CODES
 from prefect_collect.job_folder.result import counts_by_outcome
 from prefect_collect.pages.text import be, bytes_text, items
 from prefect_collect.sources.query import Query
-from prefect_collect.sources.sampling import Sample, Taken, take_sample, taken
+from prefect_collect.sources.sampling import FIRST, MOST, Sample, Taken, take_sample, taken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,12 +25,6 @@ if TYPE_CHECKING:
     from prefect_collect.codes import Failure
     from prefect_collect.jobs import SavedSource
     from prefect_collect.sources import Item
-
-FIRST: Final = 20
-"""The first items that a test shows."""
-
-MOST: Final = 10_000
-"""The most items that a test lists."""
 
 SECONDS: Final = 10.0
 """The most seconds that a test's listing takes."""

@@ -51,7 +51,7 @@ def verify_all(named: Sequence[str], store: str | None, checks: PackageChecks, *
     Args:
         named: Paths, URLs, and ids (or their beginnings) of jobs in a staging store.
         store: The staging store; None for the default one.
-        checks: What packages are held to beside themselves.
+        checks: What packages are checked against beside their own lists.
         json: Whether to print JSON.
 
     Raises:

@@ -32,7 +32,7 @@ class WhatToCollect:
         typer.Option(
             parser=custodian_folder_of,
             metavar="PATH",
-            help="Where each custodian has a folder, as 'home/{custodian}': items below are theirs.",
+            help="Where each custodian has a folder, such as 'home/{custodian}': items below are theirs.",
         ),
         FLOW,
     ] = None
@@ -42,8 +42,8 @@ class WhatToCollect:
             "--custodian-of",
             parser=custodian_of,
             metavar="PATTERN=NAME",
-            help="The custodian of the items whose paths match a glob, as 'mail/anna/**=Anna'. Can be repeated: the "
-            "first glob that matches decides.",
+            help="The custodian of the items whose paths match a glob, such as 'mail/anna/**=Anna'. Can be repeated: "
+            "the first glob that matches decides.",
         ),
         FLOW,
     ] = None
@@ -78,10 +78,14 @@ class WhatToCollect:
         str | None, typer.Option(metavar="TIME", help="Only items modified before that time."), QUERY
     ] = None
     min_size: Annotated[
-        int | None, typer.Option(parser=size, metavar="SIZE", help="Only items of at least that size, as 10k."), QUERY
+        int | None,
+        typer.Option(parser=size, metavar="SIZE", help="Only items of at least that size, such as 10k."),
+        QUERY,
     ] = None
     max_size: Annotated[
-        int | None, typer.Option(parser=size, metavar="SIZE", help="Only items of at most that size, as 2G."), QUERY
+        int | None,
+        typer.Option(parser=size, metavar="SIZE", help="Only items of at most that size, such as 2G."),
+        QUERY,
     ] = None
     limit: Annotated[int | None, typer.Option(min=0, help="Collect at most that many items."), QUERY] = None
     follow_symlinks: Annotated[

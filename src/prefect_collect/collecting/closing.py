@@ -86,18 +86,7 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
         StoreError: The store cannot be read or written.
     """
     evidence = Vouched(folder)
-    earlier = [number for number in folder.closed_attempts() if number < attempt]
-    if earlier and not ending.lost:
-        evidence.require_whole()
-    elif ending.lost and (damage := evidence.damage):
-        ending.warnings.append(damage_text(damage, folder.job_id))
-    previous = evidence.result(earlier[-1]) if earlier else None
-    if previous is not None and (late := evidence.late(previous.attempt)):
-        ending.warnings.append(late)
-    for number in earlier:  # what those listings said is true of the items that are carried over
-        with suppress(CorruptPart):  # verifying the job says so; the account does not need it
-            said = (folder.inventory_totals(number) or {}).get("warnings", ())
-            ending.warnings += [one for one in said if one not in ending.warnings]
+    previous = _last_closed(folder, evidence, attempt, ending)
     inventory = AttemptParts(folder, attempt, compared=ending.lost)
     before = previous.counts if previous is not None else Counts()
     redone = inventory.redone() if previous is not None else IdSet()
@@ -123,13 +112,8 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
         if inventory.lost:
             ending.job_failures.append(inventory.lost_failure())
             complete = False
-        if ending.early is not None and (this.left or not complete):
-            ending.job_failures.append(ending.early)
         canceled = ending.canceled and (this.left > 0 or not complete)
-        if not complete and canceled:
-            ending.warnings.append("The source was not listed to its end, so it may hold more items than were found.")
-        elif not complete and not ending.job_failures:
-            ending.job_failures.append(UNLISTED)
+        _add_job_failures(ending, is_whole=complete, are_left=bool(this.left))
         for failure in ending.job_failures:
             report.write(job_row(record, attempt, failure).to_batches())
         total.check()
@@ -158,6 +142,33 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
     result = replace(result, notes=tuple(ending.notes))
     record_result(folder, result)
     return replace(result, store=folder.store)
+
+
+def _last_closed(folder: JobFolder, evidence: Vouched, attempt: int, ending: Ending) -> TaskResult | None:
+    """Return the result of the last attempt that was closed before this one; add the warnings of earlier attempts."""
+    earlier = [number for number in folder.closed_attempts() if number < attempt]
+    if earlier and not ending.lost:
+        evidence.require_whole()
+    elif ending.lost and (damage := evidence.damage):
+        ending.warnings.append(damage_text(damage, folder.job_id))
+    previous = evidence.result(earlier[-1]) if earlier else None
+    if previous is not None and (late := evidence.late(previous.attempt)):
+        ending.warnings.append(late)
+    for number in earlier:  # what those listings said is true of the items that are carried over
+        with suppress(CorruptPart):  # verifying the job says so; the account does not need it
+            said = (folder.inventory_totals(number) or {}).get("warnings", ())
+            ending.warnings += [one for one in said if one not in ending.warnings]
+    return previous
+
+
+def _add_job_failures(ending: Ending, *, is_whole: bool, are_left: bool) -> None:
+    """Add why the job as a whole failed, if the listing is not whole or items are left; a canceled job is warned."""
+    if ending.early is not None and (are_left or not is_whole):
+        ending.job_failures.append(ending.early)
+    if not is_whole and ending.canceled:
+        ending.warnings.append("The source was not listed to its end, so it may hold more items than were found.")
+    elif not is_whole and not ending.job_failures:
+        ending.job_failures.append(UNLISTED)
 
 
 def _relied_on(previous: TaskResult | None) -> set[str]:

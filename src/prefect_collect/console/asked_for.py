@@ -17,7 +17,7 @@ _TITLES: Final[Mapping[str, str]] = {
     "modified_before": "Modified before",
     "min_size": "Smallest size",
     "max_size": "Largest size",
-    "limit": "At most so many items",
+    "limit": "At most this many items",
     "since": "Since",
     "on_empty": "If nothing is found",
     "tolerated_failure_percentage": "Tolerated failures (%)",

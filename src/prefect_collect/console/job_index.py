@@ -1,7 +1,7 @@
 """All jobs that Prefect has, kept in memory and brought up to date when they are looked at.
 
 The first look reads all runs. A later one reads those that have not ended, and those that ended since; the others
-cannot have changed, but for a run that was deleted, or whose name or labels a user has changed in Prefect: those are
+cannot have changed, except for a run that was deleted, or whose name or labels a user has changed in Prefect: those are
 found when all runs are read again, which takes at most a fiftieth of the time. The progress of the jobs that run now
 is part of each look; the lifecycles of the saved sources are read every 10 s.
 """

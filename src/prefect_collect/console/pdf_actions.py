@@ -1,8 +1,8 @@
 """Whether a PDF may do something by itself when a browser's viewer draws it: run a script, or send a form.
 
 A viewer runs scripts also in a sandboxed frame (Chromium 156: the dialog of one opens over the console). Actions are
-found by their names, which are readable also in an encrypted PDF, but for those in object streams (ISO 32000-1, 7.5.7):
-these are unpacked, and one that is not plainly written is taken for one that hides an action.
+found by their names, which are readable also in an encrypted PDF, except in object streams (ISO 32000-1, 7.5.7): these
+are unpacked, and one that is not plainly written is taken for one that hides an action.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def api_routes(index: JobIndex, evidence: Evidence) -> APIRouter:
 
     @routes.delete("/jobs/{job_id}", status_code=204)
     def delete(job_id: JobId) -> None:
-        """Delete a job: its run and its evidence, but for the last entry of its custody log.
+        """Delete a job: its run and its evidence, except for the last entry of its custody log.
 
         Exports that await the collection are deleted with it.
         """

@@ -65,7 +65,7 @@ def api_deleted_routes(deleted: DeletedIndex, evidence: Evidence) -> APIRouter:
 
     @routes.delete("/deleted/{job_id}", status_code=204)
     def delete(job_id: JobId) -> None:
-        """Delete a job's evidence, but for the last entry of its custody log."""
+        """Delete a job's evidence, except for the last entry of its custody log."""
         deleted.delete(job_id)
         evidence.forget(job_id)
 

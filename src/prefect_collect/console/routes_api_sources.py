@@ -18,6 +18,7 @@ from prefect_collect.errors import SourceNotFound
 from prefect_collect.formats import FORMAT_WORDS, Format
 from prefect_collect.parameters import Deduplicate
 from prefect_collect.statuses import JobKind, LifecycleStatus
+from prefect_collect.stores.addresses import DESTINATIONS
 
 Limit = Annotated[int, Field(ge=0, le=1000)]
 
@@ -50,7 +51,7 @@ class WantedExport(BaseModel):
 
     destination: str = Field(
         min_length=1,
-        description="A folder, s3://bucket/prefix (gs://, az://), or a saved store as collect-s3-store/NAME.",
+        description=f"Where the package goes: {DESTINATIONS}.",
     )
     format: Format = Field(default="bagit", description=FORMAT_WORDS)
     name: str | None = None

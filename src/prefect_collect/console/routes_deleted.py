@@ -48,7 +48,7 @@ def deleted_routes(deleted: DeletedIndex, index: JobIndex, pages: Pages, evidenc
 
     @routes.delete("/deleted/{job_id}")
     def delete(request: Request, job_id: str) -> Response:
-        """Delete the evidence of a job, but for the last entry of its log."""
+        """Delete the evidence of a job, except for the last entry of its log."""
         deleted.delete(job_id)
         evidence.forget(job_id)
         message = f"The evidence was deleted. Packages are where they were delivered. [job={job_id}]"

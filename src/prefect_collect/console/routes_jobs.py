@@ -103,7 +103,7 @@ def job_routes(index: JobIndex, pages: Pages, evidence: Evidence) -> APIRouter:
 
     @routes.delete("/jobs/{job_id}")
     def delete(request: Request, job_id: str) -> Response:
-        """Delete a job: its run and its evidence, but for the last entry of its log."""
+        """Delete a job: its run and its evidence, except for the last entry of its log."""
         exports = jobs.delete(job_id)
         index.expire(job_id, *exports)
         evidence.forget(job_id)

@@ -22,13 +22,13 @@ from prefect_collect.console.new_collection import (
     timing_of,
 )
 from prefect_collect.console.pages import Pages
-from prefect_collect.console.samples import FIRST, MOST, SECONDS, Samples
+from prefect_collect.console.samples import SECONDS, Samples
 from prefect_collect.errors import ActionNotAllowed, SourceError, UsageError
 from prefect_collect.formats import FORMATS
 from prefect_collect.formats.profiles import PRESETS
 from prefect_collect.pages.expected import expected_rows
 from prefect_collect.runs.prefect_settings import default_store
-from prefect_collect.sources.sampling import Sample, taken
+from prefect_collect.sources.sampling import FIRST, MOST, Sample, taken
 from prefect_collect.statuses import JobKind, LifecycleStatus
 from prefect_collect.stores.addresses import shown
 

@@ -11,13 +11,7 @@ from typing import Final
 
 from prefect_collect.blocks.data_source import DataSource
 from prefect_collect.console.recent import Recent
-from prefect_collect.sources.sampling import Sample, take_sample
-
-FIRST: Final = 20
-"""The items that "Test" shows."""
-
-MOST: Final = 10_000
-"""The most items of a source that are listed to count what filters take."""
+from prefect_collect.sources.sampling import FIRST, MOST, Sample, take_sample
 
 SECONDS: Final = 8.0
 """The most seconds for which a user waits for a listing."""

@@ -90,8 +90,8 @@ LEDGER: Final = pa.schema(
 )
 """One row per item of the inventory part: its outcome. `held_by` and `source_created` are the inventory's.
 
-`source_modified` is the inventory's, too, but for an item that a retry read as an earlier attempt had listed it: it is
-then what the source stated when it was opened, if it stated a time.
+`source_modified` is the inventory's, too, except for an item that a retry read as an earlier attempt had listed it:
+then it is what the source stated when the item was opened, if it stated a time.
 """
 
 ADDED: Final = frozenset({"held_sha256", "held_by", "metadata", "md5", "sha1", "custodian", "source_created", "family"})

@@ -209,7 +209,7 @@ class Session:
                     _log.warning("Prefect's server does not answer; the job goes on: %s", one_line(str(error)))
                 except Exception:
                     # Without signs of life the job would be taken for lost, and no cancel would be heard.
-                    _log.exception("The job's run could not be looked after; it goes on")
+                    _log.exception("The job's run could not be read or updated; the job goes on")
                 if not self._goes_on():
                     return
 

@@ -21,7 +21,7 @@ class Narrowing(Protocol):
     """A source whose class can leave out of its listing what a query does not take."""
 
     def items_for(self, query: Query) -> Iterator[Listed]:
-        """Yield what `Source.items` yields, but for some or all of the items that the query does not take."""
+        """Yield what `Source.items` yields, except for some or all of the items that the query does not take."""
 
 
 class HeldItems(Protocol):

@@ -20,6 +20,12 @@ from prefect_collect.threads.stop import Stop, stopped_by
 
 T = TypeVar("T")
 
+FIRST: Final = 20
+"""The first items of a sample, which a user is shown."""
+
+MOST: Final = 10_000
+"""The most items of a sample."""
+
 _MOST_AT_ONCE: Final = 16
 """The most looks of this process at once, with those that were given up and still hang."""
 

@@ -179,3 +179,9 @@ STORE_VARIABLE: Final = "PREFECT_INTEGRATIONS_COLLECT_STORE"
 
 STORE_BLOCKS: Final = ("collect-s3-store/", "collect-directory-store/", "collect-cloud-store/")
 """The prefixes of the names of saved store blocks: of `S3StoreBlock`, `DirectoryStoreBlock` and `CloudStoreBlock`."""
+
+DESTINATIONS: Final = (
+    "a folder, s3://bucket/prefix (gs:// and az:// alike), or a saved store block "
+    f"({listed([f'{prefix}NAME' for prefix in STORE_BLOCKS], 'or')})"
+)
+"""What the destination of an export may be, in the words of help and forms."""

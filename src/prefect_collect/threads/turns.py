@@ -116,7 +116,7 @@ def while_waiting() -> Iterator[None]:
 
 
 def in_turns(given: Iterable[T]) -> Generator[T, None, None]:
-    """Yield each of `given`, in the turns of this thread: what is done with it, and how the next one is had."""
+    """Yield each of `given`; the caller's work on it, and taking the next one, are done in the turns of this thread."""
     taken = monotonic()
     _take()
     try:

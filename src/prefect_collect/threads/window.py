@@ -10,7 +10,7 @@ FIRST: Final = 32
 """How many are read at once to begin with."""
 
 MOST_BYTES: Final = 64 << 20
-"""Bytes that all which are read at once may bring, but for a single one that brings more."""
+"""The most bytes of all reads under way together; a single larger read may exceed it."""
 
 _GAIN: Final = 0.25
 """The least that more at once must gain, so that they are kept: with twice as many, a quarter more answers a second."""

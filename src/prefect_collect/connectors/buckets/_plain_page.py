@@ -4,8 +4,8 @@ A tree takes more than twice the CPU. Its elements, six an object, also have Pyt
 costs as much as the whole rest of a listing in a process with many objects, as one that has imported Prefect.
 
 A page in this form is UTF-8 without comments, CDATA sections and document type; its objects follow each other, their
-elements are in the order that AWS documents, and none has an escaped character but for the ETag's quotes. Every other
-page is left to the reader of trees (`s3_page`), which finds the same in a page of this form.
+elements are in the order that AWS documents, and the only escaped characters are the ETag's quotes. Every other page
+is left to the reader of trees (`s3_page`), which finds the same in a page of this form.
 """
 
 from __future__ import annotations

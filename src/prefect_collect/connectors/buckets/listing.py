@@ -44,7 +44,7 @@ class Pages:
         read: Returns the page of a body; raises SourceError.
         following: Returns the token that a body seems to have, before it is read; None if it seems to have none.
         refused: Returns the error of a status and a body.
-        limits: The limits of each request, but for its whole time.
+        limits: The limits of each request, except for its whole time.
         pace: The pace of the server.
         hint: What the user may have to set, if the server cannot be reached; "" for nothing.
     """

@@ -57,7 +57,7 @@ class Entry:
         return b"".join(self.stream(start, min(end, self.size)))
 
     def stream(self, start: int = 0, end: int | None = None) -> Iterator[bytes | memoryview]:
-        """Yield the bytes from `start` to `end`, or to the entry's end; all of them are held to their CRC-32."""
+        """Yield the bytes from `start` to `end`, or to the entry's end; all of them are compared with their CRC-32."""
         end = self.size if end is None else end
         sums = 0
         for piece in self._raising(partial(self._pieces, start, end)):

@@ -30,7 +30,7 @@ def _require(algorithm: str, stated: bytes, found: bytes, place: str) -> None:
 
 
 def held_to(content: Content, stated: tuple[str, bytes] | None, item: Item) -> Content:
-    """Return a content that is also held to the checksum that the export states."""
+    """Return a content that is also compared with the checksum that the export states."""
     if stated is None:
         return content
     algorithm, digest = stated

@@ -1,4 +1,4 @@
-"""The files of an export as items, held to its lists."""
+"""The files of an export as items, checked against its lists."""
 
 from __future__ import annotations
 

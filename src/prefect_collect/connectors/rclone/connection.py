@@ -203,7 +203,7 @@ class Connection:
                 download.close()
 
     def read_many(self, items: Iterable[Item], concurrency: int) -> Iterator[tuple[Item, Content | Exception]]:
-        """Read small files, many at once, but for those that the service rewrites: a job reads these by `open`."""
+        """Read small files, many at once, except for those that the service rewrites: a job reads these by `open`."""
         items = (item for item in items if not self._remote.is_rewritten(item.id))
         with self._fetchers.one() as fetcher, self._remote.used():
             many = Many(self._client, fetcher, target_of=self._target, whole=self._content)

@@ -33,7 +33,7 @@ class Listing:
         prefix: The start of the keys.
         versions: Every version of each object is an item, and so is every delete marker, which is skipped.
         prepare: Returns URL and header lines of a request to the bucket with this query.
-        limits: The limits of each request, but for its whole time.
+        limits: The limits of each request, except for its whole time.
         pace: The pace of the server.
         hint: Returns, for an error's code and its status, what the user may have to set.
     """

@@ -63,6 +63,12 @@ class Access:
         """Return an error whose message ends in the location, and a path below it."""
         return source_error(code, message, f"{self.place.rstrip('/')}/{path}" if path else self.place)
 
+    def snapshot_ended(self) -> SourceError:
+        """Return the error of a read whose snapshot is no longer there."""
+        return self.error(
+            "changed_during_read", "The snapshot in which the tables were listed has ended; a retry takes a new one"
+        )
+
 
 def matches(pattern: str, name: tuple[str, ...]) -> bool:
     """Return whether a pattern is of a table's name, with or without its schema."""

@@ -88,8 +88,7 @@ class PostgresSession(Session):
             self._ask(f"SET TRANSACTION SNAPSHOT {literal(name)}")
         except SourceError as error:
             if getattr(error.__cause__, "sqlstate", None) in _GONE:
-                what = "The snapshot in which the tables were listed has ended; a retry takes a new one"
-                raise self.access.error("changed_during_read", what) from error
+                raise self.access.snapshot_ended() from error
             raise
         self._set_up()
 

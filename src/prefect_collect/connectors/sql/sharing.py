@@ -84,9 +84,7 @@ def _shared(access: Access, version: str) -> tuple[Snapshot, bool]:
         if name in _held:
             return _held[name], True
         if version.partition(".")[2].startswith(process_mark()):
-            raise access.error(
-                "changed_during_read", "The snapshot in which the tables were listed has ended; a retry takes a new one"
-            )
+            raise access.snapshot_ended()
         can_join = access.dialect == "postgresql"
         if name in _lent and (can_join or not _lent[name].is_over):
             return _lent[name], can_join

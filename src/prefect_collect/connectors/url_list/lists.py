@@ -1,4 +1,4 @@
-"""Where a list of URLs is had from: a file, or a server."""
+"""Where a list of URLs is read from: a file, or a server."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def put_file(staging: Store, destination: Store, key: str, file: PackageFile, st
 class Payload:
     """Writes payload files below a folder of the destination, a few at once; `failed` has why those of rows could not.
 
-    Each item is hashed again on the way, but for large ones that a server copies by itself out of the segments that
+    Each item is hashed again on the way, except for large ones that a server copies by itself out of the segments that
     were recognised: their ETags prove the bytes. Where the server refuses to copy, they are hashed as well.
     """
 

@@ -45,6 +45,7 @@ _BEFORE: Final = _SALT + 2
 _AFTER: Final = 10
 _BLOCK: Final = 16
 _STEP: Final = 1 << 20
+_NO_COPY: Final = "it is encrypted, but no copy of a package: that has one entry, and nothing around it"
 
 
 def checked_passphrase(passphrase: str) -> bytes:
@@ -160,10 +161,10 @@ def _find(source: Bytes) -> tuple[int, int]:
     problems = Problems()
     directory = find_directory(source, problems)
     if directory.entries != 1 or problems.kept:
-        raise Damaged("it is encrypted, but no copy of a package: that has one entry, and nothing around it")
+        raise Damaged(_NO_COPY)
     entries = list(read_entries(source, directory, problems))
     if problems.kept or len(entries) != 1 or entries[0].offset != 0 or entries[0].method != _AES:
-        raise Damaged("it is encrypted, but no copy of a package: that has one entry, and nothing around it")
+        raise Damaged(_NO_COPY)
     [entry] = entries
     head = source.read(0, z.LOCAL_SIZE)
     name, extra = int.from_bytes(head[26:28], "little"), int.from_bytes(head[28:30], "little")

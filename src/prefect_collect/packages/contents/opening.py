@@ -1,4 +1,4 @@
-"""Tells by its first bytes what a package in one file is."""
+"""Recognises, by its first bytes, what a package in one file is."""
 
 from __future__ import annotations
 

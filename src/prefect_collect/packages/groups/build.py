@@ -135,7 +135,7 @@ def _kept(group: _Group, left: FolderLeft, destination: Store, key: str, stop: S
 
 
 def _remove(group: _Group, destination: Store, key: str, marker: Marker) -> None:
-    """Remove what an attempt of this job wrote, but for the marker. Raise PackageExists if there is another file."""
+    """Remove what an attempt of this job wrote, except for the marker. Raise PackageExists if there is another file."""
     left = FolderLeft(destination, key, SEAL)
     other = left.others(group.names(marker))
     if other is not None:
