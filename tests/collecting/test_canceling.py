@@ -226,6 +226,22 @@ def test_the_wait_for_another_try_ends() -> None:
     assert (result.status, result.counts.failed) == (JobStatus.CANCELED, 1)
 
 
+def test_a_cancel_that_changes_nothing() -> None:
+    """A job that is canceled while its last item is read, which succeeds, is Successfully completed."""
+    source = HangingSource(small(1))
+    folder, stop = new_job(MemoryStore(), source), Stop()
+    given = source._content
+
+    def content(item: Item) -> Content:
+        stop.set(CANCELED)
+        return given(item)
+
+    source._content = content  # type: ignore[method-assign]
+    result = attempt(folder, source, stop=stop)
+    check_account(folder)
+    assert (result.counts.succeeded, result.status, result.receipt) == (1, JobStatus.SUCCESSFULLY_COMPLETED, None)
+
+
 def test_a_cancel_after_too_many_failures() -> None:
     """A job that has stopped for another reason, but still lists its source, can be canceled."""
     source = HangingSource({"denied": Thing("denied")} | small(20), hangs_at="good/009", where="items")

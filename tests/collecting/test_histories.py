@@ -120,7 +120,9 @@ class Job(RuleBasedStateMachine):
         self.source._content = content  # type: ignore[method-assign]
         result = attempt(self.folder, self.source, stop=stop)
         self.source._content = given  # type: ignore[method-assign]
-        assert (result.status is JobStatus.CANCELED) is bool(stop)
+        these = result.this_attempt
+        is_done = result.listing_complete and not (these.failed or these.left)
+        assert (result.status is JobStatus.CANCELED) is (bool(stop) and not is_done)
 
     @precondition(lambda self: self.may_run and bool(self.folder.closed_attempts()) and not self.has_lost_attempts)
     @rule(data=st.data())

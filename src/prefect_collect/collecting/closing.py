@@ -58,7 +58,7 @@ class Ending:
         missing: Why the items that no shard committed were not attempted.
         early: Why the attempt stopped early; also a failure of the job if the attempt left items without an outcome.
         job_failures: What went wrong with the job as a whole.
-        canceled: A user canceled the attempt: it ends as Canceled, unless its work was done.
+        canceled: A user canceled the attempt: it ends as Canceled, unless all of its items had succeeded.
         lost: The attempt's process is gone, so its ledger is compared with its inventory.
         warnings: Sentences for the result that a user should act on.
         notes: Sentences for the result that say what is.
@@ -112,7 +112,7 @@ def close_attempt(folder: JobFolder, record: JobRecord, attempt: int, ending: En
         if inventory.lost:
             ending.job_failures.append(inventory.lost_failure())
             complete = False
-        canceled = ending.canceled and (this.left > 0 or not complete)
+        canceled = ending.canceled and not (complete and this.failed == this.left == 0)
         _add_job_failures(ending, is_whole=complete, are_left=bool(this.left))
         for failure in ending.job_failures:
             report.write(job_row(record, attempt, failure).to_batches())
