@@ -86,6 +86,8 @@ class PackageFormat:
             it names: its SHA-256 is the package's fingerprint.
         check: Makes the check of such a package; its arguments are the files, the number of threads and a `Progress`.
         longest_base: Returns the longest base folder that the items of a manifest get in such a package.
+        begins_with_items: Whether the package is one file that begins with the items as the segments have them, so that
+            they can be copied before it is known what follows.
     """
 
     name: Format
@@ -93,6 +95,7 @@ class PackageFormat:
     seal: str
     check: Callable[[BagFiles, int, Progress | None], PackageCheck]
     longest_base: Callable[[Batches, PackageSpec], str] = own_base
+    begins_with_items: bool = False
 
     @property
     def facts(self) -> FormatFacts:

@@ -52,6 +52,7 @@ def build_zip(
             list_items(tags, manifest, missing, checked, {}, first)
             return tags.finish()
 
-        blob, fingerprint = place_file(layout, lists, given.staging, place, (spec.base, TAG_MANIFEST), stop)
+        sealed = spec.base, TAG_MANIFEST
+        blob, fingerprint = place_file(layout, lists, given.staging, place, sealed, stop, checked.begun)
     failed: dict[int, Failure] = {}
     return Built(place.key, blob, tags.items, tags.bytes, fingerprint, failed)

@@ -15,8 +15,10 @@ import pyarrow.compute as pc
 
 from prefect_collect.archive.zip64 import EARLIEST, LOCAL_EXTRA_SIZE, LOCAL_SIZE, local_header_at
 from prefect_collect.job_folder.manifest_rules import Batches
+from prefect_collect.job_folder.store_keys import segment_key
 from prefect_collect.packages.building.names import Names
 from prefect_collect.packages.building.text_columns import binary_values
+from prefect_collect.stores import BegunFile, CopyRange
 
 COLUMNS = [
     "path",
@@ -116,6 +118,18 @@ def parts_of(rows: list[Row]) -> Iterator[list[Row]]:
             part, size = [], 0
     if part:
         yield part
+
+
+def copy_ahead(begun: BegunFile, job_id: str, rows: list[Row]) -> None:
+    """Have the items of one segment copied with their headers to a file that was begun."""
+    key = segment_key(job_id, rows[0].segment)
+    start, end = rows[0].entry_offset, rows[0].entry_offset
+    for row in rows:
+        if row.entry_offset != end:
+            begun.add(CopyRange(key, start, end))
+            start = row.entry_offset
+        end = row.end
+    begun.add(CopyRange(key, start, end))
 
 
 def misfits(rows: list[Row], prefix: int) -> Iterator[int]:

@@ -1,0 +1,62 @@
+"""A package whose proven items are copied while others are checked is the one that is copied afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from prefect_collect.packages import PackagePlace, build_zip, check_items, copy_ahead
+from prefect_collect.packages.building.rows import Row
+from prefect_collect.stores import BegunFile, DirectoryStore
+from prefect_collect.threads.stop import Stop
+from tests.packages.conftest import JOB
+
+
+@pytest.mark.parametrize(
+    ("wrong", "ahead"),
+    [("nothing", [0, 1, 2]), ("bytes", [0]), ("header", [0]), ("segment", [0]), ("path", [])],
+)
+def test_the_package_is_the_same(
+    wrong: str, ahead: list[int], staging: Any, exports: DirectoryStore, damage: Callable[[str, int, bytes], None]
+) -> None:
+    """Segments are copied up to the first with an item that fails or needs another header, and the bytes are equal."""
+    segments = [staging.stage({f"{number}/{n}.txt": b"%d " % n * 999 for n in range(20)}) for number in range(3)]
+    row = staging.rows[27]
+    if wrong == "bytes":
+        damage(segments[1], row["offset"], b"x")
+    elif wrong == "header":
+        damage(segments[1], row["entry_offset"], b"x")
+    elif wrong == "segment":
+        staging.store.remove([f"{JOB}/{segments[1]}"])
+    elif wrong == "path":
+        row["path"] = staging.rows[0]["path"]
+    begun, copied = BegunFile(exports, "begun.zip", staging.store, Stop()), list[int]()
+
+    def proven(rows: list[Row]) -> None:
+        copied.append(segments.index(rows[0].segment))
+        copy_ahead(begun, JOB, rows)
+
+    checked = check_items(staging.manifest, staging.store, staging.spec(), proven=proven)
+    assert copied == ahead
+    checked.begun = begun
+    begun.wait()
+    build_zip(staging.input(checked), PackagePlace(exports, "begun.zip"))
+    staging.zip(exports, "after.zip")
+    assert exports.read("begun.zip") == exports.read("after.zip")
+
+
+def test_ranges_with_gaps_are_copied_apart(staging: Any, exports: DirectoryStore) -> None:
+    """Bytes of a segment that belong to no item of the manifest do not come into the package."""
+    staging.stage({f"{n}.txt": b"%d " % n * 99 for n in range(9)})
+    for number in (8, 4, 3, 0):
+        del staging.rows[number]
+    begun = BegunFile(exports, "begun.zip", staging.store, Stop())
+    proven = partial(copy_ahead, begun, JOB)
+    checked = check_items(staging.manifest, staging.store, staging.spec(), proven=proven)
+    checked.begun = begun
+    build_zip(staging.input(checked), PackagePlace(exports, "begun.zip"))
+    staging.zip(exports, "after.zip")
+    assert exports.read("begun.zip") == exports.read("after.zip")
