@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from prefect_collect.formats import FORMATS, Format, FormatFacts
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.hashing import Progress
+from prefect_collect.packages.bags.pages_beside import MadePages
 
 if TYPE_CHECKING:
     from prefect_collect.formats.bag_profile import BagProfile
@@ -50,6 +51,13 @@ class ProfiledCheck(Protocol):
     """A check that holds a package to a BagIt profile too."""
 
     profile: BagProfile | None
+
+
+@runtime_checkable
+class PagesCheck(Protocol):
+    """A check that has had pages of the chain of custody documents made beside its work."""
+
+    made: MadePages
 
 
 @runtime_checkable
