@@ -1,4 +1,4 @@
-"""Which exports copy items into their file while others are checked."""
+"""Which exports copy items into their file while they are checked."""
 
 from __future__ import annotations
 

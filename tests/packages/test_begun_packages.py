@@ -1,4 +1,4 @@
-"""A package whose proven items are copied while others are checked is the one that is copied afterwards."""
+"""A package whose items are copied while they are checked is the one that is copied afterwards."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.packages.conftest import JOB
 
 @pytest.mark.parametrize(
     ("wrong", "ahead"),
-    [("nothing", [0, 1, 2]), ("bytes", [0]), ("header", [0]), ("segment", [0]), ("path", [])],
+    [("nothing", [0, 1, 2]), ("bytes", [0, 1, 2]), ("header", [0, 1, 2]), ("segment", [0, 1, 2]), ("path", [])],
 )
 def test_the_package_is_the_same(
     wrong: str, ahead: list[int], staging: Any, exports: DirectoryStore, damage: Callable[[str, int, bytes], None]
 ) -> None:
-    """Segments are copied up to the first with an item that fails or needs another header, and the bytes are equal."""
+    """What fails or needs another header is not in it, though it was copied; where a name clashes nothing is."""
     segments = [staging.stage({f"{number}/{n}.txt": b"%d " % n * 999 for n in range(20)}) for number in range(3)]
     row = staging.rows[27]
     if wrong == "bytes":
@@ -35,11 +35,11 @@ def test_the_package_is_the_same(
         row["path"] = staging.rows[0]["path"]
     begun, copied = BegunFile(exports, "begun.zip", staging.store, Stop()), list[int]()
 
-    def proven(rows: list[Row]) -> None:
+    def begins(rows: list[Row]) -> None:
         copied.append(segments.index(rows[0].segment))
         copy_ahead(begun, JOB, rows)
 
-    checked = check_items(staging.manifest, staging.store, staging.spec(), proven=proven)
+    checked = check_items(staging.manifest, staging.store, staging.spec(), begins=begins)
     assert copied == ahead
     checked.begun = begun
     begun.wait()
@@ -54,8 +54,8 @@ def test_ranges_with_gaps_are_copied_apart(staging: Any, exports: DirectoryStore
     for number in (8, 4, 3, 0):
         del staging.rows[number]
     begun = BegunFile(exports, "begun.zip", staging.store, Stop())
-    proven = partial(copy_ahead, begun, JOB)
-    checked = check_items(staging.manifest, staging.store, staging.spec(), proven=proven)
+    begins = partial(copy_ahead, begun, JOB)
+    checked = check_items(staging.manifest, staging.store, staging.spec(), begins=begins)
     checked.begun = begun
     build_zip(staging.input(checked), PackagePlace(exports, "begun.zip"))
     staging.zip(exports, "after.zip")

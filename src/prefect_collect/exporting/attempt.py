@@ -84,7 +84,7 @@ def check_package(bound: BoundCollection, delivery: Delivery, progress: Progress
     try:
         checked = check_items(
             bound.manifest, bound.folder.store, spec, base=base, known=known, progress=count, stop=current_stop(),
-            proven=None if begun is None else partial(copy_ahead, begun, spec.job_id),
+            begins=None if begun is None else partial(copy_ahead, begun, spec.job_id),
         )  # fmt: skip
         if checked.items != bound.result.counts.succeeded:
             raise CorruptPart(
@@ -102,7 +102,10 @@ def check_package(bound: BoundCollection, delivery: Delivery, progress: Progress
 
 
 def _begun(bound: BoundCollection, delivery: Delivery) -> BegunFile | None:
-    """Return the package's file, to which proven items are copied while others are checked; None if that cannot be."""
+    """Return the package's file, to which items are copied while they are checked; None if that cannot be.
+
+    What is found to be damaged is cut off when the package is built, with what follows it, which is then copied again.
+    """
     staging, destination = bound.folder.store, delivery.destination
     can_begin = PACKAGE_FORMATS[delivery.format].begins_with_items and delivery.deduplicate is None
     if not (can_begin and isinstance(staging, DirectoryStore) and isinstance(destination, DirectoryStore)):

@@ -98,12 +98,6 @@ class Checked:
         """Return whether the item's local header in the segment can be used unchanged."""
         return number not in self._new_header and not self.names.is_changed(number)
 
-    def keeps(self, rows: list[Row]) -> bool:
-        """Return whether all of them are to be exported with their local headers."""
-        numbers = [row.number for row in rows]
-        changed = not self.names.all_kept or not self._new_header.isdisjoint(numbers)
-        return not changed and not self._reason_of[numbers].any()
-
     @property
     def keeps_all_headers(self) -> bool:
         """Return whether `keeps_header` holds for all items."""
@@ -156,7 +150,7 @@ def check_items(
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     stop: Stop | None = None,
-    proven: Callable[[list[Row]], None] | None = None,
+    begins: Callable[[list[Row]], None] | None = None,
 ) -> Checked:
     """Prove each item of the manifest, and find the items that must be renamed.
 
@@ -164,9 +158,9 @@ def check_items(
     damaged header alone does no harm, because it is written again. On S3 a segment whose size and ETag are those in
     `known` (by the segment's name in the manifest) counts as proven, unless SHA-512 is asked for; any other segment is
     read. A lost, shortened or altered segment fails only the items that it damages (``segment_corrupt``). `progress` is
-    called, one call at a time, with the items and bytes done since the last call; `proven` with rows in their order,
-    from the first one on, until one is not exported or does not keep its header. Paths are portable below the folder
-    `base`, the longest one of the package, by default the one of `spec`.
+    called, one call at a time, with the items and bytes done since the last call; `begins`, if no item must be renamed,
+    with rows before they are checked, in their order. Paths are portable below the folder `base`, the longest one of
+    the package, by default the one of `spec`.
 
     Raises:
         StoreUnavailable, StoreAccessDenied, CorruptPart: The whole job is affected.
@@ -180,27 +174,20 @@ def check_items(
     is_local = isinstance(staging, DirectoryStore)
     threads = threads or (_LOCAL_THREADS if is_local else _REMOTE_THREADS)
     with Pool(threads, "check") as pool:
-        waiting: deque[tuple[Future[None], list[Row]]] = deque()
-
-        def settle(most: int) -> None:
-            nonlocal proven
-            while waiting and (len(waiting) > most or waiting[0][0].done()):
-                future, rows = waiting.popleft()
-                future.result()
-                if proven is not None and not check.found.keeps(rows):
-                    proven = None
-                if proven is not None:
-                    proven(rows)
-
+        waiting: deque[Future[None]] = deque()
         for rows in read_rows(manifest):
             stop.require_going()
             check.extend(len(rows))
             for group in by_segment(rows):
                 for some in parts_of(group) if is_local else (group,):
                     is_small = is_local and sum(row.stored_size or 0 for row in some) < SMALL * len(some)
-                    waiting.append(((in_this_thread if is_small else pool.submit)(check.segment, some), some))
-                    settle(4 * threads)
-        settle(0)
+                    if begins is not None and check.found.names.all_kept:
+                        begins(some)
+                    waiting.append((in_this_thread if is_small else pool.submit)(check.segment, some))
+                    while len(waiting) > 4 * threads:
+                        waiting.popleft().result()
+        for future in waiting:
+            future.result()
     return check.found
 
 
