@@ -77,10 +77,18 @@ def test_what_is_said_of_resources() -> None:
         ),
         ("<d:resourcetype/><d:getetag>bare</d:getetag>", Resource("/a", is_folder=False, etag="bare")),
         ("<d:resourcetype/><x xmlns='y:'><getetag>z</getetag></x>", Resource("/a", is_folder=False)),
+        ("<d:resourcetype/><d:getetag>a<d:x/>b</d:getetag>", Resource("/a", is_folder=False)),
+        ("<d:resourcetype/><d:getetag><d:href>/b</d:href></d:getetag>", Resource("/a", is_folder=False)),
+        ("<d:resourcetype><x><d:collection/></x></d:resourcetype><d:collection/>", Resource("/a", is_folder=False)),
+        (
+            "<d:href>/b</d:href><d:resourcetype/><d:status>HTTP/1.1 404 Not Found</d:status>",
+            Resource("/a", is_folder=False),
+        ),
+        ("<resourcetype/><getetag>z</getetag>", Resource("/a", is_folder=False, etag="z")),
     ],
 )
 def test_properties(inside: str, expected: Resource) -> None:
-    """A value that cannot be what it should be is none; other namespaces mean other things."""
+    """A value that cannot be what it should be is none; other namespaces and places mean other things."""
     response = f"<d:response><d:href>/a</d:href><d:propstat><d:prop>{inside}</d:prop></d:propstat></d:response>"
     assert parsed(multistatus(response)) == [expected]
 

@@ -51,7 +51,7 @@ class OfThisScript(FileSource):
             if item.path == "01/30.eml" and not self.hangs and not (folder / "killed").exists():
                 (folder / "killed").write_text(str(os.getpid()))
                 os.kill(os.getpid(), signal.SIGKILL)
-            if item.path == "02/50.eml" and self.hangs:  # of a shard that waits until one of two workers is done with another
+            if item.path == "02/50.eml" and self.hangs:  # of the third shard, which waits for one of two workers
                 (folder / "reached").write_text(str(os.getpid()))
                 threading.Event().wait()
             yield item, got

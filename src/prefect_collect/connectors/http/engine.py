@@ -101,10 +101,10 @@ class Answer:
         status = 0
         headers: dict[bytes, str] = {}
         for line in self.lines:
-            colon = line.find(b":")
-            name = line[:colon].lower()
+            name, _, rest = line.partition(b":")
+            name = name.lower()
             if name in wanted:
-                value = line[colon + 1 :].strip().decode("latin-1")
+                value = rest.strip().decode("latin-1")
                 headers[name] = f"{headers[name]},{value}" if name in _LISTS and name in headers else value
             elif line.startswith(b"HTTP/"):  # A proxy's response and each 1xx have a status line of their own.
                 headers.clear()

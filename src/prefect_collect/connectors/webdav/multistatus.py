@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from prefect_collect.connectors.http.headers import http_date, listed_etag, whole_number
@@ -58,8 +59,53 @@ class _Properties:
     texts: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """A place in a document at which an element is read; what stands elsewhere is passed over.
+
+    Attributes:
+        within: The places in it, by the names of their elements.
+        has_text: Whether the element's text is used.
+        is_property: Whether that is the value of a property.
+    """
+
+    within: dict[str, _Place] = field(default_factory=dict)
+    has_text: bool = False
+    is_property: bool = False
+
+
+def _named(places: dict[str, _Place]) -> dict[str, _Place]:
+    """Return places by their names of the namespace ``DAV:``, and without one, as some servers write them."""
+    return {prefix + name: place for name, place in places.items() for prefix in ("DAV: ", "")}
+
+
+_ELSEWHERE: Final = _Place()
+_HREF: Final = _Place(has_text=True)
+_STATUS: Final = _Place(has_text=True)
+_STATUS_OF_PROPERTIES: Final = _Place(has_text=True)
+_DESCRIPTION: Final = _Place(has_text=True)
+_COLLECTION: Final = _Place()
+_TYPE: Final = _Place(_named({"collection": _COLLECTION}))
+_VALUES: Final = {name: _Place(has_text=True, is_property=True) for name in _TEXTS}
+_PROPERTIES: Final = _Place(
+    _named(
+        {
+            "prop": _Place(_named({"resourcetype": _TYPE, **_VALUES})),
+            "status": _STATUS_OF_PROPERTIES,
+            "responsedescription": _DESCRIPTION,
+        }
+    )
+)
+_RESPONSE: Final = _Place(
+    _named({"href": _HREF, "status": _STATUS, "responsedescription": _DESCRIPTION, "propstat": _PROPERTIES})
+)
+_DOCUMENT: Final = _Place({"DAV: multistatus": _Place(_named({"response": _RESPONSE}))})
+
+
 class Multistatus:
     """A parser that is fed a document in pieces. It refuses document types and entities.
+
+    A listing has a dozen elements for each file, so each costs one look into its place's names.
 
     Args:
         found: Called with each resource when its element ends.
@@ -67,11 +113,11 @@ class Multistatus:
 
     def __init__(self, found: Callable[[Resource], None]) -> None:
         self._found = found
-        self._path: list[str] = []
+        self._at, self._above = _DOCUMENT, list[_Place]()
         self._texts: list[str] | None = None
         self._held = 0
-        self._resource: Resource | None = None
-        self._properties: _Properties | None = None
+        self._resource = Resource()
+        self._properties = _Properties()
         self._xml = XmlReader(
             BadDocument, self._start, self._end, most_deep=_DEPTH, text=self._text, has_namespaces=True
         )
@@ -85,29 +131,23 @@ class Multistatus:
         self._xml.feed(b"", last=True)
 
     def _start(self, name: str, _attributes: dict[str, str]) -> None:
-        path = self._path
-        path.append(name.removeprefix("DAV: "))
-        depth = len(path)
-        if depth == 1 and name != "DAV: multistatus":
-            raise BadDocument(f"it is <{name.rpartition(' ')[2][:40]}> and not <multistatus>")
-        self._texts = None
-        if depth == 2:
-            self._resource = Resource() if path[1] == "response" else None
-        elif self._resource is None:
-            return
-        elif depth == 3:
-            self._properties = _Properties() if path[2] == "propstat" else None
-            if path[2] in ("href", "status", "responsedescription"):
-                self._texts, self._held = [], 0
-        elif self._properties is None:
-            return
-        elif path[3] == "prop" and depth in (5, 6):
-            if path[4] == "resourcetype":
-                self._properties.is_folder = bool(self._properties.is_folder) or path[-1] == "collection"
-            elif depth == 5 and path[4] in _TEXTS:
-                self._texts, self._held = [], 0
-        elif depth == 4 and path[3] in ("status", "responsedescription"):
+        above = self._at
+        self._above.append(above)
+        at = self._at = above.within.get(name, _ELSEWHERE)
+        if at.has_text:
             self._texts, self._held = [], 0
+            return
+        self._texts = None
+        if at is _PROPERTIES:
+            self._properties = _Properties()
+        elif at is _TYPE:
+            self._properties.is_folder = bool(self._properties.is_folder)
+        elif at is _COLLECTION:
+            self._properties.is_folder = True
+        elif at is _RESPONSE:
+            self._resource = Resource()
+        elif above is _DOCUMENT and at is _ELSEWHERE:
+            raise BadDocument(f"it is <{name.rpartition(' ')[2][:40]}> and not <multistatus>")
 
     def _text(self, data: str) -> None:
         if self._texts is not None:
@@ -116,34 +156,30 @@ class Multistatus:
                 raise BadDocument(f"a text in it has more than {_LONGEST_TEXT:,} characters")
             self._texts.append(data)
 
-    def _end(self, _name: str) -> None:
-        path, resource, properties = self._path, self._resource, self._properties
-        name, depth = path[-1], len(path)
-        text = None if self._texts is None else "".join(self._texts).strip()
-        self._texts = None
-        path.pop()
-        if resource is None:
-            return
-        elif depth == 2:
-            self._finish(resource)
-        elif depth == 3 and properties is not None:
-            _apply(properties, resource)
-            self._properties = None
-        elif text is None:
-            return
-        elif depth == 3 and name == "href":
-            resource.href = resource.href or text
-        elif depth == 3 and name == "status":
-            resource.status = _status(text)
-        elif name == "responsedescription":
-            resource.said = resource.said or text[:200]
-        elif properties is not None and depth == 4:
-            properties.status = _status(text)
-        elif properties is not None:
-            properties.texts[name] = text
+    def _end(self, name: str) -> None:
+        at, self._at = self._at, self._above.pop()
+        if self._texts is not None:
+            self._take(at, name, "".join(self._texts).strip())
+            self._texts = None
+        elif at is _PROPERTIES:
+            _apply(self._properties, self._resource)
+        elif at is _RESPONSE:
+            self._finish(self._resource)
+
+    def _take(self, at: _Place, name: str, text: str) -> None:
+        """Take the text of an element that has nothing else in it."""
+        if at.is_property:
+            self._properties.texts[name.removeprefix("DAV: ")] = text
+        elif at is _STATUS_OF_PROPERTIES:
+            self._properties.status = _status(text)
+        elif at is _HREF:
+            self._resource.href = self._resource.href or text
+        elif at is _STATUS:
+            self._resource.status = _status(text)
+        else:
+            self._resource.said = self._resource.said or text[:200]
 
     def _finish(self, resource: Resource) -> None:
-        self._resource = None
         if resource.status in _OK:
             resource.status = None
         if not resource.href:
@@ -170,6 +206,7 @@ def _apply(properties: _Properties, resource: Resource) -> None:
         resource.etag = listed_etag(texts["getetag"])
 
 
+@lru_cache(maxsize=16)
 def _status(text: str) -> int | None:
     """Return the number of a status line such as ``HTTP/1.1 200 OK``; 0 for any other line."""
     words = text.split()
