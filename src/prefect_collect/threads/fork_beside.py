@@ -11,6 +11,7 @@ from typing import Any
 
 from prefect_collect.threads.own_forks import has_one_thread
 from prefect_collect.threads.parent_death import end_with_parent
+from prefect_collect.threads.wide_pipe import widen
 
 
 class ForkBeside:
@@ -29,6 +30,7 @@ class ForkBeside:
         with suppress(OSError):
             first_of_all = end_with_parent(signal.SIGKILL)
             self._reads, writes = os.pipe()
+            widen(writes)  # so that the fork need not stay, with what it holds, until its result is fetched
             try:
                 self._pid = os.fork()
                 if not self._pid:
