@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from functools import partial
 from typing import Any
 
 import pytest
 
 from prefect_collect.packages import PackagePlace, build_zip, check_items, copy_ahead
+from prefect_collect.packages.building import rows as rows_module
 from prefect_collect.packages.building.rows import Row
 from prefect_collect.stores import BegunFile, DirectoryStore
 from prefect_collect.threads.stop import Stop
@@ -19,10 +21,16 @@ from tests.packages.conftest import JOB
     ("wrong", "ahead"),
     [("nothing", [0, 1, 2]), ("bytes", [0, 1, 2]), ("header", [0, 1, 2]), ("segment", [0, 1, 2]), ("path", [])],
 )
+@pytest.mark.parametrize("few", [10, 1000])
 def test_the_package_is_the_same(
-    wrong: str, ahead: list[int], staging: Any, exports: DirectoryStore, damage: Callable[[str, int, bytes], None]
-) -> None:
-    """What fails or needs another header is not in it, though it was copied; where a name clashes nothing is."""
+    wrong: str, ahead: list[int], few: int, staging: Any, exports: DirectoryStore,
+    damage: Callable[[str, int, bytes], None], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """What fails or needs another header is not in it, though it was copied; where a name clashes nothing is.
+
+    So it is whether the builder is given the rows that were checked or, as there are many, reads them again.
+    """
+    monkeypatch.setattr(rows_module, "_FEW", few)
     segments = [staging.stage({f"{number}/{n}.txt": b"%d " % n * 999 for n in range(20)}) for number in range(3)]
     row = staging.rows[27]
     if wrong == "bytes":
@@ -60,3 +68,10 @@ def test_ranges_with_gaps_are_copied_apart(staging: Any, exports: DirectoryStore
     build_zip(staging.input(checked), PackagePlace(exports, "begun.zip"))
     staging.zip(exports, "after.zip")
     assert exports.read("begun.zip") == exports.read("after.zip")
+
+
+def test_prefect_looks_at_no_kept_row() -> None:
+    """What a check hands from one task run to the next is nothing that Prefect would look into, row by row."""
+    kept = rows_module.KeptRows()
+    assert not is_dataclass(kept)
+    assert not isinstance(kept, list | tuple | set | dict)

@@ -40,7 +40,8 @@ def build_zip(
         open(folder / "central", "w+b") as central,
     ):
         layout = ZipLayout(spec, checked, central, "data/", keeps_headers=keeps_headers)
-        for rows in read_rows(given.manifest, checked.names, first):
+        is_kept = checked.begun is not None and checked.names.all_kept
+        for rows in (is_kept and checked.rows.batches) or read_rows(given.manifest, checked.names, first):
             stop.require_going()
             good = [row for row in rows if checked.is_good(row.number)] if checked.undelivered else rows
             layout.add(good)

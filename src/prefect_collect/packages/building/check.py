@@ -21,7 +21,7 @@ from prefect_collect.packages.building.clashes import find_clashes
 from prefect_collect.packages.building.duplicates import Duplicates
 from prefect_collect.packages.building.names import Names, PortableNames
 from prefect_collect.packages.building.proving import prove_items
-from prefect_collect.packages.building.rows import Row, by_segment, misfits, parts_of, read_rows
+from prefect_collect.packages.building.rows import KeptRows, Row, by_segment, misfits, parts_of, read_rows
 from prefect_collect.packages.building.spec import DUPLICATE, PackageSpec
 from prefect_collect.stores import BegunFile, Blob, DirectoryStore, Store
 from prefect_collect.threads.pool import SMALL, Pool, in_this_thread
@@ -40,7 +40,8 @@ class Checked:
     """The outcome of checking the items of a manifest, by row number.
 
     `known` holds the segments that were recognised by their ETag, so that a copy can require it; `duplicates` which
-    rows repeat the bytes of others, if that was asked for by `withhold`; `begun` the package's file, if it was begun.
+    rows repeat the bytes of others, if that was asked for by `withhold`; `begun` the package's file, if it was begun,
+    and then `rows` all rows, if they are few.
     """
 
     items: int = 0
@@ -48,6 +49,7 @@ class Checked:
     known: dict[str, Blob] = field(default_factory=dict)
     duplicates: Duplicates | None = None
     begun: BegunFile | None = None
+    rows: KeptRows = field(default_factory=KeptRows)
     _reasons: list[str] = field(default_factory=lambda: [""])
     _numbers: dict[str, int] = field(default_factory=dict)
     _reason_of: np.ndarray[Any, np.dtype[np.int32]] = field(default_factory=lambda: np.zeros(0, np.int32))
@@ -178,6 +180,8 @@ def check_items(
         for rows in read_rows(manifest):
             stop.require_going()
             check.extend(len(rows))
+            if begins is not None:
+                check.found.rows.add(rows)
             for group in by_segment(rows):
                 for some in parts_of(group) if is_local else (group,):
                     is_small = is_local and sum(row.stored_size or 0 for row in some) < SMALL * len(some)

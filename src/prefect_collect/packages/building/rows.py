@@ -36,6 +36,9 @@ COLUMNS = [
 
 _PART: Final = 32 << 20
 
+_FEW: Final = 32 << 10
+"""Rows that are kept: to make one again takes 0.7 µs."""
+
 
 @dataclass(slots=True)
 class Row:
@@ -72,6 +75,24 @@ class Row:
     def header(self, name: bytes, zip64: bool) -> bytes:
         """Return the local header that the item has, or must get, under that name."""
         return local_header_at(name, self.crc32, self.size, self.stored_size, self.stamp, self.deflated, zip64)
+
+
+class KeptRows:
+    """The rows of a manifest in its batches, for a second look at them; none if they are more than a few.
+
+    No data class, and no list: Prefect looks into those that a task run is given, at each row.
+    """
+
+    def __init__(self) -> None:
+        self.batches: list[list[Row]] = []
+        self._count = 0
+
+    def add(self, rows: list[Row]) -> None:
+        """Keep the rows of the next batch."""
+        self._count += len(rows)
+        self.batches.append(rows)
+        if self._count > _FEW:
+            self.batches.clear()
 
 
 def read_rows(manifest: Batches, names: Names | None = None, first: int = 0) -> Iterator[list[Row]]:
