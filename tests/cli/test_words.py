@@ -9,6 +9,7 @@ from prefect_collect import errors
 from prefect_collect.blocks import CloudStoreBlock, DirectoryStoreBlock, S3StoreBlock
 from prefect_collect.cli._exits import error_exit_code, exit_code
 from prefect_collect.cli._options import size
+from prefect_collect.cli._output import Output
 from prefect_collect.cli._run_command import explain
 from prefect_collect.cli._words import tidy
 from prefect_collect.pages.text import be, bytes_text, counted, duration_text, job_text, job_title
@@ -124,3 +125,22 @@ def test_the_names_of_saved_stores() -> None:
         tuple(f"{block.get_block_type_slug()}/" for block in (S3StoreBlock, DirectoryStoreBlock, CloudStoreBlock))
         == STORE_BLOCKS
     )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "plain [bold]text[/] :smile:", "wide 漢字 \x1b[31m\nnext", "x " * 60_000, " ends "]
+)
+def test_a_line_that_no_terminal_shows(
+    text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is printed as rich prints it, but for the colors, which only a terminal has, or who asks for them."""
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    Output(as_json=False).line(text, style="red")
+    plain = capsys.readouterr().out
+    with monkeypatch.context() as forced:
+        forced.setenv("FORCE_COLOR", "1")
+        forced.setenv("TERM", "xterm")
+        Output(as_json=False).line(text, style="red")
+    assert capsys.readouterr().out.replace("\x1b[31m", "").replace("\x1b[0m", "") == plain
+    assert plain.endswith("\n")

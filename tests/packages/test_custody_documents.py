@@ -15,10 +15,12 @@ from prefect_collect.documents.account import account_bytes
 from prefect_collect.documents.files import ACCOUNT_FILE, DOCUMENT_FILES, HTML_FILE, PDF_FILE, document_files
 from prefect_collect.formats import FORMATS, Format
 from prefect_collect.job_folder.folder import JobFolder
-from prefect_collect.packages import Verification, verify
+from prefect_collect.packages import Verification, _custody_check, verify
+from prefect_collect.packages.bags import pages_beside
 from prefect_collect.packages.bags.tag_files import TAG_MANIFEST
 from prefect_collect.stores import DirectoryStore
 from tests.support.memory_source import MemorySource, Thing
+from tests.support.process_fork import run_fork
 from tests.support.run_attempts import attempt, export, new_job
 
 
@@ -139,6 +141,29 @@ def test_a_page_that_says_something_else_is_found(package: Path, name: str) -> N
     assert [str(problem) for problem in verify(package).problems] == [
         f"{name}: it does not say what {ACCOUNT_FILE} says"
     ]
+
+
+def test_pages_made_in_a_fork_are_compared(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process with one thread makes no page itself, and finds the one of which a word was changed."""
+    page = (package / PDF_FILE).read_bytes()
+    for name in ("html_of", "pdf_of"):
+        monkeypatch.setattr(_custody_check, name, None)
+
+    def found() -> None:
+        print(*verify(package, threads=2).problems)
+
+    assert run_fork(found).out == b"\n"
+    (package / PDF_FILE).write_bytes(page.replace(b"Chain of custody", b"Chain of Custody", 1))
+    _seal(package)
+    assert run_fork(found).out.decode() == f"{PDF_FILE}: it does not say what {ACCOUNT_FILE} says\n"
+
+
+def test_pages_of_another_account_are_not_used() -> None:
+    """Pages that were made of an account that was replaced meanwhile prove nothing of the new one."""
+    made = pages_beside.MadePages(b"{}", {PDF_FILE: b"page"})
+    assert made.of(b"{}", PDF_FILE) == b"page"
+    assert made.of(b"{ }", PDF_FILE) is None
+    assert made.of(b"{}", HTML_FILE) is None
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ Printed text may come from outside, so it is escaped: it cannot control the term
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from functools import cached_property
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _UNUSUAL = re.compile(r"[^\n -~]")
+_FORCED = {"FORCE_COLOR", "TTY_COMPATIBLE"}
+"""Variables by which rich prints for a terminal where there is none."""
+
 _COLORS = {
     "Successfully completed": "green",
     "Partially completed": "yellow",
@@ -51,7 +55,11 @@ class Output:
 
     def line(self, text: str = "", *, style: str | None = None) -> None:
         """Print a line of text; nothing with --json."""
-        if not self.as_json:
+        if self.as_json:
+            return
+        if _is_plain():
+            print(one_line(text))
+        else:
             self.console.print(one_line(text), style=style)
 
     def status(self, label: str, status: str, rest: str = "") -> None:
@@ -84,6 +92,11 @@ class Output:
         columns = Columns(tuple(headings), cells, right, fold or {}, brief or {}, spare)
         for part in table(columns, self.console.width):
             self.console.print(part, soft_wrap=False)
+
+
+def _is_plain() -> bool:
+    """Return whether text is printed without colors, so that rich is not needed, whose import takes some time."""
+    return not sys.stdout.isatty() and not _FORCED & os.environ.keys()
 
 
 def json_escaped(document: str) -> str:

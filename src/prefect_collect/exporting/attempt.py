@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from dataclasses import replace as replaced
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from prefect_collect import freed_memory
@@ -48,8 +49,9 @@ from prefect_collect.packages import (
     PackageInput,
     PackagePlace,
     check_items,
+    copy_ahead,
 )
-from prefect_collect.stores import DirectoryStore
+from prefect_collect.stores import BegunFile, DirectoryStore
 from prefect_collect.threads.abandoned import CallAbandoned, abandonable
 from prefect_collect.threads.progress import Progress
 from prefect_collect.threads.stop import Stop, current_stop, stopped_by
@@ -78,17 +80,37 @@ def check_package(bound: BoundCollection, delivery: Delivery, progress: Progress
     known = {} if local else bound.segments()
     spec = spec_of(bound, delivery)
     base = PACKAGE_FORMATS[delivery.format].longest_base(bound.manifest, spec)
-    checked = check_items(
-        bound.manifest, bound.folder.store, spec, base=base, known=known, progress=count, stop=current_stop()
-    )
-    if checked.items != bound.result.counts.succeeded:
-        raise CorruptPart(
-            f"The collection's manifest holds {checked.items} items, but {bound.result.counts.succeeded} succeeded; "
-            f"restore it from a backup. [job={bound.record.job_id}]"
-        )
-    job_id = "" if delivery.owner is None else delivery.owner.job_id
-    mark_duplicates(bound, checked, delivery.deduplicate, delivery.duplicates_of, job_id)
+    begun = _begun(bound, delivery)
+    try:
+        checked = check_items(
+            bound.manifest, bound.folder.store, spec, base=base, known=known, progress=count, stop=current_stop(),
+            begins=None if begun is None else partial(copy_ahead, begun, spec.job_id),
+        )  # fmt: skip
+        if checked.items != bound.result.counts.succeeded:
+            raise CorruptPart(
+                f"The collection's manifest holds {checked.items} items, but {bound.result.counts.succeeded} "
+                f"succeeded; restore it from a backup. [job={bound.record.job_id}]"
+            )
+        job_id = "" if delivery.owner is None else delivery.owner.job_id
+        mark_duplicates(bound, checked, delivery.deduplicate, delivery.duplicates_of, job_id)
+    except BaseException:
+        if begun is not None:
+            begun.drop()
+        raise
+    checked.begun = begun
     return checked
+
+
+def _begun(bound: BoundCollection, delivery: Delivery) -> BegunFile | None:
+    """Return the package's file, to which items are copied while they are checked; None if that cannot be.
+
+    What is found to be damaged is cut off when the package is built, with what follows it, which is then copied again.
+    """
+    staging, destination = bound.folder.store, delivery.destination
+    can_begin = PACKAGE_FORMATS[delivery.format].begins_with_items and delivery.deduplicate is None
+    if not (can_begin and isinstance(staging, DirectoryStore) and isinstance(destination, DirectoryStore)):
+        return None
+    return BegunFile(destination, delivery.key(delivery.base(bound.record)), staging, current_stop())
 
 
 @abandonable
@@ -155,6 +177,8 @@ def _run(
             delivery = replace(delivery, owner=_owner(folder, attempt, delivery, delivery.base(bound.record)))
             account.bound = bound = held.enter_context(in_family_order(bound, delivery, folder, stop))
             account.checked = checked = steps.check(bound, delivery, progress)
+            if checked.begun is not None:
+                held.callback(checked.begun.drop)
             stop.require_going()
             if checked.items == 0 or checked.failed < checked.items:
                 progress.phase = "Packaging"

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from prefect_collect.packages.building.order import PackageInput, PackagePlace
     from prefect_collect.packages.building.reordered import reordered
     from prefect_collect.packages.building.replacing import Owner
+    from prefect_collect.packages.building.rows import copy_ahead
     from prefect_collect.packages.building.spec import DUPLICATE, NOT_DELIVERED, Built, PackageSpec, outcome_of
     from prefect_collect.packages.building.whole_segment import check_segment, segments_of
     from prefect_collect.packages.load_files.families import family_order
@@ -80,6 +81,7 @@ __all__ = [
     "build_zip",
     "check_items",
     "check_segment",
+    "copy_ahead",
     "encrypt_package",
     "family_order",
     "fetch_package",
@@ -110,6 +112,7 @@ _HOMES: Final = {
     "check_items": "packages.building.check",
     "check_segment": "packages.building.whole_segment",
     "Checked": "packages.building.check",
+    "copy_ahead": "packages.building.rows",
     "Continued": "packages.building.continued",
     "DUPLICATE": "packages.building.spec",
     "Duplicates": "packages.building.duplicates",

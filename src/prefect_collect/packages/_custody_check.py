@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from prefect_collect.archive.problems import Damaged
@@ -11,8 +12,9 @@ from prefect_collect.documents.account import MOST_BYTES, PAGES, meanings_of, re
 from prefect_collect.documents.files import ACCOUNT_FILE, DOCUMENT_FILES, HTML_FILE, PDF_FILE
 from prefect_collect.documents.html_page import html_of
 from prefect_collect.documents.pdf_page import pdf_of
-from prefect_collect.packages._format import PackageCheck
+from prefect_collect.packages._format import PackageCheck, PagesCheck
 from prefect_collect.packages.bags.files import BagFiles
+from prefect_collect.packages.bags.pages_beside import MadePages
 from prefect_collect.packages.building.agent import AGENT
 from prefect_collect.packages.building.custody_documents import ITEM_LIST, Counted, count_items
 from prefect_collect.untrusted.bounded_json import BadValue
@@ -37,7 +39,8 @@ def check_documents(files: BagFiles, check: PackageCheck) -> None:
     if ACCOUNT_FILE in missing:
         return
     try:
-        account = read_account(files.start(ACCOUNT_FILE, MOST_BYTES + 1))
+        data = files.start(ACCOUNT_FILE, MOST_BYTES + 1)
+        account = read_account(data)
     except Damaged:  # reported when it was hashed
         return
     except BadValue as error:
@@ -48,7 +51,8 @@ def check_documents(files: BagFiles, check: PackageCheck) -> None:
         return
     _check_account(files, check, account)
     _check_meanings(files, account)
-    _check_pages(files, account, missing)
+    made = check.made if isinstance(check, PagesCheck) else MadePages()
+    _check_pages(files, account, missing, partial(made.of, data))
 
 
 def _check_account(files: BagFiles, check: PackageCheck, account: Mapping[str, Any]) -> None:
@@ -105,7 +109,9 @@ def _check_meanings(files: BagFiles, account: Mapping[str, Any]) -> None:
                 files.findings.warnings.add(ACCOUNT_FILE, what)
 
 
-def _check_pages(files: BagFiles, account: Mapping[str, Any], missing: list[str]) -> None:
+def _check_pages(
+    files: BagFiles, account: Mapping[str, Any], missing: list[str], made: Callable[[str], bytes | None]
+) -> None:
     """Compare the HTML and the PDF with those that this version makes of the account, if it makes the same."""
     stated, here = {**account["tools"], "pages": f"{account['pages']}"}, {**tool_versions(), "pages": f"{PAGES}"}
     makers = {HTML_FILE: (html_of, ["pages", "Unicode"]), PDF_FILE: (pdf_of, ["pages", "Unicode", "reportlab"])}
@@ -118,7 +124,7 @@ def _check_pages(files: BagFiles, account: Mapping[str, Any], missing: list[str]
             files.findings.warnings.add(name, f"its words were not compared, as another version made it: {what}")
             continue
         try:
-            if files.start(name, _MOST_PAGE) != make(account):
+            if files.start(name, _MOST_PAGE) != (made(name) or make(account)):
                 files.findings.problems.add(name, f"it does not say what {ACCOUNT_FILE} says")
         except Damaged:
             continue

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from prefect_collect.formats import FORMATS, Format, FormatFacts
 from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.hashing import Progress
+from prefect_collect.packages.bags.pages_beside import MadePages
 
 if TYPE_CHECKING:
     from prefect_collect.formats.bag_profile import BagProfile
@@ -53,6 +54,13 @@ class ProfiledCheck(Protocol):
 
 
 @runtime_checkable
+class PagesCheck(Protocol):
+    """A check that has had pages of the chain of custody documents made beside its work."""
+
+    made: MadePages
+
+
+@runtime_checkable
 class ClosedCheck(Protocol):
     """A check that keeps something open until it is closed."""
 
@@ -86,6 +94,8 @@ class PackageFormat:
             it names: its SHA-256 is the package's fingerprint.
         check: Makes the check of such a package; its arguments are the files, the number of threads and a `Progress`.
         longest_base: Returns the longest base folder that the items of a manifest get in such a package.
+        begins_with_items: Whether the package is one file that begins with the items as the segments have them, so that
+            they can be copied before it is known what follows.
     """
 
     name: Format
@@ -93,6 +103,7 @@ class PackageFormat:
     seal: str
     check: Callable[[BagFiles, int, Progress | None], PackageCheck]
     longest_base: Callable[[Batches, PackageSpec], str] = own_base
+    begins_with_items: bool = False
 
     @property
     def facts(self) -> FormatFacts:

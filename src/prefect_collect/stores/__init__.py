@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from prefect_collect.stores._base import Blob, BlobWriter, Buffer, CopyRange, Piece, Store
+from prefect_collect.stores._begun_file import BegunFile
 from prefect_collect.stores._directory import DirectoryStore
 from prefect_collect.stores._nested import Lies, folder_in_bucket, folder_lies, prefix_lies, same_server, store_lies
 from prefect_collect.stores._open import open_store
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AzureStore",
+    "BegunFile",
     "Blob",
     "BlobWriter",
     "Buffer",

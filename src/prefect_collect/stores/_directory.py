@@ -133,6 +133,12 @@ class DirectoryStore:
     def compose(self, key: str, pieces: Iterable[Piece], source: Store, *, replace: bool = False) -> Blob:
         """Write a blob that consists of ranges of `source` and new bytes; see `Store.compose`."""
         writer = DirectoryWriter(self.root, key, replace=replace)
+        return self.compose_with(writer, key, pieces, source, replace=replace)
+
+    def compose_with(
+        self, writer: DirectoryWriter, key: str, pieces: Iterable[Piece], source: Store, *, replace: bool
+    ) -> Blob:
+        """Do as `compose`, with a writer that may have written the first pieces already; it is closed."""
         try:
             if not replace and self._exists(key):
                 raise KeyExists(f"The file already exists and is not overwritten [{self.locate(key)}]")
@@ -147,7 +153,7 @@ class DirectoryStore:
                     else:
                         if last is None or last[0] != piece.key:
                             opened.close()
-                            file = opened.enter_context(source._segment(piece.key))
+                            file = opened.enter_context(source.open_segment(piece.key))
                             last = piece.key, file.fileno(), source.locate(piece.key)
                         writer.copy(last[1], piece, last[2])
             return writer.commit()
@@ -231,7 +237,8 @@ class DirectoryStore:
                 raise KeyMissing(f"Not a file but a folder or a device [{location}]")
             return io.BufferedReader(io.FileIO(fd, closefd=True))
 
-    def _segment(self, key: str) -> io.BufferedReader:
+    def open_segment(self, key: str) -> io.BufferedReader:
+        """Return a reader of a segment. Raise CorruptSegment if it is lost."""
         try:
             return self._opened(key)
         except KeyMissing as error:

@@ -57,6 +57,18 @@ class DirectoryWriter:
             self._flush()
             os.pwrite(self._file.fd, data, offset)
 
+    def go_on(self, *, replace: bool) -> None:
+        """Belong from now on to the work that calls this, whose fence may keep the file from getting its name."""
+        self._fence, self._replace = current_fence(), replace
+
+    def cut(self, size: int) -> None:
+        """Discard what was written after the first `size` bytes, and what a failed write left."""
+        with os_errors(self._location):
+            self._flush()
+            os.ftruncate(self._file.fd, size)
+            os.lseek(self._file.fd, size, os.SEEK_SET)
+        self.position = size
+
     def copy(self, source: int, piece: CopyRange, location: str) -> None:
         """Append a range of an open file, a large one if possible by a kernel copy.
 

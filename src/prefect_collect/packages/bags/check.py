@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
-from importlib import import_module
 from itertools import islice
 from typing import Final
 
@@ -18,6 +16,7 @@ from prefect_collect.packages.bags.files import BagFiles
 from prefect_collect.packages.bags.hashing import check_hashes
 from prefect_collect.packages.bags.info import KEPT, BagInfo, check_oxum, info_name, read_info
 from prefect_collect.packages.bags.manifests import Manifests
+from prefect_collect.packages.bags.pages_beside import MadePages, PagesBeside
 from prefect_collect.packages.bags.profile_check import check_profile, labels_of
 from prefect_collect.packages.bags.safe_names import check_safe
 from prefect_collect.packages.bags.text import bag_encode
@@ -25,16 +24,8 @@ from prefect_collect.packages.building.agent import AGENT
 from prefect_collect.packages.contents.name_keys import unpack
 from prefect_collect.packages.problems import Findings
 from prefect_collect.packages.seals import BAG_SEAL
-from prefect_collect.threads.own_forks import Step
 
 _SMALL: Final = 1 << 20
-
-_OF_DOCUMENTS: Final = ("prefect_collect.documents.files", "reportlab.pdfgen.canvas", "reportlab.platypus")
-"""What is needed to compare the chain of custody documents after the files are hashed."""
-
-
-def _import(name: str, _: Callable[[], None]) -> None:
-    import_module(name)
 
 
 @dataclass(slots=True)
@@ -49,6 +40,7 @@ class BagCheck:
     payload: int = 0
     not_delivered: int = 0
     profile: BagProfile | None = None
+    made: MadePages = field(default_factory=MadePages)
 
     @property
     def findings(self) -> Findings:
@@ -84,6 +76,12 @@ class BagCheck:
         except Damaged as error:
             problems.add("bagit.txt", f"it was not read, so that the bag is judged as BagIt 1.0: {error}")
         info_file = self._read_info()
+        with PagesBeside(bag, self.threads if self.ours and self.has_documents else 0) as pages:
+            self._check_files(info_file)
+            self.made = pages.made()
+
+    def _check_files(self, info_file: str) -> None:
+        bag, problems = self.bag, self.findings.problems
         manifests = Manifests(bag)
         manifests.read()
         manifests.report_missing(read_fetch_list(bag, manifests))
@@ -95,7 +93,6 @@ class BagCheck:
         check_oxum(self.info, info_file, (self.payload, self.items), bag.declared, self.findings)
         if self.profile is not None:
             check_profile(bag, self.profile, self.info)
-        imports = _OF_DOCUMENTS if self.has_documents else ()
         own = Findings()
 
         def check_lists(pause: Callable[[], None]) -> None:
@@ -105,8 +102,7 @@ class BagCheck:
             finally:
                 bag.findings = before
 
-        steps: list[Step] = [check_lists, *(partial(_import, name) for name in imports)]
-        check_hashes(bag, manifests.all, self.threads, self.progress, steps)
+        check_hashes(bag, manifests.all, self.threads, self.progress, [check_lists])
         bag.findings.take(own)
 
     def _check_lists(self, manifests: Manifests, pause: Callable[[], None]) -> None:

@@ -25,6 +25,7 @@ from prefect_collect.packages.building.spec import DELIVERED, DUPLICATE, NOT_DEL
 from prefect_collect.packages.building.tag_file import TagFile, hashed
 from prefect_collect.packages.building.text_columns import csv_rows, hex_texts
 from prefect_collect.packages.seals import BAG_SEAL
+from prefect_collect.threads.pool import in_background
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 
@@ -182,8 +183,12 @@ class TagFiles:
             self._custodians.update(pc.unique(table["custodian"]).drop_null().to_pylist())
         if not table.num_rows:
             return
-        self._parquet.write_table(table, row_group_size=max(1, table.num_rows // (1 + table.nbytes // _GROUP_BYTES)))
-        self._csv.write(csv_rows(_neutralised(table)))
+        rows = max(1, table.num_rows // (1 + table.nbytes // _GROUP_BYTES))
+        written = in_background(self._parquet.write_table, table, rows, name="parquet")
+        try:
+            self._csv.write(csv_rows(_neutralised(table)))
+        finally:
+            written.result()
 
     def finish(self) -> list[TagFile]:
         """Write the rest, and return all tag files in the order of the package; the tag manifests come last."""

@@ -40,7 +40,8 @@ def build_zip(
         open(folder / "central", "w+b") as central,
     ):
         layout = ZipLayout(spec, checked, central, "data/", keeps_headers=keeps_headers)
-        for rows in read_rows(given.manifest, checked.names, first):
+        is_kept = checked.begun is not None and checked.names.all_kept
+        for rows in (is_kept and checked.rows.batches) or read_rows(given.manifest, checked.names, first):
             stop.require_going()
             good = [row for row in rows if checked.is_good(row.number)] if checked.undelivered else rows
             layout.add(good)
@@ -52,6 +53,7 @@ def build_zip(
             list_items(tags, manifest, missing, checked, {}, first)
             return tags.finish()
 
-        blob, fingerprint = place_file(layout, lists, given.staging, place, (spec.base, TAG_MANIFEST), stop)
+        sealed = spec.base, TAG_MANIFEST
+        blob, fingerprint = place_file(layout, lists, given.staging, place, sealed, stop, checked.begun)
     failed: dict[int, Failure] = {}
     return Built(place.key, blob, tags.items, tags.bytes, fingerprint, failed)

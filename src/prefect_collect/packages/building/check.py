@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 import threading
 from collections import deque
@@ -15,22 +14,21 @@ import numpy as np
 import numpy.typing as npt
 
 from prefect_collect.codes import Failure
-from prefect_collect.errors import CorruptSegment, KeyMissing, StoreAccessDenied, StoreError, StoreFull
+from prefect_collect.errors import KeyMissing, StoreAccessDenied, StoreError, StoreFull
 from prefect_collect.job_folder.manifest_rules import Batches, manifest_faults
 from prefect_collect.job_folder.store_keys import segment_key
 from prefect_collect.packages.building.clashes import find_clashes
 from prefect_collect.packages.building.duplicates import Duplicates
 from prefect_collect.packages.building.names import Names, PortableNames
-from prefect_collect.packages.building.reading import SegmentReader, each_item, header_and_chunks
-from prefect_collect.packages.building.rows import Row, by_segment, misfits, parts_of, read_rows
+from prefect_collect.packages.building.proving import prove_items
+from prefect_collect.packages.building.rows import KeptRows, Row, by_segment, misfits, parts_of, read_rows
 from prefect_collect.packages.building.spec import DUPLICATE, PackageSpec
-from prefect_collect.stores import Blob, DirectoryStore, Store
+from prefect_collect.stores import BegunFile, Blob, DirectoryStore, Store
 from prefect_collect.threads.pool import SMALL, Pool, in_this_thread
 from prefect_collect.threads.stop import Stop
 
 _GOOD: Final = 0
 _WITHHELD: Final = -1
-_ALTERED: Final = "its bytes in the segment are not the collected ones (SHA-256 differs)"
 _ELSEWHERE: Final = "The item has the bytes of another one; the lists over all bags of the group name it."
 """What a bag of a group says, whose lists mark no duplicates."""
 
@@ -42,13 +40,16 @@ class Checked:
     """The outcome of checking the items of a manifest, by row number.
 
     `known` holds the segments that were recognised by their ETag, so that a copy can require it; `duplicates` which
-    rows repeat the bytes of others, if that was asked for by `withhold`.
+    rows repeat the bytes of others, if that was asked for by `withhold`; `begun` the package's file, if it was begun,
+    and then `rows` all rows, if they are few.
     """
 
     items: int = 0
     names: Names = field(default_factory=Names)
     known: dict[str, Blob] = field(default_factory=dict)
     duplicates: Duplicates | None = None
+    begun: BegunFile | None = None
+    rows: KeptRows = field(default_factory=KeptRows)
     _reasons: list[str] = field(default_factory=lambda: [""])
     _numbers: dict[str, int] = field(default_factory=dict)
     _reason_of: np.ndarray[Any, np.dtype[np.int32]] = field(default_factory=lambda: np.zeros(0, np.int32))
@@ -151,6 +152,7 @@ def check_items(
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     stop: Stop | None = None,
+    begins: Callable[[list[Row]], None] | None = None,
 ) -> Checked:
     """Prove each item of the manifest, and find the items that must be renamed.
 
@@ -158,8 +160,9 @@ def check_items(
     damaged header alone does no harm, because it is written again. On S3 a segment whose size and ETag are those in
     `known` (by the segment's name in the manifest) counts as proven, unless SHA-512 is asked for; any other segment is
     read. A lost, shortened or altered segment fails only the items that it damages (``segment_corrupt``). `progress` is
-    called, one call at a time, with the items and bytes done since the last call. Paths are portable below the folder
-    `base`, the longest one of the package, by default the one of `spec`.
+    called, one call at a time, with the items and bytes done since the last call; `begins`, if no item must be renamed,
+    with rows before they are checked, in their order. Paths are portable below the folder `base`, the longest one of
+    the package, by default the one of `spec`.
 
     Raises:
         StoreUnavailable, StoreAccessDenied, CorruptPart: The whole job is affected.
@@ -177,12 +180,16 @@ def check_items(
         for rows in read_rows(manifest):
             stop.require_going()
             check.extend(len(rows))
+            if begins is not None:
+                check.found.rows.add(rows)
             for group in by_segment(rows):
                 for some in parts_of(group) if is_local else (group,):
                     is_small = is_local and sum(row.stored_size or 0 for row in some) < SMALL * len(some)
+                    if begins is not None and check.found.names.all_kept:
+                        begins(some)
                     waiting.append((in_this_thread if is_small else pool.submit)(check.segment, some))
-            while len(waiting) > 4 * threads:
-                waiting.popleft().result()
+                    while len(waiting) > 4 * threads:
+                        waiting.popleft().result()
         for future in waiting:
             future.result()
     return check.found
@@ -246,7 +253,10 @@ class _Check:
             if not self._spec.sha512 and self._is_proven(name, key, max(row.end for row in rows), rows[0]):
                 headers.update(misfits(rows, len(self._prefix)))
                 return
-            self._read(key, rows, reasons, headers)
+            keep_sha512 = self._keep_sha512 if self._spec.sha512 else None
+            altered, unexpected = prove_items(self._staging, key, rows, self._prefix, self._stop, keep_sha512)
+            reasons.update(altered)
+            headers.update(unexpected)
         except (KeyMissing, StoreError) as error:
             if error.transient or isinstance(error, StoreAccessDenied | StoreFull):
                 raise
@@ -270,29 +280,6 @@ class _Check:
             self._proven.add(name)
         return name in self._proven
 
-    def _read(self, key: str, rows: list[Row], reasons: dict[int, str], headers: set[int]) -> None:
-        def visit(reader: SegmentReader, row: Row, ahead: int) -> None:
-            try:
-                name = self._prefix + row.path.encode()
-                header, chunks = header_and_chunks(reader, row, ahead)
-                if header != row.header(name, row.has_zip64(name)):
-                    headers.add(row.number)
-                self._hash(chunks, row, reasons)
-            except CorruptSegment as error:
-                reasons[row.number] = str(error).rpartition(" [")[0]
-
-        each_item(self._staging, key, rows, visit, self._stop)
-
-    def _hash(self, chunks: Iterable[memoryview | bytes], row: Row, reasons: dict[int, str]) -> None:
-        sha256, size = hashlib.sha256(), 0
-        sha512 = hashlib.sha512() if self._spec.sha512 else None
-        for chunk in chunks:
-            sha256.update(chunk)
-            size += len(chunk)
-            if sha512 is not None:
-                sha512.update(chunk)
-        if sha256.digest() != row.sha256 or size != row.size:
-            reasons[row.number] = _ALTERED
-        elif sha512 is not None:
-            with self._lock:
-                self.found._sha512[row.number] = np.frombuffer(sha512.digest(), np.uint8)
+    def _keep_sha512(self, number: int, digest: bytes) -> None:
+        with self._lock:
+            self.found._sha512[number] = np.frombuffer(digest, np.uint8)

@@ -5,6 +5,7 @@ A builder of a format adds what `custody_documents` returns to its lists before 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,25 +46,23 @@ def count_items(file: Any) -> Counted:
     counted = Counted()
     try:
         for batch in BoundedParquet(file).batches(_COLUMNS):
-            given = pc.equal(batch["outcome"], DELIVERED)
+            given = pc.fill_null(pc.equal(batch["outcome"], DELIVERED), False)
             counted.bytes += pc.sum(batch["size"].filter(given)).as_py() or 0
-            _count(pa.Table.from_batches([batch]), counted)
+            counted.delivered += given.true_count
+            _count(batch.filter(pc.invert(given)), counted)
     except (pa.ArrowException, KeyError, TypeError) as error:
         raise BadParquet("it has no items with outcomes, codes and sizes") from error
     return counted
 
 
-def _count(table: pa.Table, counted: Counted) -> None:
-    """Add the items of a table to what was counted. Raise BadParquet if one has an outcome that no item has."""
-    for row in table.group_by(["outcome", "error_code"]).aggregate([([], "count_all")]).to_pylist():
-        outcome, code, items = row["outcome"], row["error_code"] or "", row["count_all"]
-        if outcome == DELIVERED:
-            counted.delivered += items
-            continue
+def _count(others: pa.RecordBatch, counted: Counted) -> None:
+    """Add items that are not delivered. Raise BadParquet if one has an outcome that no item has."""
+    every = Counter(zip(others["outcome"].to_pylist(), others["error_code"].to_pylist(), strict=True))
+    for (outcome, code), items in every.items():
         if outcome not in _OUTCOMES:
             raise BadParquet(f"it has an item with the outcome {str(outcome)[:60]!r}")
         codes = counted.not_delivered.setdefault(outcome, {})
-        codes[code] = codes.get(code, 0) + items
+        codes[code or ""] = codes.get(code or "", 0) + items
 
 
 def custody_documents(

@@ -18,7 +18,7 @@ from prefect_collect.packages.building.pieces import Deflated
 from prefect_collect.packages.building.replacing import file_left, refusal
 from prefect_collect.packages.building.streaming import compressed_bytes, plain_bytes
 from prefect_collect.packages.building.tag_file import PackageFile, fingerprint_of
-from prefect_collect.stores import Blob, CopyRange, Piece, Store
+from prefect_collect.stores import BegunFile, Blob, CopyRange, Piece, Store
 from prefect_collect.threads.pool import in_background
 from prefect_collect.threads.stop import Stop, stopped_by
 
@@ -63,11 +63,13 @@ def place_file(
     place: PackagePlace,
     sealed: tuple[str, str],
     stop: Stop,
+    begun: BegunFile | None = None,
 ) -> tuple[Blob, str]:
     """Write the file at its `place`, and return it with its fingerprint.
 
     The tag files are written while items that come before them in the file are copied; if one of the two fails, the
-    other stops. `sealed` names the package's base folder, and the tag file that is its seal.
+    other stops. `sealed` names the package's base folder, and the tag file that is its seal; `begun` is the file if its
+    first pieces may have been copied before.
 
     Where the place allows to replace, a package that its owner delivered there before is replaced, and one that is
     identical to the new one is kept; anything else is never touched. Raise PackageExists, StoreError, CorruptSegment,
@@ -77,7 +79,7 @@ def place_file(
     base, seal = sealed
     if not (place.replace or layout.compressed or layout.has_deflated):
         with _not_there(place), stopped_by(stop):
-            blob, files = _composed(layout, lists, staging, place, stop)
+            blob, files = _composed(layout, lists, staging, place, stop, begun)
         return blob, fingerprint_of(files, seal)
     files = lists(stop.require_going)
     size = layout.finish(files)
@@ -116,7 +118,7 @@ def _not_there(place: PackagePlace) -> Iterator[None]:
 
 
 def _composed(
-    layout: Layout, lists: Lists, staging: Store, place: PackagePlace, stop: Stop
+    layout: Layout, lists: Lists, staging: Store, place: PackagePlace, stop: Stop, begun: BegunFile | None
 ) -> tuple[Blob, Sequence[PackageFile]]:
     """Have the destination compose the file, while the lists are written that its last pieces wait for."""
     written: Future[None] = Future()
@@ -137,7 +139,8 @@ def _composed(
             composing.result()
 
     copied = _copied(_in_steps(pieces(), copy_going))
-    composing = in_background(place.destination.compose, place.key, copied, staging, name="compose")
+    compose = place.destination.compose if begun is None else begun.compose
+    composing = in_background(compose, place.key, copied, staging, name="compose")
     try:
         files = lists(lists_going)
         layout.finish(files)

@@ -15,8 +15,10 @@ import pyarrow.compute as pc
 
 from prefect_collect.archive.zip64 import EARLIEST, LOCAL_EXTRA_SIZE, LOCAL_SIZE, local_header_at
 from prefect_collect.job_folder.manifest_rules import Batches
+from prefect_collect.job_folder.store_keys import segment_key
 from prefect_collect.packages.building.names import Names
 from prefect_collect.packages.building.text_columns import binary_values
+from prefect_collect.stores import BegunFile, CopyRange
 
 COLUMNS = [
     "path",
@@ -33,6 +35,9 @@ COLUMNS = [
 """The columns of `table_columns.MANIFEST` that are read to find and describe items."""
 
 _PART: Final = 32 << 20
+
+_FEW: Final = 32 << 10
+"""Rows that are kept: to make one again takes 0.7 µs."""
 
 
 @dataclass(slots=True)
@@ -70,6 +75,24 @@ class Row:
     def header(self, name: bytes, zip64: bool) -> bytes:
         """Return the local header that the item has, or must get, under that name."""
         return local_header_at(name, self.crc32, self.size, self.stored_size, self.stamp, self.deflated, zip64)
+
+
+class KeptRows:
+    """The rows of a manifest in its batches, for a second look at them; none if they are more than a few.
+
+    No data class, and no list: Prefect looks into those that a task run is given, at each row.
+    """
+
+    def __init__(self) -> None:
+        self.batches: list[list[Row]] = []
+        self._count = 0
+
+    def add(self, rows: list[Row]) -> None:
+        """Keep the rows of the next batch."""
+        self._count += len(rows)
+        self.batches.append(rows)
+        if self._count > _FEW:
+            self.batches.clear()
 
 
 def read_rows(manifest: Batches, names: Names | None = None, first: int = 0) -> Iterator[list[Row]]:
@@ -116,6 +139,18 @@ def parts_of(rows: list[Row]) -> Iterator[list[Row]]:
             part, size = [], 0
     if part:
         yield part
+
+
+def copy_ahead(begun: BegunFile, job_id: str, rows: list[Row]) -> None:
+    """Have the items of one segment copied with their headers to a file that was begun."""
+    key = segment_key(job_id, rows[0].segment)
+    start, end = rows[0].entry_offset, rows[0].entry_offset
+    for row in rows:
+        if row.entry_offset != end:
+            begun.add(CopyRange(key, start, end))
+            start = row.entry_offset
+        end = row.end
+    begun.add(CopyRange(key, start, end))
 
 
 def misfits(rows: list[Row], prefix: int) -> Iterator[int]:
