@@ -2,7 +2,8 @@
 
 `python -m tests.collected SOCKET ARGUMENTS…` is given the socket at which forks are asked for as its standard input,
 one that is closed when the tests end, and the arguments of pytest. While it collects, the process that forks the
-programs of the tests and knows none (`tests.fork_server`) imports what these need.
+programs of the tests and knows none (`tests.fork_server`) imports what these need. The few programs of a quick run are
+forks of this process too: importing for them alone would take 3 s.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from typing import Final
 import pytest
 
 from tests import forked, shim
-from tests.fork_server import fork_at
+from tests.examples import QUICK
+from tests.fork_server import fork_at, path_of_programs
 
 _ALONE: Final = ("--collect-only", "-qq", "-n0", "--capture=no")
 
@@ -31,8 +33,8 @@ def python_for_workers(arguments: Sequence[str]) -> str:
 
     What forks programs for one of them forks programs for all.
     """
-    python = forked.share()
-    address = os.path.join(os.path.dirname(python), "collected")
+    python = forked.share(start=not QUICK)
+    address = forked.asking()[shim.ASKED] if QUICK else os.path.join(os.path.dirname(python), "collected")
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
         listening.bind(address)
@@ -50,12 +52,13 @@ def python_for_workers(arguments: Sequence[str]) -> str:
 
 
 def _main() -> None:
+    path = path_of_programs()
     listening, tests = socket.socket(fileno=os.dup(0)), socket.socket(fileno=int(sys.argv[1]))
     gc.disable()  # what is imported stays
     with _silence():
         pytest.main([*sys.argv[2:], *_ALONE])  # each fork says what it says
     gc.enable()
-    fork_at(listening, tests)
+    fork_at(listening, tests, path)
 
 
 @contextmanager

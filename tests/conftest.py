@@ -34,7 +34,7 @@ _ENOUGH: Final = 8 << 30
 
 
 def _use_memory() -> None:
-    """Have the tests' folders in memory, if there is enough; in a quick run all temporary files, which are few."""
+    """Have the tests' folders in memory, if there is enough; in a quick run, which writes little, also other files."""
     if _MEMORY.is_mount() and shutil.disk_usage(_MEMORY).free > _ENOUGH < psutil.virtual_memory().available:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
         if QUICK:

@@ -158,7 +158,7 @@ class _Forks:
 
 
 def _main() -> None:
-    path = [entry for entry in sys.path if entry not in ("", str(Path(__file__).parents[1]))]
+    path = path_of_programs()
     gc.disable()  # what is imported stays
     for name in _PRELOADED:
         importlib.import_module(name)
@@ -166,6 +166,11 @@ def _main() -> None:
     gc.set_threshold(10_000)  # a twentieth of the time of a Prefect server went into searches among new objects
     tests, listening = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
     fork_at(listening, tests, path)
+
+
+def path_of_programs() -> list[str]:
+    """Return where programs find modules: not those of the tests."""
+    return [entry for entry in sys.path if entry not in ("", str(Path(__file__).parents[1]))]
 
 
 def fork_at(listening: socket.socket, tests: socket.socket | None = None, path: Sequence[str] = ()) -> NoReturn:

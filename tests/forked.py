@@ -119,10 +119,16 @@ def asking() -> dict[str, str]:
     return {shim.ASKED: _asked(), shim.REAL: sys.executable}
 
 
-def share() -> str:
-    """Have what forks for this process fork for those that it starts too; return their program for Python."""
-    os.environ.update({**asking(), _SHARED: str(_folder())})
-    return str(_folder() / "bin" / "python")
+def share(*, start: bool = True) -> str:
+    """Have what forks for this process fork for those that it starts too; return their program for Python.
+
+    Without `start`, nothing is started that forks: the caller has something listen at the address in `asking`.
+    """
+    folder = str(_folder())
+    if not start:
+        os.environ[_SHARED] = folder
+    os.environ.update({**asking(), _SHARED: folder})
+    return os.path.join(folder, "bin", "python")
 
 
 def environment() -> dict[str, str]:

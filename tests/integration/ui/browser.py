@@ -122,7 +122,13 @@ class Browser:
     # The Runs page
 
     def open_runs(self, search: str = "") -> None:
-        """Open the Runs page, with the runs whose names hold `search`."""
+        """Open the Runs page, with the runs whose names hold `search`.
+
+        It shows, and keeps showing, the runs until the start of the second in which it is opened: that one has to be
+        later than all that were made before this call.
+        """
+        now = int(time.time())
+        self.wait(lambda: int(time.time()) > now, lambda: "the next second")
         self.go(f"runs?flow-run-search={search}")
         self.see("//h1[.='Runs'] | //*[@aria-label='breadcrumb']//*[.='Runs']")
 
