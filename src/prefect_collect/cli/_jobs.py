@@ -146,12 +146,15 @@ def source_of(named: str, access: dict[str, Any]) -> DataSource:
 
 def collect_here(**parameters: Any) -> Job:
     """Collect in this process, with a progress bar, and return the job; `parameters` are those of the flow."""
+    from prefect.context import SyncClientContext
+
     from prefect_collect import jobs
     from prefect_collect.flows import collect
 
-    with shown_jobs():
-        state = collect(**parameters, return_state=True)
-    return jobs.get(_run_of(state), parameters["store"])
+    with SyncClientContext.get_or_create():  # each client that is made reads all certificates
+        with shown_jobs():
+            state = collect(**parameters, return_state=True)
+        return jobs.get(_run_of(state), parameters["store"])
 
 
 def _run_of(state: Any) -> str:
@@ -210,12 +213,15 @@ def _unsaved(*locations: str) -> list[str]:
 
 def export_here(job_id: str, destination: Block | str, store: Block | str, **options: Any) -> Job:
     """Export in this process, with a progress bar, and return the job."""
+    from prefect.context import SyncClientContext
+
     from prefect_collect import jobs
     from prefect_collect.flows import export
 
-    with shown_jobs():
-        state = export(job_id, destination, store=store, **options, return_state=True)
-    return jobs.get(_run_of(state), store)
+    with SyncClientContext.get_or_create():
+        with shown_jobs():
+            state = export(job_id, destination, store=store, **options, return_state=True)
+        return jobs.get(_run_of(state), store)
 
 
 def export_made_with(job: Job, say: Callable[[str], None]) -> Job | None:
