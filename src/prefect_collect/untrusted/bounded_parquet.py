@@ -22,7 +22,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import pyarrow as pa
@@ -30,6 +29,7 @@ import pyarrow.parquet as pq
 
 from prefect_collect import pandas_later
 from prefect_collect.untrusted._parquet_pages import BadPages, Chunk, Group, read_groups, read_pages
+from prefect_collect.untrusted._parquet_times import have_dates
 
 pandas_later.put_off()
 
@@ -52,11 +52,6 @@ _MAGIC: Final = b"PAR1"
 _TAIL: Final = 64 << 10
 """Bytes of a file's end that are fetched first and kept: as many as Arrow asks for first."""
 
-_TIMES: Final = tuple(
-    int((at - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
-    for at in (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
-)
-_UNITS: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _DAMAGE: Final = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError)
 
 
@@ -171,7 +166,8 @@ class BoundedParquet:
         """Return the batch with the columns in the order asked for, proven to be readable by Python."""
         batch.validate(full=True)
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            _check_times(name, column)
+            if not have_dates(column):
+                raise BadParquet(f"its column {name} holds a time outside of the years 1 to 9999")
         if batch.schema.names != names and self._wanted is not None:
             arrays = [
                 batch[name] if name in batch.schema.names else pa.nulls(batch.num_rows, self._wanted.field(name).type)
@@ -288,25 +284,3 @@ def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
         arrays.append(column)
     fields = [pa.field(f.name, a.type, f.nullable) for f, a in zip(batch.schema, arrays, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
-
-
-def _check_times(name: str, column: pa.Array) -> None:
-    """Raise BadParquet for a time that Python has no date for."""
-    if not pa.types.is_timestamp(column.type) or not len(column):
-        return
-    unit = _UNITS[column.type.unit]
-    first, end = _TIMES[0] * unit, (_TIMES[1] + 1) * unit
-    if _all_within(column, first, end):
-        return
-    import pyarrow.compute as pc
-
-    found = pc.min_max(column.cast(pa.int64()))
-    if found["min"].is_valid and (found["min"].as_py() < first or found["max"].as_py() >= end):
-        raise BadParquet(f"its column {name} holds a time outside of the years 1 to 9999")
-
-
-def _all_within(column: pa.Array, first: int, end: int) -> bool:
-    """Return whether all numbers of a column of times lie in the range, also those that stand for nulls."""
-    numbers = pa.Array.from_buffers(pa.int64(), len(column), [None, column.buffers()[1]], offset=column.offset)
-    values = numbers.to_numpy()
-    return first <= int(values.min()) and int(values.max()) < end
