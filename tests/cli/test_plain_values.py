@@ -14,7 +14,7 @@ from prefect_collect.cli._app import program
 
 def _parameters() -> Iterator[tuple[Any, Any, Any]]:
     """Yield each parameter of each command, with its context and as typer alone has it."""
-    group: Any = get_command(program(["collect"]))
+    group: Any = get_command(program([]))
     for command in (group, *group.commands.values()):
         context = command.context_class(command, info_name=command.name)
         for param in command.get_params(context):

@@ -131,11 +131,23 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     assert says in err
 
 
-@pytest.mark.parametrize("arguments", [[], ["verify"]])
-def test_no_local_path_takes_a_url(arguments: list[str]) -> None:
+def test_only_the_command_that_is_named_is_made() -> None:
+    """Each command can be named alone, also after --debug; what names none gets all commands, to say what there is."""
+    every = [command.callback for command in program([]).registered_commands]
+    for command in every:
+        name = getattr(command, "__name__", "")
+        made = program(["--debug", name, "--help"])
+        alone = name != "estimate"
+        assert [each.callback for each in made.registered_commands] == ([command] if alone else every)
+        assert bool(made.registered_groups) is not alone
+    for other in ("--help", "sources", "nothing", "--nothing"):
+        assert [command.callback for command in program([other]).registered_commands] == every
+
+
+def test_no_local_path_takes_a_url() -> None:
     """Every option that is a file or folder of this machine refuses a URL, instead of making a folder ``s3:``."""
     paths = {}
-    for command in program(arguments).registered_commands:
+    for command in program([]).registered_commands:
         assert command.callback is not None
         for name, hint in get_type_hints(command.callback, include_extras=True).items():
             if "pathlib" in str(hint):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -220,18 +220,21 @@ _LIGHT: Final = frozenset(command.__name__ for command in (*_LOOKING, *_PACKAGES
 
 
 def program(arguments: Sequence[str]) -> typer.Typer:
-    """Return the commands that the arguments may mean.
+    """Return the commands that the arguments may mean: the one that they name, or else all.
 
-    The options of the commands that collect take longer to import than a command such as `show` to run. So they are
-    left out if the arguments name another command.
+    To make the options of all commands takes longer than a command such as `show` runs.
     """
     named = next((word for word in arguments if word != "--debug"), "")
-    return _program(looks=named in _LIGHT)
+    if named in _LIGHT:
+        return _program(named)
+    from prefect_collect.cli._job_commands import JOB_COMMANDS
+
+    return _program(named if named in {command.__name__ for command in JOB_COMMANDS} else None)
 
 
 @cache
-def _program(*, looks: bool) -> typer.Typer:
-    """Return all commands, or with `looks` those alone that do not collect."""
+def _program(only: str | None) -> typer.Typer:
+    """Return all commands, or the one of that name alone."""
     app = typer.Typer(
         name="prefect-collect",
         help="Collect items from a source and export them as a package, accounting for every one of them.",
@@ -241,19 +244,22 @@ def _program(*, looks: bool) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(cls=PlainGroup)(common)
-    if not looks:
+
+    def add(panel: str, *commands: Callable[..., Any]) -> None:
+        for command in commands:
+            if only in (None, command.__name__):
+                app.command(rich_help_panel=panel, cls=PlainCommand)(command)
+
+    if only not in _LIGHT:
         from prefect_collect.cli._job_commands import JOB_COMMANDS
 
-        for command in JOB_COMMANDS:
-            app.command(rich_help_panel="Jobs", cls=PlainCommand)(command)
-    for looking in _LOOKING:
-        app.command(rich_help_panel="Looking", cls=PlainCommand)(looking)
-    if not looks:
+        add("Jobs", *JOB_COMMANDS)
+    add("Looking", *_LOOKING)
+    if only is None:
         from prefect_collect.cli import _source_commands
 
-        app.command(rich_help_panel="Looking", cls=PlainCommand)(_source_commands.estimate)
+        add("Looking", _source_commands.estimate)
         app.add_typer(_source_commands.sources, name="sources", rich_help_panel="Looking")
-    for panel, commands in (("Packages", _PACKAGES), ("Server", _SERVER)):
-        for each in commands:
-            app.command(rich_help_panel=panel, cls=PlainCommand)(each)
+    add("Packages", *_PACKAGES)
+    add("Server", *_SERVER)
     return app

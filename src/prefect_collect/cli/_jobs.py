@@ -146,10 +146,12 @@ def source_of(named: str, access: dict[str, Any]) -> DataSource:
 
 def collect_here(**parameters: Any) -> Job:
     """Collect in this process, with a progress bar, and return the job; `parameters` are those of the flow."""
+    from prefect.context import SyncClientContext
+
     from prefect_collect import jobs
     from prefect_collect.flows import collect
 
-    with shown_jobs():
+    with SyncClientContext.get_or_create(), shown_jobs():
         return ended_job(
             lambda: _run_of(collect(**parameters, return_state=True)),
             lambda job_id: _collection_of(jobs.get(job_id, parameters["store"])),
@@ -221,10 +223,12 @@ def _unsaved(*locations: str) -> list[str]:
 
 def export_here(job_id: str, destination: Block | str, store: Block | str, **options: Any) -> Job:
     """Export in this process, with a progress bar, and return the job."""
+    from prefect.context import SyncClientContext
+
     from prefect_collect import jobs
     from prefect_collect.flows import export
 
-    with shown_jobs():
+    with SyncClientContext.get_or_create(), shown_jobs():
         return ended_job(
             lambda: _run_of(export(job_id, destination, store=store, **options, return_state=True)),
             lambda own_id: jobs.get(own_id, store),

@@ -1,4 +1,4 @@
-"""Checks the times in columns of Parquet files that others wrote."""
+"""Checks that Python has a date for each time in a column of Parquet."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from typing import Final
 
 import pyarrow as pa
 
-_TIMES: Final = tuple(
+_FIRST, _LAST = (
     int((at - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
     for at in (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
 )
 _UNITS: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
-def has_dates(column: pa.Array) -> bool:
-    """Return whether Python has a date for each time of a column; a column without times has."""
+def have_dates(column: pa.Array) -> bool:
+    """Return whether all times of the column lie in the years 1 to 9999; True of a column that holds no times."""
     if not pa.types.is_timestamp(column.type) or not len(column):
         return True
     unit = _UNITS[column.type.unit]
-    first, end = _TIMES[0] * unit, (_TIMES[1] + 1) * unit
+    first, end = _FIRST * unit, (_LAST + 1) * unit
     if _all_within(column, first, end):
         return True
-    import pyarrow.compute as pc
+    import pyarrow.compute as pc  # only here: it takes 9 MB and 20 ms
 
     found = pc.min_max(column.cast(pa.int64()))
     return not found["min"].is_valid or (found["min"].as_py() >= first and found["max"].as_py() < end)
 
 
 def _all_within(column: pa.Array, first: int, end: int) -> bool:
-    """Return whether all numbers of a column of times lie in the range, also those that stand for nulls."""
+    """Return whether all numbers of the column lie in the range, also those that stand where it is null."""
     numbers = pa.Array.from_buffers(pa.int64(), len(column), [None, column.buffers()[1]], offset=column.offset)
     values = numbers.to_numpy()
     return first <= int(values.min()) and int(values.max()) < end

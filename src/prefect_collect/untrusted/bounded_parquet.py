@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 
 from prefect_collect import pandas_later
 from prefect_collect.untrusted._parquet_pages import BadPages, Chunk, Group, read_groups, read_pages
-from prefect_collect.untrusted._parquet_times import has_dates
+from prefect_collect.untrusted._parquet_times import have_dates
 
 pandas_later.put_off()
 
@@ -166,7 +166,7 @@ class BoundedParquet:
         """Return the batch with the columns in the order asked for, proven to be readable by Python."""
         batch.validate(full=True)
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            if not has_dates(column):
+            if not have_dates(column):
                 raise BadParquet(f"its column {name} holds a time outside of the years 1 to 9999")
         if batch.schema.names != names and self._wanted is not None:
             arrays = [
