@@ -15,8 +15,8 @@ from prefect.logging import get_logger
 from prefect.runner import Runner
 
 from prefect_collect.deployments._forking import forked_processes
-from prefect_collect.escaping import one_line
 from prefect_collect.runs.labels import process_of
+from prefect_collect.runs.trouble import trouble_of
 
 PATIENCE: Final = 60.0
 """Seconds that the jobs' processes have to put their jobs back; by then an item that is being read is done or cut
@@ -74,7 +74,7 @@ class JobRunner(Runner):
                 refused = isinstance(error, httpx.HTTPStatusError) and error.response.status_code < 500
                 if refused:
                     raise
-                _log.warning("Prefect's server does not answer, so no job is started: %s", one_line(str(error)))
+                _log.warning("No job is started now, as Prefect's server %s.", trouble_of(error))
 
         return patiently
 

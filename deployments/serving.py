@@ -21,13 +21,13 @@ from prefect_collect.artifacts.snapshot import refresh_snapshot
 from prefect_collect.deployments._event_log import log_events
 from prefect_collect.deployments._forking import start_importing
 from prefect_collect.deployments._runner import JobRunner
-from prefect_collect.escaping import one_line
 from prefect_collect.flows import collect, export
 from prefect_collect.flows.deleted_jobs import look_if_due
 from prefect_collect.flows.deploying import served_deployments
 from prefect_collect.flows.forms import register_blocks
 from prefect_collect.flows.recover_jobs import recover
 from prefect_collect.runs.deployment_lookup import is_polled
+from prefect_collect.runs.trouble import trouble_of
 
 LOOK_EVERY: Final = 0.5
 """Seconds between two polls for runs that are due."""
@@ -192,4 +192,4 @@ def _tell(work: Callable[[SyncPrefectClient], Iterable[str]], say: Callable[[str
             for line in work(client):
                 (say or _log.info)(line)
     except httpx.TransportError as error:
-        _log.warning("Prefect's server does not answer: %s", one_line(str(error)))
+        _log.warning("Prefect's server %s.", trouble_of(error))
