@@ -30,12 +30,14 @@ class JobRunner(Runner):
     """Run the jobs of the deployments; `astop` has each process put its job back into the queue, and waits for that.
 
     A process that is still starting may start first, as its job would count as crashed otherwise. A process that does
-    not end within `PATIENCE`, or before `hurry` is set, is killed; its job is recovered later.
+    not end within `PATIENCE`, or before `hurry` is set, is killed; its job is recovered later. `had_jobs` is whether
+    it ended jobs so.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.hurry = threading.Event()
+        self.had_jobs = False
 
     async def __aenter__(self) -> Self:
         self._exit_stack.enter_context(forked_processes())
@@ -90,6 +92,7 @@ class JobRunner(Runner):
         while poller._submitting_flow_run_ids:
             late = self.hurry.is_set() or anyio.current_time() > deadline
             for run_id in self._process_manager.flow_run_ids():
+                self.had_jobs |= late or run_id in ready
                 if late:
                     await self._process_manager.kill(run_id, force=True)
                 elif run_id not in asked and await self._has_begun(run_id):

@@ -64,6 +64,13 @@ def test_when_a_job_was_created_and_started(tmp_path: Path, capsys: pytest.Captu
     assert f"  created  {drafted.isoformat()}\n{started}" in capsys.readouterr().out
 
 
+def test_the_custodians_of_a_job_stand_beneath_its_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`show` prints them in line with all that it prints of a job."""
+    folder = new_job(DirectoryStore(tmp_path / "staging"), MemorySource({}), options={"custodian": "Jordan Lee"})
+    assert run(["show", folder.job_id, "--store", folder.store.url]) == 0
+    assert re.search(r"\n  source   .*\n           custodian Jordan Lee\n", capsys.readouterr().out)
+
+
 def test_jobs_of_an_empty_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`jobs --json` prints a list, also an empty one, and needs no server."""
     assert run(["jobs", "--json", "--store", str(tmp_path)]) == 0
