@@ -237,6 +237,15 @@ def _meant(location: str) -> str:
     return f"Did you mean {meant}?" if meant else ""
 
 
+def _no_such_kind(location: str) -> str:
+    """Return what can be written before a location, if a word that cannot be is; else ""."""
+    word, colon, rest = location.partition(":")
+    if not colon or len(word) < 2 or not word.isalpha() or "@" in location or rest[:1].isdigit():
+        return ""
+    kinds = listed([f"{kind}:" for kind in INSIDE], "or")
+    return f"Nothing is called {word}: before a location; what lies inside files is written {kinds} before it."
+
+
 def _not_found(location: str, why: str = "") -> SourceNotFound:
     """Return the error of a location at which there is no source; `why` says that no saved block is one."""
     if not location:
@@ -244,5 +253,6 @@ def _not_found(location: str, why: str = "") -> SourceNotFound:
     reasons = f"There is no file or folder {_shown_path(location)}{f', and {why}' if why else ''}."
     near = _meant(location) or ("" if ":" in location else nearest_path(location))
     near = "" if why and "Did you mean" not in near else near  # it may just as well have been meant as a saved block
+    near = near or _no_such_kind(location)
     hint = f"{near} {_KINDS[:1].upper()}{_KINDS[1:]}" if near else f"Correct it; {_KINDS}"
     return SourceNotFound(f"{reasons} {hint} [source={shown(location) if ':' in location else location}]")

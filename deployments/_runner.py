@@ -15,8 +15,8 @@ from prefect.logging import get_logger
 from prefect.runner import Runner
 
 from prefect_collect.deployments._forking import forked_processes
-from prefect_collect.escaping import one_line
 from prefect_collect.runs.labels import process_of
+from prefect_collect.runs.trouble import trouble_of
 
 PATIENCE: Final = 60.0
 """Seconds that the jobs' processes have to put their jobs back; by then an item that is being read is done or cut
@@ -30,12 +30,14 @@ class JobRunner(Runner):
     """Run the jobs of the deployments; `astop` has each process put its job back into the queue, and waits for that.
 
     A process that is still starting may start first, as its job would count as crashed otherwise. A process that does
-    not end within `PATIENCE`, or before `hurry` is set, is killed; its job is recovered later.
+    not end within `PATIENCE`, or before `hurry` is set, is killed; its job is recovered later. `had_jobs` is whether
+    it ended jobs so.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.hurry = threading.Event()
+        self.had_jobs = False
 
     async def __aenter__(self) -> Self:
         self._exit_stack.enter_context(forked_processes())
@@ -74,7 +76,7 @@ class JobRunner(Runner):
                 refused = isinstance(error, httpx.HTTPStatusError) and error.response.status_code < 500
                 if refused:
                     raise
-                _log.warning("Prefect's server does not answer, so no job is started: %s", one_line(str(error)))
+                _log.warning("No job is started now, as Prefect's server %s.", trouble_of(error))
 
         return patiently
 
@@ -90,6 +92,7 @@ class JobRunner(Runner):
         while poller._submitting_flow_run_ids:
             late = self.hurry.is_set() or anyio.current_time() > deadline
             for run_id in self._process_manager.flow_run_ids():
+                self.had_jobs |= late or run_id in ready
                 if late:
                     await self._process_manager.kill(run_id, force=True)
                 elif run_id not in asked and await self._has_begun(run_id):

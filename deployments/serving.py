@@ -21,13 +21,13 @@ from prefect_collect.artifacts.snapshot import refresh_snapshot
 from prefect_collect.deployments._event_log import log_events
 from prefect_collect.deployments._forking import start_importing
 from prefect_collect.deployments._runner import JobRunner
-from prefect_collect.escaping import one_line
 from prefect_collect.flows import collect, export
 from prefect_collect.flows.deleted_jobs import look_if_due
 from prefect_collect.flows.deploying import served_deployments
 from prefect_collect.flows.forms import register_blocks
 from prefect_collect.flows.recover_jobs import recover
 from prefect_collect.runs.deployment_lookup import is_polled
+from prefect_collect.runs.trouble import trouble_of
 
 LOOK_EVERY: Final = 0.5
 """Seconds between two polls for runs that are due."""
@@ -52,7 +52,7 @@ def prepare() -> None:
     start_importing()
 
 
-def serve(limit: int = 4, say: Callable[[str], None] | None = None) -> None:
+def serve(limit: int = 4, say: Callable[[str], None] | None = None) -> bool:
     """Run the jobs of the deployments until SIGINT or SIGTERM asks the process to end.
 
     At the start, and every few seconds, jobs whose process was lost are recovered. At the end the running jobs are put
@@ -63,6 +63,9 @@ def serve(limit: int = 4, say: Callable[[str], None] | None = None) -> None:
         limit: The number of jobs to run at once.
         say: Called with a line when jobs are given to this process from now on, and with one for each new status of a
             job; by default nothing is printed.
+
+    Returns:
+        Whether jobs were running when it was asked to end.
     """
     start_importing()
     register_blocks(collect, export)
@@ -79,6 +82,7 @@ def serve(limit: int = 4, say: Callable[[str], None] | None = None) -> None:
     finally:
         over.set()
         keeper.join()
+    return serving.had_jobs
 
 
 class _Serving:
@@ -93,6 +97,11 @@ class _Serving:
         self._begun = threading.Event()
         self._asked = threading.Event()
         self._error: BaseException | None = None
+
+    @property
+    def had_jobs(self) -> bool:
+        """Whether jobs were running when it was asked to end."""
+        return self._runner.had_jobs
 
     def run(self) -> None:
         """Serve until `end` was called and all jobs have ended. Raise the runner's error, if it failed."""
@@ -192,4 +201,4 @@ def _tell(work: Callable[[SyncPrefectClient], Iterable[str]], say: Callable[[str
             for line in work(client):
                 (say or _log.info)(line)
     except httpx.TransportError as error:
-        _log.warning("Prefect's server does not answer: %s", one_line(str(error)))
+        _log.warning("Prefect's server %s.", trouble_of(error))

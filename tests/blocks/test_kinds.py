@@ -11,8 +11,8 @@ from prefect_collect.blocks import kinds as kinds_module
 from prefect_collect.blocks.data_source import SECRETS, DataSource, SavedBlocks
 from prefect_collect.blocks.kinds import GROUP, class_of, kinds
 from prefect_collect.blocks.locate import saved_fields
-from prefect_collect.errors import InvalidLocation
-from prefect_collect.stores.addresses import SOURCE_URLS
+from prefect_collect.errors import InvalidLocation, SourceNotFound
+from prefect_collect.stores.addresses import INSIDE, SOURCE_URLS
 
 MODULE = '''
 from prefect_collect import DataSource
@@ -166,3 +166,19 @@ def test_the_saved_blocks_that_a_kind_takes(location: str, fields: dict[str, Sav
     assert saved_fields(location) == fields
     with pytest.raises(InvalidLocation, match="No installed source"):
         saved_fields("ftp://host/x")
+
+
+@pytest.mark.parametrize(("location", "word"), [("zip:zips", "zip"), ("mbox:pst:mail", "pst"), ("Mbox:/srv/x", "Mbox")])
+def test_a_word_before_a_location_that_is_none_of_the_kinds(location: str, word: str) -> None:
+    """The message names the kinds of what lies inside files, all that there are."""
+    with pytest.raises(SourceNotFound, match=f"Nothing is called {word}: before a location") as caught:
+        source_from(location)
+    assert all(f"{kind}:" in str(caught.value) for kind in INSIDE)
+
+
+@pytest.mark.parametrize("location", ["C:/x", "host:22/x", "ann:secret@host/x", "/srv/a:b", "s3:bucket"])
+def test_a_colon_that_no_kind_has(location: str) -> None:
+    """A drive, a port, a user, a path and a URL without slashes are not taken for a kind that is mistyped."""
+    with pytest.raises(SourceNotFound) as caught:
+        source_from(location)
+    assert "Nothing is called" not in str(caught.value)

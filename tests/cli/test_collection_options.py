@@ -215,6 +215,12 @@ def test_an_export_to_follow_has_the_options_of_an_export() -> None:
     assert made["dataset"] == {"hive": True}
 
 
+def test_an_edit_without_options_of_the_export_keeps_it() -> None:
+    """The export is as it was saved, with all that its format does not take, as another one would be another job."""
+    present = {"destination": "/out", "format": "directory", "mail": None, "load_file": {"prefix": None}}
+    assert CollectionOptions(min_size=2, given=frozenset({"min_size"})).auto_export(present) == present
+
+
 def test_earlier_jobs_of_an_export_to_follow(tmp_path: Path) -> None:
     """They are named by the beginning of their ids, once each, and must be there."""
     source = MemorySource({"a": Thing("good", b"a")})

@@ -64,6 +64,30 @@ def test_when_a_job_was_created_and_started(tmp_path: Path, capsys: pytest.Captu
     assert f"  created  {drafted.isoformat()}\n{started}" in capsys.readouterr().out
 
 
+def test_a_list_that_is_cut_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`preview` and `jobs` say that there is more, and how to see it; a whole list says nothing."""
+    store = DirectoryStore(tmp_path / "staging")
+    source = MemorySource({name: Thing("good", b"a") for name in "abc"})
+    folder, _ = new_job(store, source), new_job(store, source)
+    attempt(folder, source)
+    preview, jobs = ["preview", folder.job_id, "--store", store.url], ["jobs", "--store", store.url]
+    for command, limit, says in ((preview, "2", "2 of 3 items"), (jobs, "1", "The newest 1 job")):
+        assert run([*command, "--limit", limit]) == 0
+        assert f"{says}; --limit shows more.\n" in capsys.readouterr().out
+        assert run([*command, "--limit", "3"]) == 0
+        assert "--limit" not in capsys.readouterr().out
+    assert run([*preview, "--limit", "2", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["held"], len(shown["items"])) == (3, 2)
+
+
+def test_the_custodians_of_a_job_stand_beneath_its_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`show` prints them in line with all that it prints of a job."""
+    folder = new_job(DirectoryStore(tmp_path / "staging"), MemorySource({}), options={"custodian": "Jordan Lee"})
+    assert run(["show", folder.job_id, "--store", folder.store.url]) == 0
+    assert re.search(r"\n  source   .*\n           custodian Jordan Lee\n", capsys.readouterr().out)
+
+
 def test_jobs_of_an_empty_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`jobs --json` prints a list, also an empty one, and needs no server."""
     assert run(["jobs", "--json", "--store", str(tmp_path)]) == 0

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from prefect_collect.cli import run
 from prefect_collect.cli._output import Output
-from prefect_collect.cli._package_verdict import print_verification
+from prefect_collect.cli._package_verdict import print_verification, verification_json
 from prefect_collect.packages import Verification
+from prefect_collect.verification import JobVerification
 from tests.cli.no_server import made_job, small_bag
 
 pytestmark = pytest.mark.usefixtures("no_server")
@@ -126,3 +129,14 @@ def test_a_folder_of_packages(folder: Path, capsys: pytest.CaptureFixture[str]) 
     """Of a folder with packages in it the message says how to verify each."""
     assert run(["verify", "."]) == 2
     assert "changed and 1 more. Verify each: `prefect-collect verify ./*`" in capsys.readouterr().err
+
+
+def test_the_documented_fields_of_the_json_are_those_that_are_printed() -> None:
+    """docs/command-line.md names every field of the JSON of a package and of a job, and no other."""
+    page = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
+    [row] = [line for line in page.splitlines() if line.startswith("| `verify` of one package or job |")]
+    printed = {
+        *verification_json(Verification("x", [], 0, 0, "", 0, "")),
+        *(one.name for one in fields(JobVerification)),
+    }
+    assert {*re.findall(r"`(\w+)`", row)} - {"verify"} == printed

@@ -100,3 +100,10 @@ def test_what_is_said_of_a_whole_job_is_of_no_item(code: Code) -> None:
             assert "The item" not in text
     else:
         assert code.whole_meaning == code.whole_action == ""
+
+
+def test_what_to_do_about_a_file_that_is_no_mbox_file() -> None:
+    """The action of `unsure_split` also fits a file that is no mbox file, and was collected as it is."""
+    code = CODES["unsure_split"]
+    assert "the file is no mbox file" in code.meaning
+    assert code.action.endswith("if the file is no mbox file, nothing is to do, as it was collected as it is.")

@@ -87,5 +87,5 @@ def example(**fields: object) -> TaskResult:
 def test_a_message_ends_in_a_full_stop_or_a_bracket() -> None:
     """The thing in brackets, in which messages of errors end, is the end of a sentence without a full stop."""
     why = [Failure("source_error", "Denied. [source=/x]."), Failure("source_error", "The disk is full.")]
-    assert describe(Counts(1, 1), {}, why) == "1 of 1 items succeeded. Denied. [source=/x] The disk is full."
+    assert describe(Counts(1, 1), {}, why) == "1 of 1 item succeeded. Denied. [source=/x] The disk is full."
     assert describe(Counts(1, 1), {}, why[:1]).endswith("Denied. [source=/x]")

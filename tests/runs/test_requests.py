@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import httpx
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, get_current_settings, temporary_settings
 
 from prefect_collect.runs.requests import sent
-from prefect_collect.runs.server import trying_once
+from prefect_collect.runs.server import trying_once, wait_for_server
+from prefect_collect.runs.trouble import trouble_of
 from tests.support.local_http import serving
 
 
@@ -77,3 +80,47 @@ def test_a_request_is_tried_once() -> None:
                 client.request("GET", "/flow_runs/{id}", path_params={"id": "x"})
         assert PREFECT_CLIENT_MAX_RETRIES.value() > 0
     assert got == ["/api/flow_runs/x"]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "said"),
+    [
+        ([503, 200], []),
+        ([503, 503, 200], []),
+        (
+            [503, 503, 503, 503, 200],
+            [
+                "Job 7 waits up to 900 s for Prefect's server, which is busy (503). Ctrl-C or SIGTERM ends the "
+                "process; the next job, or the recovery flow, then settles the job."
+            ],
+        ),
+    ],
+)
+def test_only_a_server_that_stays_busy_is_warned_of(
+    statuses: list[int], said: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The wait for a server that answers after two pauses says nothing; a longer one is said once, in plain words."""
+    monkeypatch.setattr("prefect_collect.runs.server.sleep", lambda _: None)
+    monkeypatch.setattr("prefect_collect.runs.server.monotonic", lambda: 0.0)
+    logger = logging.getLogger("prefect.prefect_collect")
+    monkeypatch.setattr(logger, "handlers", [caplog.handler])
+    monkeypatch.setattr(logger, "propagate", False)
+    with answering(statuses) as (url, got), temporary_settings({PREFECT_API_URL: url}):
+        assert wait_for_server("7", lambda: 900.0).status_code == 200
+    assert (len(got), [record.getMessage() for record in caplog.records]) == (len(statuses), said)
+
+
+def test_what_the_server_does_is_said_in_words() -> None:
+    """An answer is named by its status, without its text; only what did not answer "does not answer"."""
+    request = httpx.Request("GET", "http://server/api")
+
+    def trouble(status: int) -> str:
+        with pytest.raises(httpx.HTTPStatusError) as caught:
+            httpx.Response(status, request=request).raise_for_status()
+        return trouble_of(caught.value)
+
+    assert [trouble(status) for status in (503, 502, 500, 409)] == [
+        "is busy (503)", "is not reached by the proxy before it (502)", "failed (500)", "refused the request (409)",
+    ]  # fmt: skip
+    assert trouble_of(httpx.ConnectError("refused")) == "does not answer: refused"
+    assert trouble_of(httpx.ReadTimeout("")) == "does not answer: ReadTimeout"

@@ -108,6 +108,8 @@ class CollectionOptions(ExportOptions, _ExportToMake):
         if "duplicates_of" in changed:
             changed["duplicates_of"] = found_jobs(changed["duplicates_of"], store)
         given = resolved(self._of("format", only_given=True), store)
+        if self.export_to is None and not changed and not given:
+            return present  # as it is: another one would be another job
         format = changed.get("format") or (present or {}).get("format") or self.export_format
         fitting = grouped(format, given)
         if present is not None:

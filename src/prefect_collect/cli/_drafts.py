@@ -66,7 +66,8 @@ def change_draft(text: str, changes: Changes, store: str | None, *, json: bool) 
         changed = _changed(job, changes, store)
         if not changed:
             raise UsageError(f"Nothing was given to change; see `{PROGRAM} edit --help`. [job={job.id}]")
-        return _show(out, jobs.edit_draft(job.id, **changed), shared=shared)
+        awaited = _awaiting(job)
+        return _show(out, jobs.edit_draft(job.id, **changed), shared=shared, awaited=awaited)
 
 
 def _changed(job: Job, changes: Changes, store: str | None) -> dict[str, Any]:
@@ -95,15 +96,19 @@ def _kept(job: Job, changes: Changes) -> dict[str, Any]:
     return query_of(job).to_json()
 
 
-def _show(out: Output, job: Job, *, shared: bool) -> int:
-    """Print a draft and its next steps."""
+def _show(out: Output, job: Job, *, shared: bool, awaited: str | None = None) -> int:
+    """Print a draft and its next steps; `awaited` is the id of the export that awaited it before it was changed."""
     job, _ = readable(job)
     page = _page(job.id) if shared else None
     export = _awaiting(job)
+    deleted = awaited if awaited != export else None
     said = {"expected": job.expected, "parameters": job.parameters, "export_id": export, "page": page}
-    out.json({**job.to_json(), **said})
+    out.json({**job.to_json(), **said, **({} if deleted is None else {"export_deleted": deleted})})
     store = job.parameters.get("store")
     print_job_summary(out, job, store if isinstance(store, str) else "", export=export)
+    if deleted is not None:
+        instead = f"; job {export} awaits the draft in its place" if export else ""
+        out.line(f"  export   job {deleted}, which awaited the draft, was deleted{instead}")
     if page is not None:
         out.line(f"  {'':<9}or Resume on its page in Prefect: {page}")
     return OK

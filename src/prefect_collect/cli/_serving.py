@@ -66,8 +66,8 @@ def run_server(
         if automations:
             _make_automations(notify)
         with served_beside(console, say) if console is not None else nullcontext():
-            serve(limit, say)
-        say("Ended; jobs that were running are queued, and resume at the next serve.")
+            were_running = serve(limit, say)
+        say("Ended; jobs that were running are queued, and resume at the next serve." if were_running else "Ended.")
     return OK
 
 

@@ -17,7 +17,8 @@ from prefect_collect.cli._server import configured_api, quieten
 from prefect_collect.cli._summary import print_job_summary, shown_json
 from prefect_collect.cli._words import tidy
 from prefect_collect.errors import CollectError
-from prefect_collect.pages.text import bytes_text
+from prefect_collect.job_folder.folder import JobFolder
+from prefect_collect.pages.text import bytes_text, counted, items
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, should_poll
 from prefect_collect.stores import open_store
 
@@ -65,8 +66,10 @@ def show_jobs(limit: int, store: str | None, *, kind: str | None, statuses: set[
     if store is not None:
         require_store(store_location(store))
     wanted = None if kind is None else JobKind(kind)
-    listed, status_from = _listed(limit if store is None else None, store, wanted, statuses)
-    found = [one for one in listed if not statuses or one.status in statuses][:limit]
+    # One more than is shown tells whether there are more.
+    listed, status_from = _listed(limit + 1 if store is None else None, store, wanted, statuses)
+    fitting = [one for one in listed if not statuses or one.status in statuses]
+    found = fitting[:limit]
     deleted = recorded_jobs(listed, store and store_location(store), wanted, statuses)
     kept = {job.job_id for job in deleted if job.is_kept}
     gone = [one for one in found if one.job.is_deleted_in_prefect and one.job.id not in kept]
@@ -89,6 +92,8 @@ def show_jobs(limit: int, store: str | None, *, kind: str | None, statuses: set[
             brief={"job": [ids[one.job.id] for one in found]},
             spare=("bytes", when, "kind"),
         )
+        if len(fitting) > limit:
+            out.line(f"The newest {counted(limit, 'job')}; --limit shows more.")
         print_deleted(out, gone, deleted, ids)
         found = all_found
     for one in found:
@@ -146,12 +151,16 @@ def show_preview(text: str, limit: int, store: str | None, *, json: bool) -> Non
     found = find_job(text, store)
     location = _store_of(found, NextStep.PREVIEW)
     rows: list[dict[str, Any]] = jobs.preview(found.id, limit, location, warn=partial(_remark, out))
+    result = JobFolder(open_store(location), found.id).present()
+    held = len(rows) if result is None else result.counts.succeeded
     if json:
-        out.json({"job_id": found.id, "items": rows})
+        out.json({"job_id": found.id, "held": held, "items": rows})
         return
     shown = [(f"{row['size']:,}", _minute(row["source_modified"]), row["sha256"], row["path"]) for row in rows]
     fold = {"modified (UTC)": len("2026-01-31"), "SHA-256": 32, "path": 12}
     out.table(("size", "modified (UTC)", "SHA-256", "path"), shown, right=("size",), fold=fold)
+    if len(rows) < held:
+        out.line(f"{len(rows):,} of {items(held)}; --limit shows more.")
 
 
 def _remark(out: Output, text: str) -> None:

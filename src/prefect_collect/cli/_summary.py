@@ -114,13 +114,14 @@ def _print_times(out: Output, created: datetime | None, record: JobRecord) -> No
 
 
 def _print_custodian(out: Output, job: Job) -> None:
+    """Print the custodians of a job's items, beneath its source."""
     if job.custodian:
-        out.line(f"  custodian {job.custodian}")
+        out.line(f"           custodian {job.custodian}")
     recorded = job.record.custodians if job.record is not None else job.parameters.get("custodians") or []
     for one in recorded[:_PATTERNS]:
-        out.line(f"  custodian {one['custodian']} of {one['pattern']}")
+        out.line(f"           custodian {one['custodian']} of {one['pattern']}")
     if len(recorded) > _PATTERNS:
-        out.line(f"  custodian … and {len(recorded) - _PATTERNS:,} more patterns")
+        out.line(f"           custodian … and {len(recorded) - _PATTERNS:,} more patterns")
 
 
 def _print_query(out: Output, job: Job) -> None:

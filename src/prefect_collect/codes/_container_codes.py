@@ -73,8 +73,10 @@ CONTAINER_TABLE = (
     Code(
         "unsure_split",
         Category.CONTENT,
-        "It is not sure where messages begin in a part of an mbox file; its bytes were collected, as one item.",
-        "Look at the item; if it holds several messages, have it split by hand.",
+        "It is not sure where messages begin in a part of an mbox file, or the file is no mbox file; its bytes were "
+        "collected, as one item.",
+        "Look at the item: if it holds several messages, have it split by hand; if the file is no mbox file, nothing "
+        "is to do, as it was collected as it is.",
         Who.NOBODY,
     ),
 )

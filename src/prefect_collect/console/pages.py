@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -14,6 +16,9 @@ from prefect_collect.console.access import Session
 from prefect_collect.escaping import one_line
 from prefect_collect.formats.export_texts import EXPORT_TEXTS
 from prefect_collect.pages.text import bytes_text, duration_text
+
+_CODE: Final = re.compile(r"(?<![^\s(])`([^`\n]+)`(?![^\s.,;:)])")
+"""What a message writes as code; a backtick within a word, as names of items may have, is left."""
 
 _STATUS_CLASSES: Final = {
     "Successfully completed": "good",
@@ -43,6 +48,13 @@ def iso_time_text(when: str) -> str:
 def visible(value: object) -> object:
     """Return what stands for a value in a page, before it is escaped: invisible characters as ``\\u202e``."""
     return one_line(value) if type(value) is str else value
+
+
+def with_code(text: object) -> Markup:
+    """Return a message for a page, escaped, with what it has between backticks as code."""
+    parts = _CODE.split(str(text))  # what is code is every second part
+    shown = (escape(one_line(part)) for part in parts)
+    return Markup("").join(Markup("<code>%s</code>") % part if at % 2 else part for at, part in enumerate(shown))
 
 
 def count_text(number: int | None) -> str:
@@ -86,6 +98,7 @@ class Pages:
             duration=duration_text,
             count=count_text,
             status_class=status_class,
+            with_code=with_code,
         )
         self._environment.globals.update(root=root_path, texts=EXPORT_TEXTS)
 

@@ -73,7 +73,7 @@ def describe(
         same = Receipt(counts.succeeded, receipt.cut_off, counts.left - receipt.cut_off, counts.bytes)
         if receipt == same and not (counts.failed or counts.skipped or counts.elsewhere):
             return str(receipt)
-    parts = [f"{counts.succeeded:,} of {counts.found:,} items succeeded"]
+    parts = [f"{counts.succeeded:,} of {counts.found:,} {'item' if counts.found == 1 else 'items'} succeeded"]
     rest = (counts.failed, "failed"), (counts.skipped, "skipped"), (counts.not_attempted, "not attempted")
     parts += [
         f"{number:,} {words}{_codes_text(outcomes.get(words.replace(' ', '_'), {}))}"

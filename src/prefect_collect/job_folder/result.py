@@ -191,7 +191,7 @@ class TaskResult:
             results of earlier versions.
         warnings: Plain sentences that a user should read, such as that nothing matched.
         notes: Plain sentences on what came of it where nothing is wrong, as of an incremental collection.
-        listing_complete: Whether this attempt or an earlier one listed the source to its end, when it was closed.
+        listing_complete: Whether an attempt up to this one listed the source to its end; False for an export.
         receipt: For a canceled attempt, what it kept, what was cut off, and what it never started.
         relies_on: For an incremental collection, the ids of the jobs that hold what it skipped as unchanged.
         collection: For an export, the id of the collection and the number of the manifest it was made from.

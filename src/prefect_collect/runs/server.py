@@ -20,7 +20,7 @@ from prefect.context import SettingsContext, get_settings_context
 from prefect.exceptions import Abort, TerminationSignal
 from prefect.logging import get_logger
 
-from prefect_collect.escaping import one_line
+from prefect_collect.runs.trouble import trouble_of
 
 OUT_OF_REACH: Final = 900.0
 """Seconds to wait for Prefect's server when a job has ended and its end cannot be published."""
@@ -31,6 +31,9 @@ SOON: Final = 4.0
 _ANSWERS_WITHIN: Final = 10.0
 _PAUSES: Final = (0.2, 0.5, 1.0, 2.0)
 _LONGEST: Final = 5.0
+_QUIET: Final = 2
+"""Pauses that are not worth a warning: a server that is busy or restarts answers after them."""
+
 _GATEWAY: Final = (502, 503, 504)
 _log = get_logger("prefect_collect")
 
@@ -163,7 +166,7 @@ def wait_for_server(job_id: str, patience: Callable[[], float], ask: Ask = HELLO
     Raises:
         Unreached: The server did not answer in that time.
     """
-    began, tries = monotonic(), 0
+    began, tries, is_said = monotonic(), 0, False
     while True:
         left = began + patience() - monotonic()
         try:
@@ -172,11 +175,13 @@ def wait_for_server(job_id: str, patience: Callable[[], float], ask: Ask = HELLO
             left = began + patience() - monotonic()
             if left <= 0:
                 raise Unreached(f"Prefect's server does not answer. [job={job_id}]") from error
-            if not tries and left != inf:
+            is_due = tries >= _QUIET or isinstance(error, httpx.TimeoutException)
+            if is_due and not is_said and left != inf:
+                is_said = True
                 _log.warning(
-                    "Job %s waits up to %.0f s for Prefect's server, which does not answer: %s. Ctrl-C or SIGTERM ends "
-                    "the process; the next job, or the recovery flow, then settles the job.",
-                    job_id, left, one_line(str(error)),
+                    "Job %s waits up to %.0f s for Prefect's server, which %s. Ctrl-C or SIGTERM ends the process; the "
+                    "next job, or the recovery flow, then settles the job.",
+                    job_id, left, trouble_of(error),
                 )  # fmt: skip
         # No pause is longer than the time that is left.
         sleep(min(left, _PAUSES[tries] if tries < len(_PAUSES) else _LONGEST))

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from logging import DEBUG, WARNING
 from time import monotonic
 from typing import Any, Final
 from uuid import UUID
@@ -18,7 +19,6 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 
 from prefect_collect.codes import CANCELED, Failure
-from prefect_collect.escaping import one_line
 from prefect_collect.runs.heartbeat import Heartbeats
 from prefect_collect.runs.labels import BEAT, CANCELED_BY, LEASE, is_ours, label_of, set_labels
 from prefect_collect.runs.lease import renew
@@ -34,6 +34,7 @@ from prefect_collect.runs.server import (
 )
 from prefect_collect.runs.server_clock import server_now
 from prefect_collect.runs.source_queue import QueueState, SourceQueue
+from prefect_collect.runs.trouble import trouble_of
 from prefect_collect.runs.turn import in_infrastructure, join_queue, wait_for_turn
 from prefect_collect.statuses import JobStatus, TaskStatus
 from prefect_collect.threads.stop import Stop
@@ -187,7 +188,7 @@ class Session:
             self._handler = None
 
     def _watch(self) -> None:
-        beaten, heartbeats = monotonic(), Heartbeats(self.run.state)
+        beaten, missed, heartbeats = monotonic(), False, Heartbeats(self.run.state)
         heartbeats.send_if_due()
         if not self._goes_on():  # most small jobs have ended before they need a client
             return
@@ -206,10 +207,14 @@ class Session:
                         self._beat(client)
                         beaten = monotonic()
                 except httpx.HTTPError as error:
-                    _log.warning("Prefect's server does not answer; the job goes on: %s", one_line(str(error)))
+                    # A server that is busy answers at the next look.
+                    _log.log(WARNING if missed else DEBUG, "The job goes on; Prefect's server %s.", trouble_of(error))
+                    missed = True
                 except Exception:
                     # Without signs of life the job would be taken for lost, and no cancel would be heard.
                     _log.exception("The job's run could not be read or updated; the job goes on")
+                else:
+                    missed = False
                 if not self._goes_on():
                     return
 

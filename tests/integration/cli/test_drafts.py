@@ -38,6 +38,7 @@ def test_a_draft_of_another_source(here: Callable[..., Done], files: Callable[..
     source = moved.json["source"]
     assert (moved.json["name"], source.endswith("other")) == (source, True)
     assert moved.json["parameters"]["query"]["exclude"] == ["a"]
+    assert (moved.json["export_id"], moved.json.get("export_deleted")) == (awaiting, None)
     changed = here("edit", job, "--everything", "--export-to", tmp_path / "out", "--portable-names", *store)
     assert (changed.code, changed.err) == (0, "")
     assert f"directory to {tmp_path / 'out'}" in " ".join(changed.out.split())
@@ -47,7 +48,10 @@ def test_a_draft_of_another_source(here: Callable[..., Done], files: Callable[..
     with get_client(sync_client=True) as client:
         [export_run] = exports_of(client, UUID(job))
     assert f"as job {export_run.id}" in changed.out
-    assert str(export_run.id) != awaiting
+    replaced = (
+        f"job {awaiting}, which awaited the draft, was deleted; job {export_run.id} awaits the draft in its place"
+    )
+    assert replaced in " ".join(changed.out.split())
     shown = here("show", export_run.id)
     assert (shown.code, f"awaits   collection {job}" in shown.out) == (0, True), shown.err
     done = here("start", job, *store, "--json")
@@ -64,12 +68,14 @@ def test_a_draft_without_its_export(here: Callable[..., Done], files: Callable[.
     """`--no-export` drops only the waiting export, and is refused together with `--export-to`."""
     root, store = files(a=b"a", bb=b"bb"), ("--store", tmp_path / "store")
     to = ("--export-to", tmp_path / "out")
-    job = here("draft", root, "--exclude", "a", *to, *store, "--json").json["job_id"]
+    made = here("draft", root, "--exclude", "a", *to, *store, "--json").json
+    job, awaiting = made["job_id"], made["export_id"]
     both = here("edit", job, "--no-export", *to, *store)
     assert (both.code, "leave one of them out" in both.error) == (2, True)
     dropped = here("edit", job, "--no-export", *store, "--json")
     assert dropped.code == 0, dropped.err
     assert "auto_export" not in dropped.json["parameters"]
+    assert (dropped.json["export_id"], dropped.json["export_deleted"]) == (None, awaiting)
     with get_client(sync_client=True) as client:
         assert exports_of(client, UUID(job)) == []
     done = here("start", job, *store, "--json")

@@ -69,7 +69,7 @@ def test_jobs_are_handed_to_a_serve_and_on_to_the_next(
         assert (detached.code, detached.json["status"]) == (0, "Queued"), detached.err
         slow.until_held(before)
         assert serve.end(signal.SIGINT) == 0
-        assert "Ended" in serve.said
+        assert "Ended; jobs that were running are queued" in serve.said
         assert "Traceback" not in serve.said
     shown = here("show", job, "--json").json
     assert (shown["status"], shown["next_steps"]) == ("Queued", ["Cancel"])

@@ -59,7 +59,7 @@ def status_error(code: int, said: str, place: str) -> SourceError:
 
 def ssh_error(said: str, place: str) -> SourceError:
     """Return the error of an ``ssh`` that has ended, by what it wrote."""
-    last = " ".join(said.split())[-600:]
+    last = " ".join(said.split())[-600:].removeprefix("ssh: ")  # the message says that it is of ssh
     for pattern, code, meaning in _SAID:
         if re.search(pattern, said, re.IGNORECASE):
             return source_error(code, f"{meaning} (ssh: {last})", place)
