@@ -19,6 +19,15 @@ pytestmark = pytest.mark.usefixtures("no_server")
 PASSPHRASE = b"correct horse battery"
 
 
+def exported(folder: Path) -> str:
+    """Export a collection of one item below the folder, and return the export's id."""
+    source = MemorySource({"a.txt": Thing("good", b"alpha")})
+    collection = new_job(DirectoryStore(folder / "staging"), source)
+    attempt(collection, source)
+    job, _ = export(collection, DirectoryStore(folder / "out"), "bagit")
+    return job.job_id
+
+
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """Return an encrypted file, as if it were the copy of a package."""
@@ -41,18 +50,23 @@ def test_a_passphrase_that_is_typed(copy: Path) -> None:
     assert (done.code, b"another passphrase" in done.out, PASSPHRASE in done.out) == (4, False, False), done.out
 
 
+def test_a_new_passphrase_that_is_too_short(tmp_path: Path) -> None:
+    """It is refused as soon as it was typed, before it is asked for again."""
+    job_id = exported(tmp_path)
+    arguments = ["download", job_id, "--store", str(tmp_path / "staging"), "--to", str(tmp_path), "--encrypt"]
+    done = run_fork_at_prompt(lambda: sys.exit(run(arguments)), prompt=b"Passphrase: ", typed=b"short\n")
+    assert (done.code, b"must have at least" in done.out, b"The same again" in done.out) == (2, True, False), done.out
+
+
 @pytest.mark.parametrize("command", ["verify", "download"])
 def test_without_pyzipper_no_passphrase_is_asked_for(
     command: str, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What is not installed is said before a user types a passphrase in vain."""
-    source = MemorySource({"a.txt": Thing("good", b"alpha")})
-    folder = new_job(DirectoryStore(tmp_path / "staging"), source)
-    attempt(folder, source)
-    job, _ = export(folder, DirectoryStore(tmp_path / "out"), "bagit")
+    job_id = exported(tmp_path)
     arguments = {
         "verify": ["verify", str(copy)],
-        "download": ["download", job.job_id, "--store", str(tmp_path / "staging"), "--to", str(tmp_path), "--encrypt"],
+        "download": ["download", job_id, "--store", str(tmp_path / "staging"), "--to", str(tmp_path), "--encrypt"],
     }
     monkeypatch.setitem(sys.modules, "pyzipper", None)  # how Python hides a module
     assert run(arguments[command]) == 2

@@ -13,14 +13,16 @@ from prefect_collect.errors import UsageError
 def new_passphrase(block: str | None, say: Callable[[str], None]) -> str:
     """Return the passphrase for an encrypted copy of a package; one that is typed is asked for twice.
 
-    Raise UsageError if nothing can be encrypted here, there is no such block, no terminal, or the two differ.
+    Raise UsageError if nothing can be encrypted here, there is no such block, no terminal, it is too short, or the two
+    differ.
     """
-    from prefect_collect.packages.contents.encrypted import require_pyzipper
+    from prefect_collect.packages.contents.encrypted import checked_passphrase, require_pyzipper
 
     require_pyzipper()
+    typed = known_passphrase(block, say)
+    checked_passphrase(typed)
     if block is not None:
-        return _saved(block, say)
-    typed = _asked("Passphrase: ")
+        return typed
     if typed != _asked("The same again: "):
         raise UsageError("The two passphrases differ. [passphrase]")
     return typed

@@ -96,6 +96,20 @@ def test_a_large_object_that_breaks_off(azure: Azurite, monkeypatch: pytest.Monk
         assert proxy.count("GET", "large") > 1
 
 
+def test_ranges_of_a_large_object_that_are_refused(azure: Azurite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their answers are read as those of whole objects, by Azure's own codes."""
+    monkeypatch.setattr(large, "LARGE", MIB)
+    with FaultProxy(azure.url) as proxy:
+        source = azure_with(azure.at(proxy.url), {"large": patterned(6 * MIB)})
+        [item] = items_of(source)
+        proxy.truncate_next(keep=3 * MIB, path="large")
+        with pytest.raises(SourceError) as caught, source.open(item) as content:
+            for piece in content.chunks:
+                assert piece
+                proxy.fail_next(100, 403, "AuthenticationFailed", path="large")
+    assert (caught.value.code, caught.value.http_status) == ("bad_credentials", 403)
+
+
 def test_an_object_that_is_kept_compressed() -> None:
     """Google's server unpacks it for those who do not take it as it is kept, and as it lists it.
 

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Final
 
 from prefect_collect.connectors.buckets.headers import RANGE
-from prefect_collect.connectors.errors import body_error, source_error
+from prefect_collect.connectors.errors import source_error
 from prefect_collect.connectors.http.engine import Answer, Limits
 from prefect_collect.connectors.http.headers import content_range, is_strong
 from prefect_collect.connectors.http.pace import Pace
@@ -42,6 +42,9 @@ _IGNORED: Final = "The server announced ranges of objects, and does not send the
 Prepare = Callable[[list[str]], tuple[str, list[str]]]
 """Returns URL and header lines of a request for the object, with these header lines of its own among them."""
 
+Refused = Callable[[int, dict[bytes, str], bytes, str], SourceError]
+"""Returns the error of an answer that is no success, from its status, headers and body, and the location."""
+
 
 class Large:
     """An object of known size and version that is being received by a request for all of it.
@@ -52,14 +55,16 @@ class Large:
         etag: The object's ETag, as the answer states it.
         limits: The limits of each request for a range.
         prepare: Prepares them.
+        refused: Makes the errors of their answers.
         pace: The pace of the server.
         place: The location, in which messages end.
     """
 
     def __init__(
-        self, stream: Stream, size: int, etag: str, *, limits: Limits, prepare: Prepare, pace: Pace, place: str
-    ) -> None:
-        self._pace = pace
+        self, stream: Stream, size: int, etag: str, *,
+        limits: Limits, prepare: Prepare, refused: Refused, pace: Pace, place: str,
+    ) -> None:  # fmt: skip
+        self._pace, self._refused = pace, refused
         self._stream, self._size, self._etag = stream, size, etag
         self._limits, self._prepare, self._place = limits, prepare, place
         self._ranges: RangedStream | None = None
@@ -148,7 +153,7 @@ class Large:
         if status == 200:
             raise source_error("unexpected_error", _IGNORED, self._place, status)
         if status != 206:
-            raise body_error(status, b"", self._place)
+            raise self._refused(status, headers, b"", self._place)
         first, total = content_range(headers.get(b"content-range", ""))
         etag = headers.get(b"etag")
         if etag != self._etag or total != self._size:
@@ -161,7 +166,7 @@ class Large:
         """Return the error of an answer with an error's status, from its body; the pace takes note of it."""
         status, headers = answer.head(RANGE)
         self._pace.answered(status, headers)
-        return body_error(status, b"".join(answer.body), self._place)
+        return self._refused(status, headers, b"".join(answer.body), self._place)
 
     def not_before(self) -> float:
         """Return when the server may be asked again, by the monotonic clock."""

@@ -92,7 +92,8 @@ class Reader:
             if within is None and content.size is not None and can_be_ranged(headers, content.size):
                 large = Large(
                     stream, content.size, headers[b"etag"],
-                    limits=objects.limits, prepare=partial(objects.prepare, item), pace=objects.pace, place=place,
+                    limits=objects.limits, prepare=partial(objects.prepare, item), refused=objects.refused,
+                    pace=objects.pace, place=place,
                 )  # fmt: skip
                 content.chunks = large.pieces()
             yield content
