@@ -12,6 +12,7 @@ from prefect_collect.runs.custodian_label import custodian_of
 from prefect_collect.runs.labels import QUEUED, SOURCE, label_of
 from prefect_collect.runs.queries import status_of
 from prefect_collect.runs.result_labels import job_line, success_rate
+from prefect_collect.runs.scheduled import created_at, name_of
 from prefect_collect.runs.source_queue import SourceQueue
 from prefect_collect.statuses import JobKind, JobStatus, NextStep, next_steps
 
@@ -27,7 +28,7 @@ class JobRow:
         source: The name of its data source; "" if it is not known yet.
         status: Its status; None if the run's state stands for none.
         message: The message of the run's state.
-        created: When the job was created.
+        created: When the job was created; of one of a schedule, when it was due.
         started: When its first attempt started; None if none has.
         ended: When its last attempt ended; None if it has not ended.
         items: The number of items that it holds or has delivered: so far if it is in progress, else after its last
@@ -81,11 +82,11 @@ def row_of(run: FlowRun, kind: JobKind) -> JobRow:
     return JobRow(
         id=str(run.id),
         kind=kind,
-        name=run.name,
+        name=name_of(run.name, run.parameters, state and state.type.value, by_schedule=run.auto_scheduled),
         source=label_of(run, SOURCE),
         status=status_of(kind, run),
         message=(state and state.message) or "",
-        created=run.created,
+        created=created_at(run.created, run.expected_start_time, by_schedule=run.auto_scheduled),
         started=run.start_time,
         ended=run.end_time,
         items=line.items,

@@ -32,7 +32,8 @@ class Job:
         status: The status that the flow run's state stands for; None if it stands for none.
         task_status: The task status of the present attempt; UNKNOWN if Prefect does not know it.
         message: The message of the flow run's state.
-        created: When the job was created; of one that is read from its staging store alone, when it was first started.
+        created: When the job was created; of one of a schedule, when it was due; of one that is read from its staging
+            store alone, when it was first started.
         place: The job's folder in its staging store; None if the store cannot be opened, as when its block was deleted.
         parameters: The flow run's parameters.
         labels: The flow run's labels.

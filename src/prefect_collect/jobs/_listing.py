@@ -36,7 +36,7 @@ def list_jobs(
     kind: JobKind | None = None,
     statuses: Collection[JobStatus] = (),
 ) -> list[Job]:
-    """Return jobs, the newest first.
+    """Return jobs, the one that was created last first.
 
     Jobs whose run was deleted in Prefect are read from the store. A run that a schedule plans is listed once it is due.
 
@@ -83,7 +83,7 @@ def _listed(runs: JobRuns, limit: int | None, store: StoreLike, wanted: _Wanted)
     here = opened(None)
     asked = _asked(runs, {*here.folders()} - {job.id for job in found})
     gone = [*islice(_gone(here, (name for name, run in asked if run is None), wanted), limit)]
-    return sorted([*found, *gone], key=_age, reverse=True)[:limit] if gone else found
+    return sorted([*found, *gone], key=_age, reverse=True)[:limit]
 
 
 def _age(job: Job) -> datetime:

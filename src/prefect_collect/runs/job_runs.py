@@ -16,6 +16,7 @@ from prefect_collect.runs.imports import importing
 from prefect_collect.runs.names import KIND_OF_FLOW, PLANNED, flow_names
 from prefect_collect.runs.paging import PAGE, paged
 from prefect_collect.runs.plain_server import AskPrefect, Misunderstood, connected
+from prefect_collect.runs.scheduled import created_at, name_of
 from prefect_collect.runs.server_clock import server_now
 from prefect_collect.statuses import JobKind
 
@@ -44,8 +45,8 @@ class JobRun:
     Attributes:
         id: The run's id, which is the job's.
         flow_id: The id of its flow.
-        name: Its name.
-        created: When it was created.
+        name: Its name; of one that a schedule made, the one that it gets when it starts, if its parameters state it.
+        created: When it was created; of one that a schedule made, when it was due.
         state_type: The type of its state; None if it has no state.
         state_name: The name of its state; None if it has no state.
         message: The message of its state; "" if there is none.
@@ -94,7 +95,7 @@ class JobRuns:
         return {flow: KIND_OF_FLOW[name] for flow, name in _read(answers, lambda one: (UUID(one["id"]), one["name"]))}
 
     def newest(self, kind: JobKind | None) -> Iterator[JobRun]:
-        """Yield the runs that are jobs, without those that are only planned, the one that started last first."""
+        """Yield the runs that are jobs, without those that are only planned, the one that was due last first."""
         unplanned = {
             "operator": "or_",
             "state": {"name": {"not_any_": [PLANNED]}},
@@ -184,21 +185,28 @@ def _read(answers: Any, of: Callable[[Any], T]) -> list[T]:
 
 def _run(answer: Any) -> JobRun:
     try:
-        state = answer["state"] or {}
+        state, parameters = answer["state"] or {}, answer["parameters"] or {}
+        by_schedule = answer.get("auto_scheduled") is True
         return JobRun(
             id=UUID(answer["id"]),
             flow_id=UUID(answer["flow_id"]),
-            name=answer["name"],
-            created=answer["created"] and datetime.fromisoformat(answer["created"]),
+            name=name_of(answer["name"], parameters, state.get("type"), by_schedule=by_schedule),
+            created=created_at(
+                _time(answer["created"]), _time(answer.get("expected_start_time")), by_schedule=by_schedule
+            ),
             state_type=state.get("type"),
             state_name=state.get("name"),
             message=state.get("message") or "",
-            parameters=answer["parameters"] or {},
+            parameters=parameters,
             labels=answer["labels"] or {},
             has_deployment=answer["deployment_id"] is not None,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Misunderstood(str(error)) from error
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _text(answer: Any, name: str) -> str:
