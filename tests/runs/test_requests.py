@@ -13,6 +13,7 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, get_current_settings, temporary_settings
 
+from prefect_collect.runs.refusals import prefect_error
 from prefect_collect.runs.requests import sent
 from prefect_collect.runs.server import trying_once, wait_for_server
 from prefect_collect.runs.trouble import trouble_of
@@ -124,3 +125,14 @@ def test_what_the_server_does_is_said_in_words() -> None:
     ]  # fmt: skip
     assert trouble_of(httpx.ConnectError("refused")) == "does not answer: refused"
     assert trouble_of(httpx.ReadTimeout("")) == "does not answer: ReadTimeout"
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(503, "is busy (503): Service Unavailable. Try again;"), (500, "failed (500):")]
+)
+def test_what_a_call_says_of_a_server_that_is_busy(status: int, said: str) -> None:
+    """The error of a call says that the server is busy where it said so itself, else that it failed."""
+    with pytest.raises(httpx.HTTPStatusError) as caught:
+        httpx.Response(status, request=httpx.Request("GET", "http://server/api/x")).raise_for_status()
+    with temporary_settings({PREFECT_API_URL: "http://server/api"}):
+        assert f"Prefect's server {said}" in str(prefect_error(caught.value))

@@ -48,6 +48,7 @@ from prefect_collect.errors import (
     StoreError,
     UsageError,
 )
+from prefect_collect.runs.trouble import trouble_of
 
 _STATIC: Final = {
     "console.css": ("prefect_collect.console", "static/console.css", "text/css"),
@@ -136,8 +137,8 @@ def _add_errors(app: FastAPI, pages: Pages) -> None:
 
     @app.exception_handler(httpx.HTTPError)
     @app.exception_handler(PrefectHTTPStatusError)
-    def away(request: Request, error: Exception) -> Response:
-        return _shown(request, pages, 503, f"Prefect's server does not answer: {type(error).__name__}.")
+    def away(request: Request, error: httpx.HTTPError) -> Response:
+        return _shown(request, pages, 503, f"Prefect's server {trouble_of(error)}.")
 
 
 def _status(error: CollectError) -> int:

@@ -157,6 +157,11 @@ def _answered(response: httpx.Response, url: str) -> CollectError:
     status = response.status_code
     words = _message_of(response)
     said = words.rstrip(".") or _phrase(status)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return PrefectUnavailable(
+            f"Prefect's server is busy ({status}): {said}. Try again; if it stays so, see its log. "
+            f"[PREFECT_API_URL={url}]"
+        )
     if status >= 500:
         return PrefectUnavailable(
             f"Prefect's server failed ({status}): {said}. See its log, and try again. [PREFECT_API_URL={url}]"

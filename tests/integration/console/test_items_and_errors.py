@@ -174,7 +174,7 @@ def test_the_error_report_as_table_and_files(made: Made) -> None:
     assert "What to do" in shown
     assert "Who must act" in shown
     assert "Retry the selected" not in shown  # the command made the job, and no worker can run it
-    assert f"`prefect-collect retry {made.job}` in a terminal" in shown
+    assert f"<code>prefect-collect retry {made.job}</code> in a terminal" in shown
     assert "No row matches" in browser.get(f"{page}?code=access_denied").text
     before = len(made.log())
     table = csv.DictReader(io.StringIO(browser.get(f"{page}.csv").content.decode("utf-8-sig")))
