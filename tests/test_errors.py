@@ -10,12 +10,19 @@ from typing import cast
 import pytest
 
 from prefect_collect import errors
-from prefect_collect.errors import CollectError, PrefectUnavailable, SourceError, StoreUnavailable, TransientSourceError
+from prefect_collect.errors import (
+    CollectError,
+    JobInterrupted,
+    PrefectUnavailable,
+    SourceError,
+    StoreUnavailable,
+    TransientSourceError,
+)
 
 CLASSES: list[type[CollectError]] = [
     cast("type[CollectError]", found)
     for _, found in inspect.getmembers(errors, inspect.isclass)
-    if issubclass(found, BaseException) and found.__module__ == errors.__name__
+    if issubclass(found, BaseException) and found.__module__ == errors.__name__ and found is not JobInterrupted
 ]
 
 
@@ -74,3 +81,10 @@ def test_transient_is_inherited_by_nothing_else() -> None:
         StoreUnavailable,
         TransientSourceError,
     ]
+
+
+def test_an_interrupt_is_no_error_of_the_tree() -> None:
+    """A program that catches all errors still ends by Ctrl-C; the interrupt crosses processes with its job's id."""
+    assert issubclass(JobInterrupted, KeyboardInterrupt)
+    copy = pickle.loads(pickle.dumps(JobInterrupted("why", "1f2e")))
+    assert (str(copy), copy.job_id) == ("why", "1f2e")

@@ -232,7 +232,7 @@ class JobInterrupted(KeyboardInterrupt):
         job_id: The job's id; "" if it has none yet.
     """
 
-    def __init__(self, message: str, job_id: str) -> None:
+    def __init__(self, message: str, job_id: str = "") -> None:
         super().__init__(message)
         self.job_id = job_id
 

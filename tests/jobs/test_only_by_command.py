@@ -43,4 +43,4 @@ def test_the_step_is_named_where_it_is_possible(status: JobStatus, command: str 
         return
     [button] = [line for line in shown.splitlines() if " disabled" in line]
     assert f'id="menu-{command}"' in button
-    assert f"`prefect-collect {command} j-1` in a terminal" in shown
+    assert f"<code>prefect-collect {command} j-1</code> in a terminal" in shown

@@ -66,8 +66,9 @@ def show_jobs(limit: int, store: str | None, *, kind: str | None, statuses: set[
     if store is not None:
         require_store(store_location(store))
     wanted = None if kind is None else JobKind(kind)
-    # One more than is shown tells whether there are more.
-    listed, status_from = _listed(limit + 1 if store is None else None, store, wanted, statuses)
+    # One more than is shown tells whether there are more; to look for one of some statuses could take many reads.
+    one_more = 0 if statuses else 1
+    listed, status_from = _listed(limit + one_more if store is None else None, store, wanted, statuses)
     fitting = [one for one in listed if not statuses or one.status in statuses]
     found = fitting[:limit]
     deleted = recorded_jobs(listed, store and store_location(store), wanted, statuses)
@@ -94,6 +95,8 @@ def show_jobs(limit: int, store: str | None, *, kind: str | None, statuses: set[
         )
         if len(fitting) > limit:
             out.line(f"The newest {counted(limit, 'job')}; --limit shows more.")
+        elif store is None and statuses and len(fitting) == limit:
+            out.line(f"The newest {counted(limit, 'job')} of that status; --limit may show more.")
         print_deleted(out, gone, deleted, ids)
         found = all_found
     for one in found:

@@ -46,11 +46,11 @@ class BegunFile:
             return
         try:
             self._stop.require_going()
-            if self._writer is None:  # to open it makes the destination's folder
-                self._writer = DirectoryWriter(self._destination.root, self._key, replace=False)
             if self._segment is None or self._segment[0] != piece.key:
                 self._close_segment()
                 self._segment = piece.key, self._source.open_segment(piece.key)
+            if self._writer is None:  # to open it makes the destination's folder
+                self._writer = DirectoryWriter(self._destination.root, self._key, replace=False)
             for start in range(piece.start, piece.end, _STEP):
                 self._stop.require_going()
                 if self._has_ended:

@@ -28,6 +28,7 @@ from prefect import engine, flow
 
 import prefect_collect.cli
 from prefect_collect import AutoExport, FileSource, collect, export, jobs
+from prefect_collect.collecting import enumeration
 from prefect_collect.flows.running_job import RunningJob
 from prefect_collect.runs import session as sessions
 from prefect_collect.stores import DirectoryStore, _directory_writer
@@ -203,13 +204,15 @@ def _called(root: str, name: str, store: str) -> int:
 
 
 def _canceled(root: str, name: str, store: str) -> int:
-    """Run a collection that is canceled, as by Ctrl-C, when its first shard is committed."""
-    create = DirectoryStore.create
+    """Run a collection of three shards that is canceled, as by Ctrl-C, when its first one is committed."""
+    enumeration.SHARD_ITEMS = 2
+    create, asking = DirectoryStore.create, threading.Lock()
 
     def stopping(self: DirectoryStore, key: str, data: Any, into: Any = None) -> Any:
         if "/ledger/" in key:
             [session] = sessions._sessions.values()
-            jobs.cancel(session.run.id)
+            if asking.acquire(blocking=False):
+                jobs.cancel(session.run.id)
             session.stop.wait(10.0)
         return create(self, key, data, into)
 
