@@ -205,7 +205,7 @@ def _called(root: str, name: str, store: str) -> int:
 
 def _canceled(root: str, name: str, store: str) -> int:
     """Run a collection of three shards that is canceled, as by Ctrl-C, when its first one is committed."""
-    enumeration.SHARD_ITEMS = 2
+    enumeration.SHARD_ITEMS = 2  # type: ignore[misc]
     create, asking = DirectoryStore.create, threading.Lock()
 
     def stopping(self: DirectoryStore, key: str, data: Any, into: Any = None) -> Any:
