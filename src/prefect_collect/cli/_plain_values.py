@@ -13,52 +13,48 @@ from typing import Any
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 
-class PlainCommand(TyperCommand):
+class _PlainHelp:
+    """What a command and a group have in common: the option --help is plain, too."""
+
+    _help: Any = None
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Return the option --help; each time the same, as click compares it."""
+        self._help = self._help or _plain(super().get_help_option(ctx))  # type: ignore[misc]
+        return self._help
+
+
+class PlainCommand(_PlainHelp, TyperCommand):
     """A command whose parameters take plain values as they are."""
 
     def __init__(self, name: str | None, *, params: list[Any] | None = None, **settings: Any) -> None:
         super().__init__(name, params=[_plain(param) for param in params or ()], **settings)
-        self._help: Any = None
-
-    def get_help_option(self, ctx: Any) -> Any:
-        """Return the option --help; each time the same, as click compares it."""
-        self._help = self._help or _plain(super().get_help_option(ctx))
-        return self._help
 
 
-class PlainGroup(TyperGroup):
+class PlainGroup(_PlainHelp, TyperGroup):
     """A group of commands whose own parameters take plain values as they are."""
 
     def __init__(self, *, params: list[Any] | None = None, **settings: Any) -> None:
         super().__init__(params=[_plain(param) for param in params or ()], **settings)
-        self._help: Any = None
-
-    def get_help_option(self, ctx: Any) -> Any:
-        """Return the option --help; each time the same, as click compares it."""
-        self._help = self._help or _plain(super().get_help_option(ctx))
-        return self._help
 
 
-class _PlainOption(TyperOption):
+class _Plain:
+    """What an option and an argument have in common: a copy of typer's, which takes plain values as they are."""
+
+    def __init__(self, param: TyperOption | TyperArgument) -> None:
+        vars(self).update(vars(param))
+
+    def process_value(self, ctx: Any, value: Any) -> Any:
+        """Return the value as the command gets it."""
+        return _processed(self, ctx, value, super().process_value)  # type: ignore[misc]
+
+
+class _PlainOption(_Plain, TyperOption):
     """An option that takes plain values as they are."""
 
-    def __init__(self, option: TyperOption) -> None:
-        vars(self).update(vars(option))
 
-    def process_value(self, ctx: Any, value: Any) -> Any:
-        """Return the value as the command gets it."""
-        return _processed(self, ctx, value, super().process_value)
-
-
-class _PlainArgument(TyperArgument):
+class _PlainArgument(_Plain, TyperArgument):
     """An argument that takes plain values as they are."""
-
-    def __init__(self, argument: TyperArgument) -> None:
-        vars(self).update(vars(argument))
-
-    def process_value(self, ctx: Any, value: Any) -> Any:
-        """Return the value as the command gets it."""
-        return _processed(self, ctx, value, super().process_value)
 
 
 def _plain(param: Any) -> Any:
