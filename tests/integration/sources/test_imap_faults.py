@@ -8,7 +8,6 @@ import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +26,7 @@ from tests.integration.sources.contract import BreakingContract
 from tests.integration.sources.dates import DatedPlace, DatesContract
 from tests.integration.sources.imap_messages import LARGE, message
 from tests.integration.sources.places import Fault, Place, collected, listed_before
+from tests.integration.sources.proxied import RelayedPlace
 from tests.support.memory_store import MemoryStore
 from tests.support.run_attempts import attempt, check_account, held, new_incremental_job, new_job, unsuccessful
 
@@ -36,8 +36,10 @@ pytestmark = pytest.mark.integration
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class ImapPlace(DatedPlace):
+class ImapPlace(RelayedPlace, DatedPlace):
     """A mailbox before which faults are caused: an item is a message in INBOX."""
+
+    reconnects = 2
 
     def __init__(self, mailbox: Mailbox, proxy: MailProxy) -> None:
         self.mailbox, self.proxy = mailbox, proxy
@@ -72,33 +74,13 @@ class ImapPlace(DatedPlace):
         received = datetime.strptime(stated.strip(), "%d-%b-%Y %H:%M:%S %z")
         return {f"INBOX/{uid} {name}.eml": received.astimezone(UTC)}
 
-    def remove(self, name: str) -> None:
-        """Messages are not removed by name."""
-        raise NotImplementedError
+    def cuts(self, fault: Fault) -> list[int]:
+        """Return after how many bytes the next connection is cut."""
+        return [20_000 if fault == "listing" else 100_000]
 
-    @contextmanager
-    def broken(self, fault: Fault) -> Iterator[None]:
-        """Cause a fault between the client and the server, or change the password."""
-        before = self.proxy.connections
-        if fault in ("listing", "item"):
-            self.proxy.cut_after = [20_000 if fault == "listing" else 100_000]
-        elif fault == "hang":
-            self.proxy.hangs_after = 60_000
-        elif fault == "credentials":
-            self.mailbox.set_password("another")
-            self.proxy.cut_all()
-        else:
-            self.proxy.is_down = True
-            self.proxy.cut_all()
-        try:
-            yield
-            assert fault not in ("listing", "item") or self.proxy.connections > before + 1
-            assert fault != "hang" or self.proxy.is_hanging.is_set()
-        finally:
-            self.proxy.is_down, self.proxy.hangs_after = False, None
-            if fault == "credentials":
-                self.mailbox.set_password(PASSWORD)
-            self.proxy.cut_all()
+    def allow(self, *, allowed: bool) -> None:
+        """Change the password, or give it back."""
+        self.mailbox.set_password(PASSWORD if allowed else "another")
 
 
 class TestBreakingImap(BreakingContract, DatesContract):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,13 @@ from tests.integration.databases import Database
 from tests.integration.mail_proxy import MailProxy, mail_proxy
 from tests.integration.sources.contract import BreakingContract
 from tests.integration.sources.places import Fault, Place, collected
+from tests.integration.sources.proxied import RelayedPlace
 from tests.support.run_attempts import attempt, check_account, held, job_rows, unsuccessful
 
 pytestmark = pytest.mark.integration
 
 
-class SqlPlace(Place):
+class SqlPlace(RelayedPlace):
     """A database behind a proxy: an item is a row, which is a slice."""
 
     def __init__(self, database: Database, proxy: MailProxy) -> None:
@@ -52,38 +52,14 @@ class SqlPlace(Place):
         """Add rows; one item is the schema."""
         self.database.run("INSERT INTO item (data) VALUES (?)", rows=[(str(n),) for n in range(count - 1)])
 
-    def remove(self, name: str) -> None:
-        """Rows are not removed by name."""
-        raise NotImplementedError
+    def cuts(self, fault: Fault) -> list[int]:
+        """Return after how many bytes the next connections are cut; PostgreSQL's first one only asks the server."""
+        if self.database.dialect == "postgresql":
+            return [1 << 30, 6_000] if fault == "listing" else [1 << 30, 1 << 30, 50_000]
+        return [6_000] if fault == "listing" else [50_000]
 
-    @contextmanager
-    def broken(self, fault: Fault) -> Iterator[None]:
-        """Cause a fault between the client and the server, or take away the right to log in."""
-        before = self.proxy.connections
-        is_postgres = self.database.dialect == "postgresql"
-        if fault == "listing":
-            self.proxy.cut_after = [1 << 30, 6_000] if is_postgres else [6_000]
-        elif fault == "item":
-            self.proxy.cut_after = [1 << 30, 1 << 30, 50_000] if is_postgres else [50_000]
-        elif fault == "hang":
-            self.proxy.hangs_after = 60_000
-        elif fault == "credentials":
-            self._set_login(allowed=False)
-            self.proxy.cut_all()
-        else:
-            self.proxy.is_down = True
-            self.proxy.cut_all()
-        try:
-            yield
-            assert fault not in ("listing", "item") or self.proxy.connections > before
-            assert fault != "hang" or self.proxy.is_hanging.is_set()
-        finally:
-            self.proxy.is_down, self.proxy.hangs_after = False, None
-            if fault == "credentials":
-                self._set_login(allowed=True)
-            self.proxy.cut_all()
-
-    def _set_login(self, *, allowed: bool) -> None:
+    def allow(self, *, allowed: bool) -> None:
+        """Let the user log in, or not."""
         if self.database.dialect == "postgresql":
             self.database.run(f"ALTER ROLE {self.user} {'LOGIN' if allowed else 'NOLOGIN'}")
         else:
