@@ -24,7 +24,7 @@ from google.cloud import storage
 from prefect_collect.stores.azure_access import AzureAccess
 from prefect_collect.stores.gcs_access import GcsAccess
 from tests.integration.servers import free_port, served
-from tests.support.local_http import serving
+from tests.support.local_http import answer_json, serving
 
 ACCOUNT = "collecttests"
 KEY = "bm90IGEgc2VjcmV0IG9mIGFueWJvZHksIGJ1dCBvZiB0aGUgdGVzdHM="
@@ -173,12 +173,7 @@ def tokens() -> Iterator[Tokens]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             status, document = server.answer(self.rfile.read(int(self.headers["Content-Length"])).decode())
-            body = json.dumps(document).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            answer_json(self, status, json.dumps(document).encode())
 
         def log_message(self, *_: object) -> None:
             """Print nothing."""

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from prefect_collect.blocks import ObjectStoreSource
+from tests.support.local_http import answer_json
 
 _NUMBERS = count()
 PACKED = gzip.compress(b"text " * 1000)
@@ -58,16 +59,18 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if self.path.endswith("/openid-configuration"):
             url = f"https://127.0.0.1:{self.server.server_port}/adfs/oauth2"
-            self._answer(200, json.dumps({f"{n}_endpoint": f"{url}/{n}" for n in ("authorization", "token")}).encode())
+            answer_json(
+                self, 200, json.dumps({f"{n}_endpoint": f"{url}/{n}" for n in ("authorization", "token")}).encode()
+            )
             return
         self.server.seen.append(self.headers["Authorization"])
         if self.path.endswith("/packed"):
-            self._answer(200, PACKED if "gzip" in self.headers["Accept-Encoding"] else gzip.decompress(PACKED))
+            answer_json(self, 200, PACKED if "gzip" in self.headers["Accept-Encoding"] else gzip.decompress(PACKED))
         elif "comp=list" in self.path:
-            self._answer(200, b"<EnumerationResults><Blobs/><NextMarker/></EnumerationResults>")
+            answer_json(self, 200, b"<EnumerationResults><Blobs/><NextMarker/></EnumerationResults>")
         else:
             page = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
-            self._answer(200, gzip.compress(page) if "gzip" in self.headers.get("Accept-Encoding", "") else page)
+            answer_json(self, 200, gzip.compress(page) if "gzip" in self.headers.get("Accept-Encoding", "") else page)
 
     def do_POST(self) -> None:
         sent = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
@@ -78,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.is_asked.set()
             self.server.released.wait()
         if self.server.are_refused:
-            self._answer(401, b'{"error": "invalid_client", "error_description": "invalid_client"}')
+            answer_json(self, 401, b'{"error": "invalid_client", "error_description": "invalid_client"}')
             return
         self.server.asked.append(sent)
         self.server.given += 1
@@ -88,14 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
             "expires_in": 3600,
             "expires_on": int(time.time()) + 3600,
         }
-        self._answer(200, json.dumps(token).encode())
-
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        answer_json(self, 200, json.dumps(token).encode())
 
     def log_message(self, *_: object) -> None:
         """Log nothing."""
