@@ -17,7 +17,6 @@ import pytest
 from prefect_collect.codes import CANCELED, Failure
 from prefect_collect.collecting import enumeration, shard
 from prefect_collect.collecting.closing import close_lost_attempts
-from prefect_collect.errors import StoreTooLarge
 from prefect_collect.job_folder import store_keys
 from prefect_collect.job_folder.result import Receipt, TaskResult
 from prefect_collect.sources import SMALL_ITEM, Content, Item, Listed
@@ -26,7 +25,7 @@ from prefect_collect.threads import stop as stop_module
 from prefect_collect.threads.progress import Progress
 from prefect_collect.threads.retry_policy import RetryPolicy
 from prefect_collect.threads.stop import Stop
-from tests.support.memory_source import MemorySource, Thing
+from tests.support.memory_source import MemorySource, Thing, large, small
 from tests.support.memory_store import Killed, MemoryStore
 from tests.support.run_attempts import attempt, check_account, held, new_job, unsuccessful
 
@@ -107,16 +106,6 @@ def canceled(source: HangingSource, folder: Any, *, after: int = 0, **how: Any) 
         assert progress.reached.wait(30)
         stop.set(CANCELED)
         return work.result(30)
-
-
-def small(count: int) -> dict[str, Thing]:
-    """Small items."""
-    return {f"good/{n:03d}": Thing("good", f"content {n}".encode()) for n in range(count)}
-
-
-def large(count: int) -> dict[str, Thing]:
-    """Items that are read one by one."""
-    return {f"large/{n:03d}": Thing("good", bytes(SMALL_ITEM + 1 + n)) for n in range(count)}
 
 
 def finish(source: HangingSource, folder: Any, count: int) -> None:
@@ -300,47 +289,6 @@ def test_a_canceled_job_whose_process_was_killed() -> None:
     assert {row["error_code"] for row in unsuccessful(folder).values()} == {"canceled"}
     folder.store = found
     assert attempt(folder, source).counts.succeeded == 10
-
-
-def _limited() -> MemoryStore:
-    """Return a store that refuses objects larger than two small items."""
-    store = MemoryStore()
-    put = store._put
-
-    def limited(operation: str, key: str, data: bytes, *, replace: bool) -> Any:
-        if len(data) > 2 * SMALL_ITEM:
-            raise StoreTooLarge(f"Too large. [{key}]")
-        return put(operation, key, data, replace=replace)
-
-    store._put = limited  # type: ignore[method-assign]
-    return store
-
-
-@pytest.mark.parametrize("alone", [True, False])
-def test_an_item_larger_than_the_store_takes(monkeypatch: pytest.MonkeyPatch, alone: bool) -> None:
-    """That item fails, and all others are collected, with or without a segment of their own."""
-    if alone:
-        monkeypatch.setattr(shard, "LARGE_ITEM", SMALL_ITEM)
-    things = small(5) | {"huge": Thing("good", bytes(3 * SMALL_ITEM)), "tall": Thing("unknown_size", bytes(5 << 20))}
-    source = MemorySource(things)
-    folder = new_job(_limited(), source)
-    result = attempt(folder, source)
-    check_account(folder, {id_: thing.data for id_, thing in things.items()})
-    assert (result.status, result.counts.succeeded) == (JobStatus.PARTIALLY_COMPLETED, 5)
-    assert {id_: row["error_code"] for id_, row in unsuccessful(folder).items()} == {
-        "huge": "too_large",
-        "tall": "too_large",
-    }
-
-
-def test_a_shared_segment_larger_than_the_store_takes() -> None:
-    """Items that fit alone, but not together, get a segment each."""
-    things = {f"good/{n}": Thing("good", bytes(SMALL_ITEM - n)) for n in range(3)} | large(2)
-    source = MemorySource(things)
-    folder = new_job(_limited(), source)
-    result = attempt(folder, source)
-    check_account(folder, {id_: thing.data for id_, thing in things.items()})
-    assert (result.status, result.counts.succeeded) == (JobStatus.SUCCESSFULLY_COMPLETED, 5)
 
 
 def test_a_failure_is_told_apart_from_a_cut() -> None:

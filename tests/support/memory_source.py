@@ -16,7 +16,7 @@ from typing import Literal
 
 from prefect_collect.codes import Failure
 from prefect_collect.errors import SourceError, TransientSourceError
-from prefect_collect.sources import Content, Item, Listed, ListingEnd
+from prefect_collect.sources import SMALL_ITEM, Content, Item, Listed, ListingEnd
 
 Kind = Literal[
     "good", "unknown_size", "empty", "denied", "flaky", "down", "skipped", "changed", "checksum", "truncated", "breaks",
@@ -132,3 +132,13 @@ class MemorySource:
         if isinstance(error, ConnectionError):
             return Failure("connection_lost", f"The connection was reset. [{place}]")
         return None
+
+
+def small(count: int) -> dict[str, Thing]:
+    """Small items."""
+    return {f"good/{n:03d}": Thing("good", f"content {n}".encode()) for n in range(count)}
+
+
+def large(count: int) -> dict[str, Thing]:
+    """Items that are read one by one."""
+    return {f"large/{n:03d}": Thing("good", bytes(SMALL_ITEM + 1 + n)) for n in range(count)}
